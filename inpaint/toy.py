@@ -1,0 +1,78 @@
+"""A model without weights, exact by construction: the denoiser of a Gaussian random field with a 1/fᵖ spectrum.
+
+If pictures were such fields, this is the UNet that training would find: a Wiener filter in Fourier space.  The
+hole's conditional distribution is known in closed form, so tests can say how good a method is, not only that it
+ran.  It fills holes smoothly, knows no words, and starts at once.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import InvalidRequest
+
+SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+            "num_train_timesteps": 1000}
+
+
+def alphas_cumprod() -> Tensor:
+    """ᾱ [1000], float64, of Stable Diffusion's schedule: betas linear in their square root."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    return (1 - betas).cumprod(0)
+
+
+class Wiener:
+    """(x [B, c, h, w], t, text) -> eps [B, c, h, w], the exact E[eps | x] of the field; text is ignored."""
+
+    def __init__(self, abar: Tensor, power: float = 4.0, std: float = 1.0):
+        self.abar, self.power, self.std = abar, power, std
+
+    def spectrum(self, h: int, w: int) -> Tensor:
+        """[h, w], the field's variance at each frequency; its mean is std²."""
+        fy, fx = torch.fft.fftfreq(h, dtype=torch.float64), torch.fft.fftfreq(w, dtype=torch.float64)
+        f = (fy[:, None] ** 2 + fx[None] ** 2).sqrt()
+        S = (f + 1 / max(h, w)) ** -self.power
+        return S / S.mean() * self.std**2
+
+    def __call__(self, x: Tensor, t: int, text: Tensor | None = None) -> Tensor:
+        a = float(self.abar[int(t)])
+        S = self.spectrum(*x.shape[-2:]).to(x)
+        X = torch.fft.fft2(x / a**0.5)
+        x0 = torch.fft.ifft2(X * S / (S + (1 - a) / a)).real  # Wiener: signal over signal plus noise
+        return (x - a**0.5 * x0) / (1 - a) ** 0.5
+
+
+class Model:
+    """The same face as a loaded model: latents are a picture's 8 × 8 cells, R, G, B and their mean."""
+
+    name, fingerprint, side, factor, channels = "toy", "toy-1", 256, 8, 4
+    methods = ("base",)
+
+    def __init__(self):
+        self.device, self.alphas_cumprod, self.schedule = torch.device("cpu"), alphas_cumprod(), dict(SCHEDULE)
+        self.wiener = Wiener(self.alphas_cumprod)
+
+    def unet(self, method: str) -> Wiener:
+        if method != "base":
+            raise InvalidRequest("method", "The toy model has no inpainting UNet.", "Use method base or auto.")
+        return self.wiener
+
+    def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
+        """[B, 3, H, W] -> [B, 4, H/8, W/8]"""
+        cells = F.avg_pool2d(pixels.float(), self.factor)
+        return torch.cat([cells, cells.mean(1, keepdim=True)], dim=1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """[B, 4, h, w] -> [B, 3, 8 h, 8 w]"""
+        return F.interpolate(latents[:, :3], scale_factor=self.factor, mode="bilinear", align_corners=False)
+
+    def embed(self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last") -> Tensor:
+        return torch.zeros(len(prompts), 1, 1)
+
+    def relieve(self) -> None:
+        return None  # nothing to give back
+
+    def free(self) -> None:
+        pass
