@@ -1,0 +1,89 @@
+"""Decision tables for device, precision and memory, through fakes; and the ladder."""
+
+import pytest
+import torch
+
+from inpaint import device, memory
+from inpaint.errors import ModelError
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(("kind", "asked", "parameters", "bfloat16", "dtype"), [
+    ("cuda", "auto", 10**9, True, torch.float16),
+    ("cuda", "auto", 10**7, False, torch.float16),
+    ("cuda", "bfloat16", 10**9, True, torch.bfloat16),
+    ("mps", "auto", 10**9, True, torch.float16),
+    ("cpu", "auto", 10**9, True, torch.bfloat16),
+    ("cpu", "auto", 10**9, False, torch.float32),
+    ("cpu", "auto", 10**7, True, torch.float32),
+    ("cpu", "float32", 10**9, True, torch.float32),
+])
+def test_precision(kind, asked, parameters, bfloat16, dtype):
+    assert device.precision(kind, asked, parameters=parameters, bfloat16=bfloat16) is dtype
+
+
+@pytest.mark.parametrize("asked", ["float16", "int8", ""])
+def test_float16_never_runs_on_a_cpu(asked):
+    with pytest.raises(ModelError):
+        device.precision("cpu", asked, parameters=10**9, bfloat16=True)
+
+
+def test_the_best_device_there_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device.pick().type == "cuda" and device.pick("cuda:0").index == 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device.pick().type == "mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert device.pick().type == "cpu"
+    for missing in ("cuda", "mps", "tpu"):
+        with pytest.raises(ModelError, match="no device"):
+            device.pick(missing)
+
+
+def test_this_machine_can_be_asked():
+    assert isinstance(device.has_bfloat16(torch.device("cpu")), bool)
+    assert device.free_bytes(torch.device("cpu")) > 0
+
+
+@pytest.mark.parametrize(("kind", "free", "placement", "tiling", "slicing"), [
+    ("cuda", 8, "resident", False, False),
+    ("cuda", 2.3, "offload", True, False),
+    ("cuda", 1, "sequential", True, True),
+    ("mps", 8, "resident", False, False),
+    ("cpu", 24, "resident", False, False),
+    ("cpu", 1, "resident", True, False),
+])
+def test_policy_for_stable_diffusion(kind, free, placement, tiling, slicing):
+    policy = memory.choose(kind, int(free * GIB), int(2.1 * GIB), 512)
+    assert (policy.placement, policy.vae_tiling, policy.attention_slicing) == (placement, tiling, slicing)
+
+
+def test_policy_that_was_asked_for():
+    assert memory.choose("cuda", 80 * GIB, GIB, 512, "sequential").placement == "sequential"
+    assert memory.choose("cuda", 80 * GIB, GIB, 512, "low") == memory.Policy("offload", True, True)
+    assert memory.choose("cpu", 80 * GIB, GIB, 512, "offload").placement == "resident"
+    with pytest.raises(ModelError, match="Choose one of"):
+        memory.choose("cpu", GIB, GIB, 512, "huge")
+
+
+@pytest.mark.parametrize(("kind", "rungs"), [("cuda", 4), ("mps", 4), ("cpu", 2)])
+def test_the_ladder_ends_and_says_each_rung(kind, rungs):
+    policy, said = memory.Policy(), []
+    while (step := memory.rung(policy, kind)) is not None:
+        policy, sentence = step
+        said.append(sentence)
+    assert len(said) == len(set(said)) == rungs and all(s.startswith("Memory ran out") for s in said)
+
+
+@pytest.mark.parametrize(("error", "is_one"), [
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+    (MemoryError(), True),
+    (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), True),
+    (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), True),
+    (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    (ValueError("out of memory"), False),
+])
+def test_what_counts_as_out_of_memory(error, is_one):
+    assert memory.is_out_of_memory(error) is is_one

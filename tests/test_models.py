@@ -1,0 +1,315 @@
+"""Loading: families, folders, single files, Hub ids; sharing, switching, precision; and everything broken."""
+
+import json
+import os
+import pickle
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import inpaint
+from inpaint import ModelError, ModelUnavailable, Request, hub, models
+from inpaint.memory import Policy
+from inpaint.models import Shelf, load
+from tests.conftest import GOLDEN
+
+LDM = GOLDEN / "model_ldm" / "tiny_sd_v1.safetensors"
+CONFIG = GOLDEN / "model_diffusers"
+FIRST = "model.diffusion_model.input_blocks.0.0.weight"
+
+
+@pytest.fixture(scope="module")
+def builtin():
+    return load("builtin")
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load(str(LDM), config=str(CONFIG), dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory):
+    """A 9-channel single file: zero weights on the five new channels, so that it agrees with the 4-channel one."""
+    weights = load_file(LDM)
+    weights[FIRST] = torch.cat([weights[FIRST], torch.zeros(32, 5, 3, 3, dtype=weights[FIRST].dtype)], 1)
+    path = tmp_path_factory.mktemp("nine") / "nine.safetensors"
+    save_file(weights, path)
+    return path
+
+
+def latents(model, n=1):
+    return torch.randn(n, model.channels, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_builtin_has_both_methods_and_shares_the_rest(builtin):
+    assert builtin.methods == ("base", "inpaint") and builtin.dtype is torch.float32
+    text, x = builtin.embed(["", "pizza"]), latents(builtin, 2)
+    vae = builtin.vae
+    base = builtin.unet("base")(x, 501, text)
+    nine = builtin.unet("inpaint")(torch.cat([x, torch.zeros(2, 5, 8, 8)], 1), 501, text)
+    assert base.shape == nine.shape == x.shape and base.dtype is torch.float32
+    assert builtin.vae is vae and set(builtin.unets) == {"base", "inpaint"}
+    assert builtin.unet("base")(x, 501, text).equal(base)
+
+
+def test_diffusers_pipeline_loads_the_builtin_model_too():
+    index = json.loads((models.BUILTIN / "model_index.json").read_text())
+    assert index["_class_name"] == "StableDiffusionInpaintPipeline"
+    size = sum(f.stat().st_size for f in models.BUILTIN.rglob("*") if f.is_file())
+    assert size <= 60_000_000
+
+
+def test_the_channels_of_a_single_file_decide_its_method(tiny, nine):
+    other = load(str(nine), config=str(CONFIG), dtype="float32")
+    assert tiny.methods == ("base",) and other.methods == ("inpaint",)
+    x, text = latents(tiny), tiny.embed(["a cat"])
+    torch.testing.assert_close(other.unet("inpaint")(torch.cat([x, torch.ones(1, 5, 8, 8)], 1), 301, text),
+                               tiny.unet("base")(x, 301, text), rtol=1e-4, atol=1e-4)
+
+
+def test_a_second_model_lends_its_inpainting_unet(nine):
+    pair = load(str(LDM), config=str(CONFIG), inpaint=str(nine), dtype="float32")
+    assert pair.methods == ("base", "inpaint")
+    assert pair.unet("inpaint")(torch.zeros(1, 9, 8, 8), 1, pair.embed(["x"])).shape == (1, 4, 8, 8)
+
+
+def test_configurations_may_lie_beside_the_file(tmp_path):
+    shutil.copy(LDM, tmp_path / "mine.safetensors")
+    shutil.copytree(CONFIG, tmp_path / "mine")
+    assert load(str(tmp_path / "mine.safetensors"), dtype="float32").methods == ("base",)
+
+
+def test_a_model_painted_with_through_the_public_door(nine, photo):
+    from PIL import Image
+
+    painter = inpaint.load(str(nine), config=str(CONFIG))
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (20, 20, 60, 50))
+    result = painter(Request("a cat", photo, mask, seed=1, steps=2, size=64))
+    assert result.report["method"] == "inpaint" and result.report["max_change_outside"] == 0
+
+
+@pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
+def test_other_predictions_are_turned_into_eps(tiny, prediction, monkeypatch):
+    """A network that predicts v or x0 of a known x0 and eps gives that eps."""
+    x0, eps = latents(tiny), torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    monkeypatch.setattr(tiny, "prediction", prediction)
+    for t in (1, 301, 951):
+        a = float(tiny.alphas_cumprod[t])
+        x = a**0.5 * x0 + (1 - a) ** 0.5 * eps
+        out = x0 if prediction == "sample" else a**0.5 * eps - (1 - a) ** 0.5 * x0
+        torch.testing.assert_close(tiny._eps(out, x, t), eps, rtol=1e-4, atol=1e-4)
+
+
+def test_the_posterior_is_its_mode_or_a_sample(tiny):
+    pixels, noise = torch.rand(1, 3, 64, 64) * 2 - 1, latents(tiny)
+    mode = tiny.encode(pixels)
+    assert torch.equal(tiny.encode(pixels), mode) and torch.equal(tiny.encode(pixels, torch.zeros_like(noise)), mode)
+    assert not torch.equal(tiny.encode(pixels, noise), mode)
+
+
+def test_no_number_is_tried_again_in_float32_and_never_a_black_picture(tmp_path):
+    model = load(str(LDM), config=str(CONFIG), dtype="bfloat16")
+    z, decode = latents(model), model.vae.decode
+
+    def fragile(latents):
+        out = decode(latents)
+        if latents.dtype != torch.float32:
+            out.sample = out.sample * float("nan")
+        return out
+
+    model.vae.decode = fragile
+    assert model.decode(z).isfinite().all() and "float32" in model.notes[-1]
+    model.vae.decode = lambda latents: type("Out", (), {"sample": latents * float("nan")})
+    with pytest.raises(ModelError, match="no valid numbers"):
+        model.decode(z)
+
+
+def test_another_vae(tiny, tmp_path):
+    other = models.BUILTIN
+    model = load(str(LDM), config=str(CONFIG), vae=str(other), dtype="float32")
+    assert model.vae.config.scaling_factor != tiny.vae.config.scaling_factor
+    assert model.unet("base")(latents(model), 1, model.embed(["x"])).shape == (1, 4, 8, 8)
+
+
+def test_relief_is_applied_and_results_stay_close(tmp_path):
+    model = load(str(LDM), config=str(CONFIG), dtype="float32")
+    x, text = latents(model), model.embed(["a cat"])
+    before = model.unet("base")(x, 301, text)
+    assert model.policy == Policy() and "tiles" in model.relieve() and model.vae.use_tiling
+    assert "slices" in model.relieve() and model.relieve() is None
+    torch.testing.assert_close(model.unet("base")(x, 301, text), before, rtol=1e-4, atol=1e-4)
+
+
+def test_networks_take_turns_when_asked_to(monkeypatch):
+    """Offloading through a fake device: each network is there while it works, and only one at a time."""
+    from inpaint.placing import Placing
+
+    class Network(torch.nn.Module):
+        where = "nowhere"
+
+        def to(self, place):
+            self.where = str(place)
+            return self
+
+    vae, unet = Network(), Network()
+    placing = Placing(torch.device("meta"), Policy())
+    placing.settle(Policy("offload"), [vae, unet])
+    assert (vae.where, unet.where) == ("cpu", "cpu")
+    with placing.at_work(unet):
+        assert (vae.where, unet.where) == ("cpu", "meta")
+    with pytest.raises(RuntimeError), placing.at_work(vae):
+        assert (vae.where, unet.where) == ("meta", "cpu")
+        raise RuntimeError
+    assert (vae.where, unet.where) == ("cpu", "cpu")
+    placing.settle(Policy(), [vae, unet])
+    assert (vae.where, unet.where) == ("meta", "meta")
+
+
+def test_fingerprint_is_of_the_contents(tmp_path, tiny):
+    copy = tmp_path / "another name.safetensors"
+    shutil.copy(LDM, copy)
+    assert load(str(copy), config=str(CONFIG)).fingerprint == tiny.fingerprint
+    weights = load_file(LDM)
+    weights[FIRST] = weights[FIRST] + 1
+    save_file(weights, copy)
+    assert load(str(copy), config=str(CONFIG)).fingerprint != tiny.fingerprint
+
+
+def test_the_shelf_frees_first_and_rolls_back():
+    alive, log = set(), []
+
+    class Painter:
+        def __init__(self, name):
+            self.name = name
+            alive.add(name)
+
+        def __del__(self):
+            alive.discard(self.name)
+
+    def loader(name, **options):
+        log.append((name, frozenset(alive)))
+        if name == "broken":
+            raise ModelError("It is broken.")
+        return Painter(name)
+
+    shelf = Shelf(loader)
+    assert shelf.take("a").name == "a" and shelf.take("a").name == "a" and len(log) == 1
+    assert shelf.take("b").name == "b" and log[-1] == ("b", frozenset())
+    with pytest.raises(ModelError, match="broken"):
+        shelf.take("broken")
+    assert shelf.current.name == "b" and log[-2:] == [("broken", frozenset()), ("b", frozenset())]
+
+
+def test_ten_switches_leave_memory_where_it_was():
+    shelf, resident = Shelf(), []
+    for k in range(12):
+        model = shelf.take("builtin") if k % 2 else shelf.take(str(LDM), config=str(CONFIG))
+        model.unet(model.methods[0])(latents(model), 1, model.embed(["x"]))
+        del model
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        resident.append(pages * os.sysconf("SC_PAGE_SIZE"))
+    assert max(resident[-2:]) <= 1.05 * max(resident[:2])
+
+
+BROKEN = {
+    "empty.safetensors": b"",
+    "short.safetensors": LDM.read_bytes()[:100_000],
+    "header.safetensors": struct.pack("<Q", 2**60) + b"{}",
+    "garbage.safetensors": struct.pack("<Q", 4) + b"\xff\xfe{}" + b"0" * 64,
+    "list.safetensors": struct.pack("<Q", 2) + b"[]",
+    "liar.safetensors": struct.pack("<Q", 79) + json.dumps(
+        {"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 99999999]}}).encode().ljust(79) + b"0" * 36,
+    "pickle.safetensors": pickle.dumps({"a": 1}) * 50,
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_end_in_one_sentence(name, tmp_path):
+    (tmp_path / name).write_bytes(BROKEN[name])
+    with pytest.raises(ModelError) as error:
+        load(str(tmp_path / name), config=str(CONFIG))
+    assert name in str(error.value) and "\n" not in str(error.value)
+
+
+def test_pickles_are_refused_and_never_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "boom"), "w"))
+
+    path = tmp_path / "model.ckpt"
+    torch.save({"state_dict": Bomb()}, path)
+    with pytest.raises(ModelError, match="pickle"):
+        load(str(path))
+    with pytest.raises(ModelError):
+        load(str(path), allow_pickle=True)
+    assert not (tmp_path / "boom").exists()
+
+
+def test_a_trusted_ckpt_of_plain_weights_loads(tmp_path, tiny):
+    path = tmp_path / "model.ckpt"
+    torch.save({"state_dict": load_file(LDM)}, path)
+    model = load(str(path), config=str(CONFIG), allow_pickle=True, dtype="float32")
+    x, text = latents(model), model.embed(["a cat"])
+    torch.testing.assert_close(model.unet("base")(x, 1, text), tiny.unet("base")(x, 1, text))
+
+
+def test_missing_and_foreign_weights_are_errors(tmp_path):
+    weights = load_file(LDM)
+    name = next(key for key in weights if "output_blocks" in key)
+    for change, words in (({}, "lacks"), ({name: torch.zeros(3)}, "misshapen")):
+        path = tmp_path / "changed.safetensors"
+        save_file({key: value for key, value in weights.items() if key != name} | change, path)
+        with pytest.raises(ModelError, match=words):
+            load(str(path), config=str(CONFIG)).unet("base")
+    save_file({"something.else": torch.zeros(2)}, path)
+    with pytest.raises(ModelError, match="no Stable Diffusion checkpoint"):
+        load(str(path))
+    save_file({FIRST: torch.zeros(32, 7, 3, 3)}, path)
+    with pytest.raises(ModelError, match="7 channels"):
+        load(str(path), config=str(CONFIG))
+    save_file({FIRST: torch.zeros(320, 4, 3, 3)}, path)
+    with pytest.raises(ModelError, match="SDXL"):
+        load(str(path))
+
+
+def test_an_incomplete_folder_is_an_error(tmp_path):
+    shutil.copytree(models.BUILTIN, tmp_path / "model")
+    (tmp_path / "model" / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(ModelError, match="vae"):
+        load(str(tmp_path / "model"))
+    (tmp_path / "model" / "unet" / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="unet/config"):
+        load(str(tmp_path / "model"))
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ModelError, match="holds no model"):
+        load(str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/../b", "owner/name/more", "https://example.org/x", "nosuch",
+                                  "-x/y", "owner/", "", "\0", "a" * 5000, "owner/na me"])
+def test_names_that_are_no_model(name):
+    assert not hub.is_id(name)
+    with pytest.raises(ModelError):
+        load(name)
+
+
+def test_a_hub_model_that_is_not_here():
+    with pytest.raises(ModelUnavailable, match="not on this machine"):
+        load("sd15", offline=True)
+    with pytest.raises(ModelUnavailable, match="not on this machine"):
+        load("someone/some-model", offline=True)
+
+
+def test_the_files_chosen_on_the_hub():
+    files = ["unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.fp16.safetensors",
+             "unet/diffusion_pytorch_model.non_ema.safetensors", "unet/diffusion_pytorch_model.safetensors",
+             "vae/diffusion_pytorch_model.safetensors", "v1-5-pruned.safetensors"]
+    assert hub.chosen(files, "unet") == ["unet/diffusion_pytorch_model.fp16.safetensors"]
+    assert hub.chosen(files, "vae") == ["vae/diffusion_pytorch_model.safetensors"]
+    assert hub.chosen(files, "text_encoder") == []
