@@ -1,0 +1,189 @@
+"""One request on its way through the stages: prepare, text, encode, denoise, decode, finish, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import perf_counter
+
+import torch
+from PIL import Image
+
+from . import crop, expand, mask, memory, report
+from .closeup import CloseUp
+from .errors import OutOfMemory
+from .latents import Encoder
+from .live import LiveStep, View
+from .noise import draw_seed
+from .request import Request
+from .result import Result
+from .sampling import Step
+from .schedule import walk
+
+
+class Job:
+    """One request on its way through the stages, each of them timed."""
+
+    def __init__(self, model, encoder: Encoder, asked: Request, method: str):
+        self.model, self.encoder, self.method, self.began = model, encoder, method, perf_counter()
+        self.seconds: dict[str, float] = {}
+        seed = draw_seed() if asked.seed == -1 else asked.seed
+        self.asked = replace(asked, seed=seed)
+        self.seeds = tuple((seed + k) % 2**32 for k in range(asked.count))
+        self.notes: list[str] = list(asked.picture.notes) if asked.picture else []
+        self.steps, self.finish, self.scores = 0, "none", []
+        with self.stage("prepare"):
+            self._prepare()
+
+    def _prepare(self):
+        request = self.asked
+        if request.expand:
+            picture, hole = expand.expand(request.picture, request.mask, request.expand)
+            request = replace(request, picture=picture, mask=hole, expand="")
+        self.request, self.picture = request, request.picture
+        self.masks = mask.prepare(self.picture, request) if self.picture else None
+        self.notes += self.masks.notes if self.masks else ()
+        self.places = self._places(request.size or self.model.side)
+        blank = self.picture.rgb if self.picture else Image.new("RGB", self.places[0][0].size)
+        self.images = [blank] * len(self.seeds)
+
+    def _places(self, side: int) -> list[tuple[crop.Crop, crop.Box]]:
+        """The close-ups to paint, each with the box of the part of the mask it is for."""
+        request = self.request
+        if self.picture is None:
+            size = tuple(max(64, round((n or side) / 8) * 8) for n in (request.width, request.height))
+            whole = crop.Crop(crop.Box(0, 0, *size), size)
+            return [(whole, whole.box)]
+        if self.masks is None or request.whole:
+            whole = crop.Crop.whole(self.picture.size, side)
+            return [(whole, whole.box)]
+        boxes = [crop.Box(*self.masks.hole.getbbox())]
+        if request.islands:
+            boxes = mask.islands(self.masks.hole, max(request.context, side // 4))
+        return [(crop.Crop.around(box, self.picture.size, side, request.context, request.context_factor), box)
+                for box in boxes]
+
+    def paint(self) -> Iterator[Step]:
+        """Walk every close-up for every seed, pasting each patch as it is ready."""
+        request, batch = self.request, 1 if self.model.device.type == "cpu" else len(self.seeds)
+        with self.stage("text"):
+            prompt = ", ".join(part for part in (request.prompt.strip(), self.quality()) if part)
+            text = self.model.embed([request.negative_prompt, prompt], clip_skip=request.clip_skip,
+                                    layer=request.text_layer)
+        walks = len(self.places) * -(-len(self.seeds) // batch)
+        total, done = walks * walk(request.steps, request.strength, request.exact_steps)[1], 0
+        for place, box in self.places:
+            composite = self._composite(box)
+            with self.stage("encode"):
+                closeup = CloseUp(self.model, self.encoder, request, self.method, place,
+                                  place.cut(self.picture.rgb) if self.picture else None,
+                                  place.cut(self.masks.hole) if self.masks else None)
+            for first in range(0, len(self.seeds), batch):
+                for step in self._walk(closeup, first, self.seeds[first:first + batch], text, composite):
+                    yield replace(step, index=done + step.index, total=total)
+                done += step.total
+
+    def _walk(self, closeup, first: int, seeds, text, composite) -> Iterator[LiveStep]:
+        """One walk to its patches; after out-of-memory once more from its start, one rung down the ladder."""
+        while True:
+            try:
+                view = View(closeup, self.images[first], composite)
+                clock = perf_counter()
+                for step in closeup.walk(seeds, text):
+                    self._add("denoise", perf_counter() - clock)
+                    yield LiveStep(step.index, step.total, step.t, step.x, step.pred_x0, first, seeds[0],
+                                   perf_counter() - self.began, view)
+                    clock = perf_counter()
+                self._paste(closeup, first, step.x, composite)
+                self.steps += step.total
+                return
+            except Exception as error:
+                if not memory.is_out_of_memory(error):
+                    raise
+                self._relieve(error)
+
+    def _relieve(self, error: Exception) -> None:
+        self.model.free()
+        note = self.model.relieve()
+        if note is None:
+            raise OutOfMemory("This picture needs more memory than there is.",
+                              "Try a smaller working size, fewer variations or a smaller model.") from error
+        self.notes.append(note)
+
+    def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:
+        with self.stage("decode"):
+            patches = closeup.patches(x)
+        with self.stage("finish"):
+            box = closeup.crop.box
+            for k, patch in enumerate(patches, first):
+                if composite is not None:
+                    alpha, original = composite.crop(box), self.images[k].crop(box)
+                    patch, self.finish = closeup.join(original, patch, alpha)
+                    self.scores.append(report.seam_score(patch, alpha))
+                image = self.images[k].copy()
+                image.paste(patch, box[:2])
+                self.images[k] = image
+
+    def _composite(self, box: crop.Box) -> Image.Image | None:
+        """What is pasted for the part of the mask in this box; of several islands only that one."""
+        if self.masks is None or len(self.places) == 1:
+            return self.masks and self.masks.composite
+        alone = Image.new("L", self.masks.composite.size)
+        alone.paste(self.masks.composite.crop(box), box[:2])
+        return alone
+
+    def result(self) -> Result:
+        """The pictures with their alpha, profile and EXIF, and the report."""
+        with self.stage("report"):
+            images = tuple(self._dressed(image) for image in self.images)
+            facts = self._report(images)
+        facts["seconds"] = {name: round(s, 4) for name, s in self.seconds.items()}
+        facts["seconds"]["total"] = round(perf_counter() - self.began, 4)
+        return Result(images, self.asked, facts, self.model_facts(), self.seeds)
+
+    def _dressed(self, image: Image.Image) -> Image.Image:
+        if self.picture is None:
+            return image
+        alpha = self.picture.alpha
+        if alpha is not None and self.request.mask_from_alpha:
+            alpha = crop.lighter(alpha, self.masks.composite)  # what was painted is there now
+        return self.picture.repainted(image, alpha)
+
+    def _report(self, images) -> dict:
+        facts = {"method": self.method, "steps": self.steps, "size": list(images[0].size),
+                 "crops": [{"box": list(c.box), "size": list(c.size)} for c, _ in self.places],
+                 "fill": self.request.fill, "finish": self.finish, "notes": self.notes}
+        if self.masks is not None:
+            before = self.picture.repainted(self.picture.rgb, self.picture.alpha)
+            facts["max_change_outside"] = max(report.max_change_outside(before, image, self.masks.painted)
+                                              for image in images)
+            facts["blend_width"] = report.blend_width(self.masks.composite)
+            facts["seam_score"] = round(max(self.scores, default=0.0), 3)
+        return facts
+
+    def quality(self) -> str:
+        """The words added to the prompt: those asked for, or the model's own."""
+        asked = self.request.quality.strip()
+        return self.model.quality if asked == "auto" else asked
+
+    def model_facts(self) -> dict:
+        return {"name": self.model.name, "fingerprint": self.model.fingerprint, "torch": torch.__version__}
+
+    def stage(self, name: str) -> _Stage:
+        return _Stage(self, name)
+
+    def _add(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+class _Stage:
+    """`with job.stage("decode"):` adds the seconds inside to that stage."""
+
+    def __init__(self, job: Job, name: str):
+        self.job, self.name = job, name
+
+    def __enter__(self):
+        self.clock = perf_counter()
+
+    def __exit__(self, *_):
+        self.job._add(self.name, perf_counter() - self.clock)

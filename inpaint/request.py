@@ -1,0 +1,174 @@
+"""What was asked: one frozen record for the page, the command line, HTTP, MCP and the picture's metadata.
+
+Each field declares its default, its limits and its words once; sliders, flags and checks all read them here.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from PIL import Image
+
+from .errors import InvalidRequest
+from .picture import Picture, open_mask
+
+METHODS = ("auto", "base", "inpaint")
+SAMPLERS = ("ddim", "euler", "euler a", "dpm++ 2m", "unipc", "ddpm", "lcm")
+FILLS = ("auto", "original", "blur", "neutral", "noise", "smooth", "border")
+FINISHES = ("auto", "feather", "multiband", "poisson", "none")
+MAX_PROMPT = 4000  # characters; about 800 tokens
+
+
+def option(default: Any, help: str, *, low: float | None = None, high: float | None = None,
+           choices: tuple[str, ...] = (), group: str = "", flag: str = "", step: float | None = None) -> Any:
+    """A field of the request, with everything a slider, a flag and a check need to know."""
+    meta = {"help": help, "low": low, "high": high, "choices": choices, "group": group, "flag": flag, "step": step}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """A picture, a mask and a prompt, and how to join them.  Raises InvalidRequest at once, never later.
+
+    picture  a path, bytes, PIL image or `Picture`; None paints from the prompt alone
+    mask     the same, white = repaint; greys mean how much may change; None repaints everything
+    """
+
+    prompt: str = option("", "What to paint; empty removes what is there.")
+    picture: Picture | None = option(None, "The picture.")
+    mask: Image.Image | None = option(None, "Where to paint: white = repaint.")
+
+    negative_prompt: str = option("", "What to avoid.", group="prompt", flag="--negative")
+    quality: str = option("auto", "Words added to prompts; auto is the model's own, empty none.", group="prompt")
+    clip_skip: int = option(0, "Leave out this many last layers of CLIP.", low=0, high=11, group="prompt")
+    text_layer: str = option("last", "Which of CLIP's outputs to use; 'hidden' is the article's, without the "
+                             "final norm.", choices=("last", "pooled", "hidden"), group="prompt")
+
+    method: str = option("auto", "base: masked DDIM on a 4-channel UNet; inpaint: the 9-channel UNet.",
+                         choices=METHODS, group="method")
+    strength: float = option(1.0, "How far from the original: 1 starts from pure noise, 0 changes nothing.",
+                             low=0.0, high=1.0, step=0.05, group="method")
+    background: bool = option(True, "Put the original back outside the hole at each step (inpaint method).",
+                              group="method")
+    two_sided: bool = option(True, "… in the predicted picture too, not only in x_t.", group="method")
+    fresh_noise: bool = option(False, "Noise the original anew at each step, as the article does.", group="method")
+    article: bool = option(False, "Repeat the article's program exactly, quirks included.", group="method")
+
+    steps: int = option(20, "Denoising steps.", low=1, high=150, group="sampling")
+    exact_steps: bool = option(False, "Run that many steps whatever the strength.", group="sampling")
+    sampler: str = option("ddim", "How to walk from noise to picture.", choices=SAMPLERS, group="sampling")
+    eta: float = option(0.0, "Fresh noise in each step: 0 is DDIM, 1 is DDPM-like.", low=0.0, high=1.0, step=0.05,
+                        group="sampling")
+    guidance_scale: float = option(7.5, "How strongly the prompt pulls; 1 is off.", low=0.0, high=30.0, step=0.5,
+                                   group="sampling", flag="--guidance")
+    guidance_rescale: float = option(0.0, "Tame the contrast of strong guidance.", low=0.0, high=1.0, step=0.05,
+                                     group="sampling")
+    seed: int = option(-1, "Same seed, same picture; -1 draws one.", low=-1, high=2**32 - 1, group="sampling")
+    count: int = option(1, "Variations: seed, seed + 1, …", low=1, high=8, group="sampling")
+
+    whole: bool = option(False, "Work on the whole picture, not on a close-up of the hole.", group="area")
+    context: int = option(32, "Surroundings shown to the model, at least so many pixels …", low=0, high=1024,
+                          group="area")
+    context_factor: float = option(1.5, "… and at least the hole's own size times this.", low=1.0, high=4.0,
+                                   step=0.1, group="area")
+    islands: bool = option(False, "Paint islands that lie far apart one by one, each in its own close-up.",
+                           group="area")
+    size: int = option(0, "Working size in pixels; 0 is the model's own.", low=0, high=2048, group="area")
+    width: int = option(0, "Width when there is no picture; 0 is the model's own.", low=0, high=2048, group="area")
+    height: int = option(0, "Height when there is no picture; 0 is the model's own.", low=0, high=2048,
+                         group="area")
+    expand: str = option("", "Extend the picture: pixels left,top,right,bottom, or an aspect ratio like 16:9.",
+                         group="area")
+
+    invert: bool = option(False, "Swap what is painted and what is kept.", group="mask")
+    mask_from_alpha: bool = option(False, "Repaint where the picture is transparent.", group="mask",
+                                   flag="--alpha")
+    soft: bool = option(True, "Greys of the mask mean how much may change; off snaps them at half.", group="mask")
+    fill_holes: bool = option(False, "Repaint what a closed stroke surrounds.", group="mask")
+    grow: int = option(0, "Grow the mask by so many pixels; negative shrinks.", low=-256, high=256, group="mask")
+    feather: int = option(0, "Soften the mask's edge inwards over so many pixels.", low=0, high=256, group="mask")
+    margin: int = option(4, "Let the model repaint so far beyond the mask; those pixels are not kept.", low=0,
+                         high=64, group="mask")
+
+    fill: str = option("auto", "What the hole holds at first; auto is blur, and original below strength 1.",
+                       choices=FILLS, group="finish")
+    finish: str = option("auto", "How the patch is joined; auto keeps the least visible seam.", choices=FINISHES,
+                         group="finish")
+    blend: int = option(4, "Width of the joint inside the mask, in pixels.", low=0, high=64, group="finish")
+    colour_match: float = option(0.0, "Match the patch's colours to its surroundings.", low=0.0, high=1.0,
+                                 step=0.05, group="finish")
+    keep_gps: bool = option(True, "Keep the place where the photo was taken in the result.", group="finish")
+
+    def __post_init__(self):
+        for f in fields(self):
+            if f.metadata["group"] or f.name == "prompt":
+                object.__setattr__(self, f.name, checked(f, getattr(self, f.name)))
+        if self.picture is not None and not isinstance(self.picture, Picture):
+            object.__setattr__(self, "picture", Picture.open(self.picture))
+        if self.mask is not None:
+            object.__setattr__(self, "mask", open_mask(self.mask))
+        if self.picture is None and (self.mask is not None or self.mask_from_alpha or self.expand):
+            raise InvalidRequest("picture", "There is a mask but no picture.", "Open the picture it belongs to.")
+
+    def settings(self) -> dict[str, Any]:
+        """Everything but the two pictures, ready for JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("picture", "mask")}
+
+    @classmethod
+    def from_image(cls, image: Any) -> Request:
+        """The request that made this picture, read from its capsule; raises InvalidRequest if there is none."""
+        from .capsule import read
+
+        return read(image)
+
+
+def options() -> dict[str, Field]:
+    """The declared fields by name, in order, without the two pictures."""
+    return {f.name: f for f in fields(Request) if f.name not in ("picture", "mask")}
+
+
+def checked(f: Field, value: Any) -> Any:
+    """The value in the field's own type and within its limits, or InvalidRequest."""
+    kind, meta = type(f.default), f.metadata
+    value = _typed(f.name, kind, value)
+    if meta["choices"] and value not in meta["choices"]:
+        raise InvalidRequest(f.name, f"{f.name} cannot be {_shown(value)}.",
+                             f"Choose one of: {', '.join(meta['choices'])}.")
+    low, high = meta["low"], meta["high"]
+    if low is not None and not low <= value <= high:
+        raise InvalidRequest(f.name, f"{f.name} is {_shown(value)}.",
+                             f"Choose a value from {low:g} to {high:.12g}.")
+    if kind is str and len(value) > MAX_PROMPT:
+        raise InvalidRequest(f.name, f"{f.name} is {len(value)} characters long.",
+                             f"Use at most {MAX_PROMPT}.")
+    return value
+
+
+def _typed(name: str, kind: type, value: Any) -> Any:
+    """bool, int, float or str, without guessing: 20.0 is an int, '20' and True are not."""
+    try:
+        if kind is bool and isinstance(value, bool):
+            return value
+        if kind is int and not isinstance(value, bool):
+            if isinstance(value, float) and value == round(value):
+                return round(value)
+            return operator.index(value)
+        if kind is float and not isinstance(value, (bool, str, bytes)) and math.isfinite(value):
+            return float(value)
+        if kind is str and (isinstance(value, str) or value is None):
+            return "".join(c if c.isprintable() or c in "\n\t" else " " * c.isspace() for c in value or "")
+    except (TypeError, ValueError, OverflowError):
+        pass
+    wanted = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}[kind]
+    raise InvalidRequest(name, f"{name} cannot be {_shown(value)}.", f"It takes {wanted}.")
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not print whole numbers of thousands of digits
+        text = "so large a number"
+    return text if len(text) <= 40 else text[:37] + "…"

@@ -1,0 +1,280 @@
+"""The conductor: promises about pixels, seeds, cancelling and memory, on the toy and on the built-in model."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+import inpaint
+from inpaint import InpaintError, InvalidRequest, OutOfMemory, Request
+from inpaint.inpainter import Inpainter
+from inpaint.sampling import Step
+from inpaint.toy import Model as Toy
+
+
+@pytest.fixture(scope="module")
+def painters():
+    return {"toy": inpaint.load("toy"), "builtin": inpaint.load("builtin")}
+
+
+def disc(size, box=None) -> Image.Image:
+    mask = Image.new("L", size)
+    w, h = size
+    ImageDraw.Draw(mask).ellipse(box or (w // 3, h // 3, 2 * w // 3, 2 * h // 3), fill=255)
+    return mask
+
+
+def random_job(k: int) -> tuple[Image.Image, Image.Image]:
+    """A picture of some odd size and mode, and something painted on it."""
+    rng, dice = np.random.default_rng(k), random.Random(k)
+    sizes = [(1, 1), (1, 7), (1500, 1), (3, 900), (8, 8), (1500, 900)]
+    w, h = sizes[k] if k < len(sizes) else (dice.randint(1, 700), dice.randint(1, 500))
+    mode = ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16", "YCbCr"][k % 9]
+    array = rng.integers(0, 256, (h, w, 4), dtype=np.uint8)
+    if mode == "I;16":
+        picture = Image.fromarray(array[..., 0].astype(np.uint16) * 257)
+    else:
+        picture = Image.fromarray(array, "RGBA" if mode in ("RGBA", "LA") else None).convert(mode)
+    mask, draw = Image.new("L", (w, h)), None
+    draw = ImageDraw.Draw(mask)
+    for _ in range(dice.randint(1, 3)):
+        x, y = dice.randrange(w), dice.randrange(h)
+        if dice.random() < 0.5:
+            draw.ellipse((x, y, x + dice.randint(0, w), y + dice.randint(0, h)), fill=dice.choice((255, 255, 128)))
+        else:
+            draw.line((x, y, dice.randrange(w), dice.randrange(h)), fill=255, width=dice.randint(1, 20))
+    return picture, mask
+
+
+@pytest.mark.parametrize(("model", "count"), [("toy", 200), ("builtin", 200)])
+@pytest.mark.filterwarnings("ignore:.*mode.*:DeprecationWarning")
+def test_kept_pixels_are_bit_identical_at_any_size_mode_and_mask(painters, model, count):
+    for k in range(count):
+        picture, mask = random_job(k)
+        dice = random.Random(k)
+        request = Request("a cat", picture, mask, seed=k, steps=2 if model == "toy" else 1,
+                          size=64 * dice.choice((1, 2)), strength=dice.choice((1.0, 1.0, 0.7)),
+                          method=dice.choice(painters[model].model.methods),
+                          finish=dice.choice(("auto", "feather", "multiband", "poisson", "none")),
+                          islands=dice.random() < 0.3, whole=dice.random() < 0.3,
+                          colour_match=dice.choice((0.0, 1.0)))
+        result = painters[model](request)
+        before, after = np.asarray(request.picture.rgb), np.asarray(result.image.convert("RGB"))
+        assert after.shape == before.shape, k
+        kept = np.asarray(mask) == 0
+        assert np.array_equal(before[kept], after[kept]), (k, picture.mode, picture.size)
+        if request.picture.alpha is not None:
+            assert result.image.getchannel("A").tobytes() == request.picture.alpha.tobytes()
+        assert result.report["max_change_outside"] == 0
+        if picture.mode in ("RGB", "L", "CMYK", "P"):
+            assert np.array_equal(np.asarray(picture.convert("RGB"))[kept], after[kept])
+
+
+@pytest.mark.parametrize("method", ["base", "inpaint"])
+def test_both_methods_repaint_on_the_builtin_model(painters, photo, method):
+    mask = disc(photo.size)
+    result = painters["builtin"](Request("pizza", photo, mask, method=method, seed=1, steps=3))
+    changed = np.any(np.asarray(result.image) != np.asarray(photo), axis=-1)
+    assert result.report["method"] == method and result.report["steps"] == 3
+    assert changed[np.asarray(mask) > 0].mean() > 0.8
+
+
+def test_auto_takes_the_method_that_suits(painters, photo):
+    painter, mask = painters["builtin"], disc(photo.size)
+    assert painter.method(Request("x", photo, mask)) == "inpaint"
+    assert painter.method(Request("x", photo, mask, strength=0.4)) == "base"
+    assert painter.method(Request("x", photo)) == "base"
+    assert painters["toy"].method(Request("x", photo, mask)) == "base"
+    with pytest.raises(InvalidRequest, match="no inpaint UNet"):
+        painters["toy"](Request("x", photo, mask, method="inpaint"))
+
+
+def test_stream_yields_every_step_and_then_the_result(painters, photo):
+    request = Request("", photo, disc(photo.size), seed=3, steps=5, count=2)
+    *steps, result = painters["toy"].stream(request)
+    assert [s.index for s in steps] == list(range(10)) and {s.total for s in steps} == {10}
+    assert [s.seed for s in steps] == [3] * 5 + [4] * 5 and result.seeds == (3, 4)
+    assert len(result.images) == 2 and result.image is result.images[0] and result.seed == 3
+    seen = []
+    again = painters["toy"](request, on_step=seen.append)
+    assert len(seen) == 10 and all(isinstance(s, Step) for s in seen)
+    assert again.image.tobytes() == result.image.tobytes()
+
+
+def test_previews_show_the_patch_in_its_place(painters):
+    picture = Image.new("RGB", (800, 600), (10, 200, 30))
+    *steps, result = painters["toy"].stream(Request("", picture, disc((800, 600)), seed=3, steps=6))
+    looks = [np.asarray(step.preview(400)).astype(int) for step in steps]
+    assert all(look.shape == (300, 400, 3) for look in looks)
+    assert all((look[:60] == (10, 200, 30)).all() for look in looks)
+    assert len({look.tobytes() for look in looks}) == 6
+    end = np.asarray(result.image.resize((400, 300))).astype(int)
+    assert np.abs(looks[-1] - end).mean() < 2
+
+
+def test_closing_the_stream_cancels_and_the_next_job_works(painters, photo):
+    request = Request("", photo, disc(photo.size), seed=3, steps=20)
+    steps = painters["toy"].stream(request)
+    next(steps), next(steps)
+    steps.close()
+    with pytest.raises(StopIteration):
+        next(steps)
+    assert torch.is_grad_enabled()
+    assert painters["toy"](request).report["steps"] == 20
+
+
+@pytest.mark.parametrize("model", ["toy", "builtin"])
+def test_batch_of_one_equals_batch_of_four(painters, photo, model, monkeypatch):
+    painter = painters[model]
+    request = Request("pizza", photo, disc(photo.size), seed=5, steps=3, count=4, eta=0.5, method="base")
+    many = painter(request)
+    for k in (0, 3):
+        alone = painter(replace(request, seed=5 + k, count=1))
+        assert alone.image.tobytes() == many.images[k].tobytes()  # one after the other on a CPU: to the bit
+    closeups = {}
+    from inpaint.closeup import CloseUp
+
+    walk = CloseUp.walk
+
+    def watched(self, seeds, text):
+        for step in walk(self, seeds, text):
+            closeups[seeds] = step.x
+            yield step
+
+    monkeypatch.setattr(CloseUp, "walk", watched)
+    painter(request)
+    job_like = closeups[(5,)], closeups[(8,)]
+    monkeypatch.setattr(painter.model, "device", _NotCpu())
+    monkeypatch.setattr(painter.model, "free", lambda: None)
+    painter(request)
+    together = closeups[(5, 6, 7, 8)]
+    torch.testing.assert_close(together[[0, 3]], torch.cat(job_like), atol=1e-4, rtol=1e-4)
+
+
+class _NotCpu(str):
+    """A device that computes on the CPU and calls itself something else, so that images are batched."""
+
+    type = "accelerator"
+
+    def __new__(cls):
+        return str.__new__(cls, "cpu")
+
+
+def test_seed_minus_one_is_drawn_and_reported(painters, photo):
+    request = Request("", photo, disc(photo.size), steps=2)
+    first, second = painters["toy"](request), painters["toy"](request)
+    assert first.seed != second.seed and first.request.seed == first.seed >= 0
+    again = painters["toy"](first.request)
+    assert again.image.tobytes() == first.image.tobytes()
+
+
+def test_strength_zero_returns_the_picture(painters, photo):
+    *steps, result = painters["toy"].stream(Request("", photo, disc(photo.size), strength=0.0))
+    assert steps == [] and result.report["steps"] == 0
+    assert result.image.tobytes() == photo.tobytes()
+
+
+def test_without_mask_everything_changes_and_without_picture_something_appears(painters, photo):
+    changed = painters["builtin"](Request("pizza", photo, strength=0.6, seed=1, steps=4))
+    assert changed.image.size == photo.size and changed.image.tobytes() != photo.tobytes()
+    made = painters["builtin"](Request("pizza", seed=1, steps=2, width=200, height=120))
+    assert made.image.size == (200, 120) and np.asarray(made.image).std() > 1
+    with pytest.raises(InvalidRequest) as error:
+        Request("pizza", mask=disc((64, 64)))
+    assert error.value.field == "picture"
+
+
+def test_expanding_keeps_the_picture_inside(painters, photo):
+    result = painters["toy"](Request("", photo, expand="10,20,30,40", seed=1, steps=3))
+    assert result.image.size == (96 + 40, 72 + 60)
+    assert result.image.crop((10, 20, 106, 92)).tobytes() == photo.tobytes()
+
+
+def test_cost_does_not_grow_with_the_picture(painters):
+    small, large = Image.new("RGB", (512, 512), "teal"), Image.new("RGB", (4000, 3000), "teal")
+    sizes = []
+    for picture in (small, large):
+        mask = disc(picture.size, (100, 100, 200, 200))
+        result = painters["toy"](Request("", picture, mask, seed=1, steps=2))
+        sizes.append(result.report["crops"][0]["size"])
+    assert sizes[0] == sizes[1]
+
+
+def test_thin_strokes_are_repainted(painters, photo):
+    for width in (1, 2, 5, 8):
+        for offset in range(8):
+            mask = Image.new("L", photo.size)
+            ImageDraw.Draw(mask).line((20, 24 + offset, 70, 24 + offset), fill=255, width=width)
+            result = painters["toy"](Request("", photo, mask, seed=1, steps=2, whole=True))
+            stroke = np.asarray(mask) > 0
+            assert np.any(np.asarray(result.image)[stroke] != np.asarray(photo)[stroke], axis=-1).mean() > 0.7
+
+
+def test_soft_masks_change_more_where_they_are_lighter(painters, photo):
+    for method in ("base", "inpaint"):
+        change = []
+        for level in (40, 130, 255):
+            mask = Image.new("L", photo.size)
+            ImageDraw.Draw(mask).rectangle((30, 20, 65, 50), fill=level)
+            result = painters["builtin"](Request("pizza", photo, mask, seed=1, steps=8, method=method, finish="none"))
+            inside = np.asarray(mask) > 0
+            change.append(np.abs(np.asarray(result.image)[inside].astype(int) - np.asarray(photo)[inside]).mean())
+        assert change == sorted(change), method
+
+
+class Failing(Toy):
+    """A toy whose UNet runs out of memory until the ladder has been taken `rungs` steps down."""
+
+    def __init__(self, rungs: int, ladder: int):
+        super().__init__()
+        self.rungs, self.ladder = rungs, [f"Rung {k} was taken." for k in range(ladder, 0, -1)]
+
+    def unet(self, method):
+        def network(x, t, text):
+            if self.rungs > 0 and t < 700:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return self.wiener(x, t, text)
+        return network
+
+    def relieve(self):
+        self.rungs -= 1
+        return self.ladder.pop() if self.ladder else None
+
+
+def test_out_of_memory_walks_the_ladder_and_says_so(photo):
+    painter = Inpainter(Failing(rungs=2, ladder=5))
+    request = Request("", photo, disc(photo.size), seed=3, steps=10)
+    result = painter(request)
+    assert [n for n in result.report["notes"] if "Rung" in n] == ["Rung 1 was taken.", "Rung 2 was taken."]
+    assert result.image.tobytes() == inpaint.load("toy")(request).image.tobytes()
+    assert "Rung 3" not in str(painter(request).report["notes"])  # the next job just works
+
+
+def test_at_the_end_of_the_ladder_one_sentence_and_the_next_job_works(photo):
+    painter = Inpainter(Failing(rungs=3, ladder=1))
+    request = Request("", photo, disc(photo.size), seed=3, steps=10)
+    with pytest.raises(OutOfMemory, match="smaller"):
+        painter(request)
+    painter.model.rungs = 0
+    assert painter(request).report["steps"] == 10
+
+
+def test_no_number_from_the_unet_is_an_error_not_a_black_picture(photo):
+    model = Toy()
+    model.unet = lambda method: lambda x, t, text: x * float("nan")
+    with pytest.raises(InpaintError, match="no valid numbers"):
+        Inpainter(model)(Request("", photo, disc(photo.size), seed=3, steps=3))
+
+
+def test_the_second_run_encodes_nothing(photo):
+    model = Toy()
+    calls, encode = [], model.encode
+    model.encode = lambda *a, **k: calls.append(1) or encode(*a, **k)
+    painter = Inpainter(model)
+    painter(Request("", photo, disc(photo.size), seed=3, steps=2))
+    first = len(calls)
+    painter(Request("", photo, disc(photo.size), seed=4, steps=2))
+    assert first > 0 and len(calls) == first
