@@ -91,7 +91,8 @@ def stream(job) -> Iterator[Step]:
             strategy = MaskedBase(x0, lambda t: hole, ddim.q_sample, dice.like, two_sided=False)
     x = dice() if x is None else x
     prompts = [request.negative_prompt, f"{request.prompt}, {job.quality()}"]
-    text = model.embed(prompts, clip_skip=request.clip_skip, layer=request.text_layer)
+    text = model.embed(prompts, clip_skip=request.clip_skip, layer=request.text_layer,
+                       chunks=1)
     text = text.repeat_interleave(request.count, 0)
     for step in denoise(model.unet("base"), text, strategy, ddim, x, request.guidance_scale):
         if not request.eta:

@@ -61,10 +61,11 @@ class Model:
 
         return predict
 
-    def embed(self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last") -> Tensor:
+    def embed(self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last",
+              chunks: int | None = None) -> Tensor:
         """[B, n, d], float32: prompts of any length, weights in brackets, all as long as the longest."""
         with self.placing.at_work(self.text.encoder):
-            return self.text.embed(prompts, clip_skip=clip_skip, layer=layer).to(self.device)
+            return self.text.embed(prompts, clip_skip=clip_skip, layer=layer, chunks=chunks).to(self.device)
 
     @torch.no_grad()
     def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:

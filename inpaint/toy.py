@@ -48,7 +48,7 @@ class Model:
     """The same face as a loaded model: latents are a picture's 8 × 8 cells, R, G, B and their mean."""
 
     name, fingerprint, side, factor, channels = "toy", "toy-1", 256, 8, 4
-    methods = ("base",)
+    methods, quality = ("base",), ""
 
     def __init__(self):
         self.device, self.alphas_cumprod, self.schedule = torch.device("cpu"), alphas_cumprod(), dict(SCHEDULE)
@@ -68,7 +68,8 @@ class Model:
         """[B, 4, h, w] -> [B, 3, 8 h, 8 w]"""
         return F.interpolate(latents[:, :3], scale_factor=self.factor, mode="bilinear", align_corners=False)
 
-    def embed(self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last") -> Tensor:
+    def embed(self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last",
+              chunks: int | None = None) -> Tensor:
         return torch.zeros(len(prompts), 1, 1)
 
     def relieve(self) -> None:

@@ -1,0 +1,84 @@
+"""Stable Diffusion 1.5 at its real size, with random weights: seconds a step, and the peak of memory.
+
+    python -m bench.sd15_size [--steps 2] [--side 512]
+
+Both UNets are made on the fly in bfloat16 in a temporary folder; nothing is downloaded and the picture means nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+CONFIGS = Path(__file__).resolve().parent.parent / "assets" / "configs" / "sd15"
+
+
+def write_model(folder: Path) -> None:
+    """A diffusers folder of SD 1.5's shapes: unet/ (4 channels), unet_inpainting/ (9), vae/, text_encoder/."""
+    import shutil
+
+    import torch
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    shutil.copytree(CONFIGS, folder, dirs_exist_ok=True)
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    config = UNet2DConditionModel.load_config(str(CONFIGS / "unet"))
+    for sub, channels in (("unet", 4), ("unet_inpainting", 9)):
+        UNet2DConditionModel.from_config({**config, "in_channels": channels}).save_pretrained(folder / sub)
+    AutoencoderKL.from_config(AutoencoderKL.load_config(str(CONFIGS / "vae"))).save_pretrained(folder / "vae")
+    text = CLIPTextModel(CLIPTextConfig.from_pretrained(str(CONFIGS / "text_encoder")))
+    text.save_pretrained(folder / "text_encoder")
+
+
+def run(folder: str, method: str, steps: int, side: int) -> None:
+    """One request in this process; prints seconds by stage and the peak of its memory."""
+    from PIL import Image
+
+    import inpaint
+
+    painter = inpaint.load(folder)
+    mask = Image.new("L", (side, side))
+    mask.paste(255, (side // 4, side // 4, side // 2, side // 2))
+    request = inpaint.Request("a red scarf", Image.new("RGB", (side, side), "teal"), mask, method=method, steps=steps,
+                              seed=1, whole=True, size=side)
+    report = painter(request).report
+    seconds = report["seconds"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"| {method} | {str(painter.model.dtype).removeprefix('torch.')} | {report['steps']} "
+          f"| {seconds['denoise'] / report['steps']:.1f} | {seconds['encode']:.1f} | {seconds['decode']:.1f} "
+          f"| {seconds['total']:.1f} | {peak:.2f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--run", nargs=2, metavar=("FOLDER", "METHOD"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.run:
+        run(*args.run, args.steps, args.side)
+        return
+    import torch
+
+    print(f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+          f"{args.side} × {args.side}, guidance on, random weights\n")
+    print("| method | dtype | steps | s a step | s encode | s decode | s total | peak GiB |\n|---" + "|---" * 7 + "|",
+          flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-c", "from pathlib import Path; from bench.sd15_size import write_model; "
+                        f"write_model(Path({folder!r}))"], check=True)
+        for method in ("base", "inpaint"):  # a process each, so that the peaks are their own
+            subprocess.run([sys.executable, "-m", "bench.sd15_size", "--run", folder, method, "--steps",
+                            str(args.steps), "--side", str(args.side)], check=True)
+
+
+if __name__ == "__main__":
+    main()
