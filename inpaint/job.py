@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import version
 from time import perf_counter
 
-import torch
 from PIL import Image
 
 from . import crop, expand, mask, memory, report
@@ -167,7 +167,10 @@ class Job:
         return self.model.quality if asked == "auto" else asked
 
     def model_facts(self) -> dict:
-        return {"name": self.model.name, "fingerprint": self.model.fingerprint, "torch": torch.__version__}
+        """What the picture was made with, for its capsule."""
+        versions = {name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}
+        return {"name": self.model.name, "fingerprint": self.model.fingerprint, "quality": self.model.quality,
+                **versions}
 
     def stage(self, name: str) -> _Stage:
         return _Stage(self, name)

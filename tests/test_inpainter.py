@@ -106,7 +106,8 @@ def test_stream_yields_every_step_and_then_the_result(painters, photo):
 
 def test_previews_show_the_patch_in_its_place(painters):
     picture = Image.new("RGB", (800, 600), (10, 200, 30))
-    *steps, result = painters["toy"].stream(Request("", picture, disc((800, 600)), seed=3, steps=6))
+    request = Request("", picture, disc((800, 600)), seed=3, steps=6, finish="none")
+    *steps, result = painters["toy"].stream(request)
     looks = [np.asarray(step.preview(400)).astype(int) for step in steps]
     assert all(look.shape == (300, 400, 3) for look in looks)
     assert all((look[:60] == (10, 200, 30)).all() for look in looks)

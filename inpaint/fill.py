@@ -1,0 +1,54 @@
+"""What the hole holds before the first step, so that what is to go does not shine through."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from .membrane import membrane
+
+GREY = 127
+
+
+def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
+    """The picture (RGB) with its hole (L, 255 = fill) filled; both of the working size.
+
+    original, noise  as it is;  neutral  mid-grey;  blur  its surroundings, blurred;
+    smooth  a membrane between its borders;  border  the nearest known pixel, carried inwards
+    """
+    if kind in ("original", "noise"):
+        return rgb
+    inside = np.asarray(hole) > 127
+    if not inside.any():
+        return rgb
+    known = np.asarray(rgb)
+    if kind == "neutral" or inside.all():
+        filled = np.full(known.shape, GREY, np.float32)
+    else:
+        filled = FILLS[kind](known.astype(np.float32), inside)
+    return Image.fromarray(np.where(inside[..., None], filled.round().clip(0, 255), known).astype(np.uint8))
+
+
+def _blur(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The mean of the known pixels around, over ever larger reaches until all of the hole has some."""
+    from scipy.ndimage import gaussian_filter
+
+    out, have = np.zeros_like(known), np.zeros((*hole.shape, 1), np.float32)
+    weight = (~hole).astype(np.float32)
+    for sigma in (2, 4, 8, 16, 32, 64):
+        near = gaussian_filter(weight, sigma)[..., None]
+        total = np.stack([gaussian_filter(known[..., c] * weight, sigma) for c in range(3)], -1)
+        share = np.clip(near * 4, 0, 1) * (1 - have)  # sharp near the border, soft in the middle
+        out += share * total / np.maximum(near, 1e-6)
+        have += share
+    return out + (1 - have) * membrane(known, hole)
+
+
+def _border(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import distance_transform_edt
+
+    down, across = distance_transform_edt(hole, return_distances=False, return_indices=True)
+    return known[down, across]
+
+
+FILLS = {"blur": _blur, "smooth": membrane, "border": _border}
