@@ -1,0 +1,76 @@
+"""What a run gives back: the pictures, the request that made them and a report; and how to save them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InvalidRequest
+from .request import Request
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+METADATA = ("full", "settings", "none")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """`count` pictures of one request.
+
+    images   RGB or RGBA at the picture's own size; image k was made with seeds[k]
+    request  what was asked, with the seed that was really used (never -1)
+    report   what was measured: max_change_outside, seam_score, steps, seconds by stage, …; ready for JSON
+    model    name and fingerprint of the model, and the versions of what it ran on
+    """
+
+    images: tuple[Image.Image, ...]
+    request: Request
+    report: dict[str, Any]
+    model: dict[str, Any]
+    seeds: tuple[int, ...]
+
+    @property
+    def image(self) -> Image.Image:
+        return self.images[0]
+
+    @property
+    def seed(self) -> int:
+        return self.seeds[0]
+
+    def request_of(self, index: int = 0) -> Request:
+        """The request that makes image `index` alone: its own seed, count 1."""
+        return replace(self.request, seed=self.seeds[index], count=1)
+
+    def save(self, path: str | Path, index: int = 0, metadata: str = "full", quality: int = 95) -> Path:
+        """Where image `index` was written, as PNG, JPEG or WebP by the path's suffix; whole or not at all.
+
+        metadata  full      settings, mask and the pixels that were painted over: `Request.from_image` repeats
+                            the picture bit for bit (PNG; JPEG and WebP change pixels and keep the settings only)
+                  settings  the words and numbers, but no pixel that cannot be seen
+                  none      nothing of this; the photo's own EXIF and colour profile stay
+        quality   1 … 100 of JPEG and WebP; WebP is lossless at 100
+        """
+        from . import saving
+
+        target = Path(path)
+        format = saving.format_of(target)
+        return saving.write(target, self.to_bytes(format, index, metadata, quality))
+
+    def to_bytes(self, format: str = "PNG", index: int = 0, metadata: str = "full", quality: int = 95) -> bytes:
+        """The file that `save` would write: PNG, JPEG or WEBP."""
+        from . import capsule, exif, parameters, saving
+
+        if metadata not in METADATA:
+            raise InvalidRequest("metadata", f"metadata cannot be {metadata!r}.",
+                                 f"Choose one of: {', '.join(METADATA)}.")
+        image = self.images[index]
+        icc, own = image.info.get("icc_profile"), image.info.get("exif")
+        own = own if self.request.keep_gps else exif.without_gps(own)
+        own = exif.without_settings(own) if metadata == "none" else own
+        if saving.format_of(f"x.{format}") == "PNG":
+            chunks = None if metadata == "none" else capsule.pack(self, index, pixels=metadata == "full")
+            return saving.png(image, icc, own, chunks)
+        text = "" if metadata == "none" else parameters.write(self.request_of(index), self.model, image.size, True)
+        return saving.lossy(image, saving.format_of(f"x.{format}"), icc, own, text, quality)

@@ -1,0 +1,158 @@
+"""The request refuses what cannot be carried out, in words, and nothing else ever comes out of it."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inpaint import InpaintError, InvalidRequest, Request
+from inpaint.request import MAX_PROMPT, options
+
+ROOT = Path(__file__).parent.parent
+PICTURE, MASK = Image.new("RGB", (40, 30), "gray"), Image.new("L", (40, 30), 255)
+
+
+class Evil:
+    def __float__(self):
+        raise ValueError("no")
+
+    __index__ = __int__ = __str__ = __float__
+
+
+HOSTILE = [float("inf"), float("-inf"), float("nan"), 10**400, -(10**400), 10**5000, 1e308, -0.5, 2**64, -2, 1j,
+           b"bytes", bytearray(b"x"), [], [1], {}, {"a": 1}, set(), object(), Evil(), lambda: 1, type, ...,
+           "no such choice", "20", "a" * 100_000, "\x00\x07", np.array([1, 2]), np.nan, np.float32("inf"),
+           Image.new("L", (1, 1)), Path("x"), range(3)]
+
+
+@pytest.mark.parametrize("name", options())
+def test_hostile_values_end_in_one_named_sentence(name):
+    refused = 0
+    for value in HOSTILE:
+        try:
+            got = getattr(Request(**{name: value, "picture": PICTURE}), name)
+        except InvalidRequest as error:
+            refused += 1
+            assert error.field == name
+            assert len(str(error)) < 400 and "\n" not in str(error)
+            assert error.problem.endswith(".") and error.advice.endswith(".")
+        else:
+            assert type(got) is type(options()[name].default)
+    assert refused >= 20
+
+
+@pytest.mark.parametrize("name", [n for n, f in options().items() if f.metadata["low"] is not None])
+def test_limits_are_inside_and_beyond_is_refused(name):
+    meta, kind = options()[name].metadata, type(options()[name].default)
+    for value in (meta["low"], meta["high"]):
+        got = getattr(Request(**{name: kind(value)}), name)
+        assert got == value and type(got) is kind
+    small = 1 if kind is int else 1e-6
+    for value in (meta["low"] - small, meta["high"] + small):
+        with pytest.raises(InvalidRequest, match="Choose a value from") as caught:
+            Request(**{name: kind(value)})
+        assert caught.value.field == name
+
+
+@pytest.mark.parametrize("name", [n for n, f in options().items() if f.metadata["choices"]])
+def test_choices_are_listed(name):
+    choices = options()[name].metadata["choices"]
+    assert options()[name].default in choices
+    for choice in choices:
+        assert getattr(Request(**{name: choice}), name) == choice
+    for value in ("", choices[0].upper(), choices[0] + " "):
+        with pytest.raises(InvalidRequest, match=f"Choose one of: {choices[0]}"):
+            Request(**{name: value})
+
+
+def test_every_option_is_declared_whole():
+    for name, field in options().items():
+        meta = field.metadata
+        assert meta["help"].endswith((".", "…")), name
+        assert meta["group"] or name == "prompt"
+        assert (meta["low"] is None) == (meta["high"] is None)
+        assert (meta["low"] is not None) == (type(field.default) in (int, float)), name
+        assert meta["flag"] == "" or meta["flag"].startswith("--")
+    flags = [f.metadata["flag"] or n for n, f in options().items()]
+    assert len(set(flags)) == len(flags)
+
+
+def test_numbers_keep_their_kind_and_are_not_guessed():
+    request = Request(steps=np.int64(7), strength=1, eta=np.float32(0.5), seed=3.0)
+    assert (request.steps, request.strength, request.eta, request.seed) == (7, 1.0, 0.5, 3)
+    assert [type(getattr(request, n)) for n in ("steps", "strength", "eta", "seed")] == [int, float, float, int]
+    for name, value in (("steps", True), ("steps", 7.5), ("strength", True), ("whole", 1), ("whole", "true"),
+                        ("strength", "0.5"), ("whole", None), ("steps", None)):
+        with pytest.raises(InvalidRequest) as caught:
+            Request(**{name: value})
+        assert caught.value.field == name
+
+
+@pytest.mark.parametrize(("given", "kept"), [
+    ("红色　围巾", "红色 围巾"), ("a\u00a0b", "a b"), ("one\r\ntwo", "one \ntwo"), ("a\x00b\x1b[31mc", "ab[31mc"),
+    ("\ud800x", "x"), ("\u202ex", "x"), ("é 🧣\t", "é 🧣\t"), (None, "")])
+def test_a_prompt_keeps_its_words_and_loses_what_cannot_be_seen(given, kept):
+    assert Request(given).prompt == kept
+    kept.encode()  # no half of a character is left
+
+
+def test_a_prompt_has_a_longest_length():
+    assert len(Request("a" * MAX_PROMPT).prompt) == MAX_PROMPT
+    for name in ("prompt", "negative_prompt", "quality", "expand"):
+        with pytest.raises(InvalidRequest, match="4001 characters"):
+            Request(picture=PICTURE, **{name: "a" * (MAX_PROMPT + 1)})
+
+
+def test_pictures_are_opened_once_and_frozen():
+    request = Request("x", PICTURE, MASK)
+    assert request.picture.size == (40, 30) and request.mask.mode == "L"
+    again = replace(request, seed=5)
+    assert again.picture is request.picture
+    assert again.mask.tobytes() == request.mask.tobytes()
+    with pytest.raises(FrozenInstanceError):
+        request.seed = 1
+    with pytest.raises((AttributeError, TypeError)):
+        request.sead = 1
+    with pytest.raises(TypeError):
+        Request(sead=1)
+
+
+@pytest.mark.parametrize("asked", [{"mask": MASK}, {"mask_from_alpha": True}, {"expand": "16:9"}])
+def test_a_mask_needs_a_picture(asked):
+    with pytest.raises(InvalidRequest, match="no picture") as caught:
+        Request("x", **asked)
+    assert caught.value.field == "picture"
+
+
+@pytest.mark.parametrize("name", ["picture", "mask"])
+@pytest.mark.parametrize("value", [b"", b"no picture", "no/such/file.png", "\x00", 7, 1j, [1], {}, object(),
+                                   np.zeros((0, 3)), np.full((4, 4), np.nan), str(ROOT), Evil()])
+def test_a_hostile_picture_is_refused_politely(name, value):
+    with pytest.raises(InpaintError):
+        Request(**{"picture": PICTURE, name: value})
+
+
+def test_settings_are_json_and_make_the_same_request():
+    request = Request("a \"b\"\n✓", PICTURE, MASK, seed=2**32 - 1, eta=0.3, whole=True, sampler="euler a")
+    settings = json.loads(json.dumps(request.settings()))
+    assert settings == Request(**settings).settings()
+    assert set(settings) == set(options()) and not {"picture", "mask"} & set(settings)
+
+
+def test_importing_is_quick_and_light():
+    code = ("import sys, time; t = time.perf_counter(); import inpaint; t = time.perf_counter() - t;"
+            "heavy = {'torch', 'scipy', 'diffusers', 'transformers', 'gradio', 'numpy'} & set(sys.modules);"
+            "print(t, *heavy)")
+    clock, best = time.perf_counter(), 9.0
+    while best > 0.2 and time.perf_counter() - clock < 10:  # others may keep the machine busy
+        out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        seconds, *heavy = out.stdout.split()
+        assert heavy == []
+        best = min(best, float(seconds))
+    assert best < 0.2
