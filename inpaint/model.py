@@ -24,7 +24,7 @@ class Model:
     """
 
     def __init__(self, name: str, parts, device: torch.device, dtype: torch.dtype, policy: memory.Policy, *,
-                 extra=None, vae=None, quality: str = ""):
+                 extra=None, vae=None, loras: list | tuple = (), quality: str = ""):
         self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
         self.quality, self.notes = quality, []
         self.lenders = dict.fromkeys(parts.methods, parts)
@@ -39,9 +39,9 @@ class Model:
         self.channels, self.side = self.vae.config.latent_channels, self.side_of(parts)
         self.unets: dict[str, nn.Module] = {}
         self.fingerprint = fingerprint(sorted({*parts.files(), *(extra.files() if extra else ())}))
-        self.loras: list = []
         self.merged: dict[int, lora.Merged] = {}
         self.placing = Placing(device, policy)
+        self.set_loras(list(loras))
         self._place()
 
     @staticmethod
@@ -90,6 +90,9 @@ class Model:
 
     def set_loras(self, loras: list) -> None:
         """Exactly these LoRAs, "path:0.8" or (path, weight), are in the weights afterwards; [] restores them."""
+        if self.placing.streamed:
+            raise ModelError("LoRAs cannot be changed while layers take turns on the device.",
+                             "Load the model again with them.")
         asked = [lora.parse(entry) for entry in loras]
         self.loras = [(lora.read(path), weight) for path, weight in asked]
         self.text.forget()

@@ -69,9 +69,7 @@ def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", me
     size = sum(file.stat().st_size for file in parts.files())
     precision = devices.precision(place.type, dtype, parameters=size // 2, bfloat16=devices.has_bfloat16(place))
     policy = memories.choose(place.type, devices.free_bytes(place), size, Model.side_of(parts), memory)
-    model = Model(name, parts, place, precision, policy, extra=extra, vae=painter, quality=card.quality)
-    model.set_loras(list(loras))
-    return model
+    return Model(name, parts, place, precision, policy, extra=extra, vae=painter, loras=loras, quality=card.quality)
 
 
 def source(name: str, *, config: str | None = None, only: tuple[str, ...] | None = None,

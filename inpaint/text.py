@@ -13,7 +13,8 @@ from .emphasis import parse
 from .errors import InvalidRequest
 
 CLIP = Path(__file__).resolve().parent.parent / "assets" / "configs" / "clip"
-REMEMBER = 64  # embeddings
+REMEMBER = 64  # chunks
+LAYERS = ("last", "pooled", "hidden")
 BACKTRACK = 10  # tokens a chunk may end early so as not to cut a word
 
 
@@ -46,13 +47,17 @@ class Text:
                hidden  the same without that norm, as the article's program has it
                pooled  [B, 1, d], the first chunk's end token
         """
+        if layer not in LAYERS:
+            raise InvalidRequest("text_layer", f"There is no text layer {layer!r}.", f"Choose {', '.join(LAYERS)}.")
         depth = self.encoder.config.num_hidden_layers
         if not 0 <= clip_skip < depth:
             raise InvalidRequest("clip_skip", f"This model's text encoder has {depth} layers.",
                                  f"Choose a clip_skip from 0 to {depth - 1}.")
         split = [self._chunks(prompt, chunks) for prompt in prompts]
         most = 1 if layer == "pooled" else max(map(len, split))
-        return torch.cat([self._known(tuple(map(tuple, parts[:most])), most, clip_skip, layer) for parts in split])
+        return torch.cat([torch.cat([self._known(part, clip_skip, layer)
+                                     for part in (*parts[:most], *[()] * (most - len(parts)))], dim=1)
+                          for parts in split])
 
     def count(self, prompt: str) -> int:
         """How many tokens the prompt has."""
@@ -62,15 +67,20 @@ class Text:
         """The encoder has changed."""
         self.known.clear()
 
-    def _known(self, parts: tuple, most: int, clip_skip: int, layer: str) -> Tensor:
-        key = parts, most, clip_skip, layer
+    def _known(self, part: tuple, clip_skip: int, layer: str) -> Tensor:
+        """[1, size, d]; by chunk, so that a changed last word costs one chunk and memory has a bound."""
+        key = part, clip_skip, layer
         if key not in self.known:
-            filled = [*parts, *[()] * (most - len(parts))]
-            self.known[key] = torch.cat([self._chunk(part, clip_skip, layer) for part in filled], dim=1)
+            self.known[key] = self._chunk(part, clip_skip, layer)
             while len(self.known) > REMEMBER:
                 self.known.popitem(last=False)
         self.known.move_to_end(key)
-        return self.known[key]
+        return self.known[key].to(self._device())  # the encoder may have moved since
+
+    def _device(self) -> torch.device:
+        """Where ids go in and embeddings come out; the CPU while accelerate's hooks stream the encoder from there."""
+        device = self.encoder.device
+        return torch.device("cpu") if device.type == "meta" else device
 
     @torch.no_grad()
     def _chunk(self, part: tuple, clip_skip: int, layer: str) -> Tensor:
@@ -78,9 +88,9 @@ class Text:
         begin, end, pad = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
         tail = self.length - len(part)
         ids = torch.tensor([[begin, *(token for token, _ in part), end, *[pad] * tail]])
-        out = self.encoder(ids.to(self.encoder.device), output_hidden_states=True)
+        out = self.encoder(ids.to(self._device()), output_hidden_states=True)
         if layer == "pooled":
-            return out.pooler_output[:, None].float()
+            return out.last_hidden_state[:, [len(part) + 1]].float()  # pooler_output, whatever eos id the config has
         hidden = out.last_hidden_state
         if layer == "hidden" or clip_skip:
             hidden = out.hidden_states[-(clip_skip + 1)]
@@ -88,28 +98,36 @@ class Text:
             hidden = getattr(self.encoder, "text_model", self.encoder).final_layer_norm(hidden)
         return _weighted(hidden.float(), [1.0, *(weight for _, weight in part), *[1.0] * (tail + 1)])
 
-    def _chunks(self, prompt: str, most: int | None) -> list[list[tuple[int, float]]]:
+    def _chunks(self, prompt: str, most: int | None) -> list[tuple[tuple[int, float], ...]]:
         """The prompt's tokens in chunks that do not cut a word, unless it is longer than BACKTRACK tokens."""
-        tokens, parts = self._tokens(prompt), []
+        tokens, parts, start = self._tokens(prompt), [], 0
         if most is not None:  # cut hard, as the article's program does
-            return [tokens[k * self.length:(k + 1) * self.length] for k in range(most)]
-        while len(tokens) > self.length:
-            end = next((n for n in range(self.length, max(0, self.length - BACKTRACK), -1)
-                        if self._ends_word(tokens[n - 1][0])), self.length)
-            parts.append(tokens[:end])
-            tokens = tokens[end:]
-        return [*parts, tokens] if tokens or not parts else parts
+            return [tuple(tokens[k * self.length:(k + 1) * self.length]) for k in range(max(1, most))]
+        while len(tokens) - start > self.length:
+            full = start + self.length
+            end = next((n for n in range(full, max(start, full - BACKTRACK), -1)
+                        if self._ends_word(tokens[n - 1][0])), full)
+            parts.append(tuple(tokens[start:end]))
+            start = end
+        return [*parts, tuple(tokens[start:])]
 
     def _ends_word(self, token: int) -> bool:
         return self.tokenizer.convert_ids_to_tokens(token).endswith("</w>")
 
     def _tokens(self, prompt: str) -> list[tuple[int, float]]:
-        return [(token, weight) for text, weight in parse(prompt)
-                for token in self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids]
+        pieces = parse(prompt)
+        if not pieces:
+            return []
+        ids = self.tokenizer([text for text, _ in pieces], add_special_tokens=False, verbose=False).input_ids
+        return [(token, weight) for row, (_, weight) in zip(ids, pieces, strict=True) for token in row]
 
 
 def _weighted(hidden: Tensor, weights: list[float]) -> Tensor:
-    """Each token's embedding times its weight; the chunk's norm is kept, so that contrast is not raised."""
+    """Each token's embedding times its weight; the chunk's norm is kept, so that contrast is not raised.
+
+    Others restore the mean.  After a final norm it may be next to nothing (the built-in model's is 4e-5 beside a
+    deviation of 1), and a quotient of two such means is chance: "(cat:2)" would scale the whole chunk by 0.68.
+    """
     if all(weight == 1 for weight in weights):
         return hidden
     moved = hidden * torch.tensor(weights, device=hidden.device)[None, :, None]

@@ -214,6 +214,21 @@ def test_thin_strokes_are_repainted(painters, photo):
             assert np.any(np.asarray(result.image)[stroke] != np.asarray(photo)[stroke], axis=-1).mean() > 0.7
 
 
+def test_islands_far_apart_are_close_ups_of_their_own(painters):
+    picture = Image.effect_noise((900, 300), 80).convert("RGB")
+    mask = disc(picture.size, (20, 20, 60, 60))
+    ImageDraw.Draw(mask).rectangle((800, 200, 850, 260), fill=255)
+    apart = painters["toy"](Request("", picture, mask, seed=1, steps=3, islands=True))
+    boxes = [crop["box"] for crop in apart.report["crops"]]
+    assert len(boxes) == 2 and boxes[0][2] < boxes[1][0] and apart.report["steps"] == 6
+    together = painters["toy"](Request("", picture, mask, seed=1, steps=3))
+    assert len(together.report["crops"]) == 1
+    painted, kept = np.asarray(mask) > 0, np.asarray(mask) == 0
+    for result in (apart, together):
+        assert np.array_equal(np.asarray(result.image)[kept], np.asarray(picture)[kept])
+        assert np.any(np.asarray(result.image) != np.asarray(picture), axis=-1)[painted].mean() > 0.9
+
+
 def test_soft_masks_change_more_where_they_are_lighter(painters, photo):
     for method in ("base", "inpaint"):
         change = []

@@ -12,7 +12,8 @@ HEAVY = {"torch", "scipy", "diffusers", "transformers", "accelerate", "peft", "g
 
 NOTHING, PIXELS, NETWORKS = set(), {"PIL", "numpy"}, {"PIL", "numpy", "torch"}
 
-TABLE = {  # what each module may import at its top beside the standard library; heavier things only where they are used
+# What each module may import at its top beside the standard library; heavier things only where they are used.
+TABLE = {
     # what is asked and what comes back
     "__init__": NOTHING, "errors": NOTHING, "request": {"PIL"}, "result": NOTHING, "capsule": NOTHING,
     "original": NOTHING, "parameters": NOTHING, "exif": NOTHING, "saving": NOTHING, "film": NOTHING,

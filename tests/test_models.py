@@ -278,6 +278,32 @@ def test_missing_and_foreign_weights_are_errors(tmp_path):
         load(str(path))
 
 
+def test_open_clip_naming_of_stable_diffusion_2(tmp_path):
+    """The text encoder of a 2.x file, fused in open_clip's way, comes out as it went in."""
+    from inpaint.singlefile import SingleFile
+
+    text, fused = load(str(LDM), config=str(CONFIG), dtype="float32").text.encoder, {}
+    own = {key.removeprefix("text_model."): value for key, value in text.state_dict().items()}
+    names = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj",
+             "self_attn.out_proj": "attn.out_proj"}
+    root = "cond_stage_model.model."
+    for k in range(text.config.num_hidden_layers):
+        for kind in ("weight", "bias"):
+            block, layer = f"{root}transformer.resblocks.{k}", f"encoder.layers.{k}"
+            fused |= {f"{block}.{theirs}.{kind}": own[f"{layer}.{ours}.{kind}"] for ours, theirs in names.items()}
+            fused[f"{block}.attn.in_proj_{kind}"] = torch.cat(
+                [own[f"{layer}.self_attn.{part}_proj.{kind}"] for part in "qkv"])
+    for kind in ("weight", "bias"):
+        fused[f"{root}ln_final.{kind}"] = own[f"final_layer_norm.{kind}"]
+    fused[f"{root}token_embedding.weight"] = own["embeddings.token_embedding.weight"]
+    fused[f"{root}positional_embedding"] = own["embeddings.position_embedding.weight"]
+    rest = {key: value for key, value in load_file(LDM).items() if not key.startswith("cond_stage_model")}
+    save_file({key: value.contiguous() for key, value in {**rest, **fused}.items()}, tmp_path / "v2.safetensors")
+    found = SingleFile(tmp_path / "v2.safetensors", CONFIG).text_encoder(torch.float32).state_dict()
+    for key, value in text.state_dict().items():
+        assert torch.equal(found[key], value), key
+
+
 def test_an_incomplete_folder_is_an_error(tmp_path):
     shutil.copytree(models.BUILTIN, tmp_path / "model")
     (tmp_path / "model" / "vae" / "diffusion_pytorch_model.safetensors").unlink()
