@@ -31,6 +31,7 @@ class Job:
         self.asked = replace(asked, seed=seed)
         self.seeds = tuple((seed + k) % 2**32 for k in range(asked.count))
         self.notes: list[str] = list(asked.picture.notes) if asked.picture else []
+        self.model.notes.clear()
         self.steps, self.finish, self.scores = 0, "none", []
         with self.stage("prepare"):
             self._prepare()
@@ -66,12 +67,14 @@ class Job:
     def paint(self) -> Iterator[Step]:
         """Walk every close-up for every seed, pasting each patch as it is ready."""
         request, batch = self.request, 1 if self.model.device.type == "cpu" else len(self.seeds)
+        run = walk(request.steps, request.strength, request.exact_steps)[1]
+        self._advise(run)
         with self.stage("text"):
             prompt = ", ".join(part for part in (request.prompt.strip(), self.quality()) if part)
             text = self.model.embed([request.negative_prompt, prompt], clip_skip=request.clip_skip,
                                     layer=request.text_layer)
         walks = len(self.places) * -(-len(self.seeds) // batch)
-        total, done = walks * walk(request.steps, request.strength, request.exact_steps)[1], 0
+        total, done = walks * run, 0
         for place, box in self.places:
             composite = self._composite(box)
             with self.stage("encode"):
@@ -82,6 +85,15 @@ class Job:
                 for step in self._walk(closeup, first, self.seeds[first:first + batch], text, composite):
                     yield replace(step, index=done + step.index, total=total)
                 done += step.total
+
+    def _advise(self, run: int) -> None:
+        """Notes on settings that do less than they seem to."""
+        request = self.request
+        if request.negative_prompt and request.guidance_scale == 1:
+            self.notes.append("Without guidance (1) the negative prompt has no effect.")
+        if run < min(4, request.steps):
+            self.notes.append(f"At strength {request.strength:g} only {run} of {request.steps} steps run; "
+                              "ask for exact steps to run all.")
 
     def _walk(self, closeup, first: int, seeds, text, composite) -> Iterator[LiveStep]:
         """One walk to its patches; after out-of-memory once more from its start, one rung down the ladder."""
@@ -152,7 +164,7 @@ class Job:
     def _report(self, images) -> dict:
         facts = {"method": self.method, "steps": self.steps, "size": list(images[0].size),
                  "crops": [{"box": list(c.box), "size": list(c.size)} for c, _ in self.places],
-                 "fill": self.request.fill, "finish": self.finish, "notes": self.notes}
+                 "fill": self.request.fill, "finish": self.finish, "notes": self.notes + self.model.notes}
         if self.masks is not None:
             before = self.picture.repainted(self.picture.rgb, self.picture.alpha)
             facts["max_change_outside"] = max(report.max_change_outside(before, image, self.masks.painted)

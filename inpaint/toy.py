@@ -52,7 +52,7 @@ class Model:
 
     def __init__(self):
         self.device, self.alphas_cumprod, self.schedule = torch.device("cpu"), alphas_cumprod(), dict(SCHEDULE)
-        self.wiener = Wiener(self.alphas_cumprod)
+        self.wiener, self.notes = Wiener(self.alphas_cumprod), []
 
     def unet(self, method: str) -> Wiener:
         if method != "base":

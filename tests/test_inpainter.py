@@ -172,6 +172,21 @@ def test_seed_minus_one_is_drawn_and_reported(painters, photo):
     assert again.image.tobytes() == first.image.tobytes()
 
 
+def test_settings_that_do_less_than_they_seem_to_are_said(painters, photo):
+    weak = painters["toy"](Request("", photo, disc(photo.size), steps=20, strength=0.1, guidance_scale=1.0,
+                                   negative_prompt="blur"))
+    assert any("2 of 20 steps" in note for note in weak.report["notes"])
+    assert any("negative prompt" in note for note in weak.report["notes"])
+    assert painters["toy"](Request("", photo, disc(photo.size), steps=3)).report["notes"] == []
+
+
+def test_what_the_model_had_to_do_is_in_the_report(photo):
+    model = Toy()
+    decode = model.decode
+    model.decode = lambda z: model.notes.append("It was retried.") or decode(z)
+    assert Inpainter(model)(Request("", photo, disc(photo.size), steps=2)).report["notes"] == ["It was retried."]
+
+
 def test_strength_zero_returns_the_picture(painters, photo):
     *steps, result = painters["toy"].stream(Request("", photo, disc(photo.size), strength=0.0))
     assert steps == [] and result.report["steps"] == 0

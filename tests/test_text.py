@@ -1,25 +1,58 @@
 """Prompts: chunks, weights, layers, hostile words; CLIP's own numbers."""
 
+import json
 import random
 import time
 
 import pytest
 import torch
+from safetensors import safe_open
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from inpaint import InvalidRequest, models
 from inpaint.emphasis import parse
 from inpaint.singlefile import CONFIGS
-from inpaint.text import Text, tokenizer
+from inpaint.text import REMEMBER, Text, tokenizer
+
+from .conftest import GOLDEN
+
+
+def small(eos=49407):
+    """A small random encoder with CLIP's vocabulary."""
+    torch.manual_seed(0)
+    config = CLIPTextConfig(vocab_size=49408, hidden_size=32, intermediate_size=64, num_hidden_layers=3,
+                            num_attention_heads=4, bos_token_id=49406, eos_token_id=eos, pad_token_id=49407)
+    return CLIPTextModel(config).eval()
 
 
 @pytest.fixture(scope="module")
 def clip():
-    """CLIP's tokenizer and a small random encoder."""
-    torch.manual_seed(0)
-    config = CLIPTextConfig(vocab_size=49408, hidden_size=32, intermediate_size=64, num_hidden_layers=3,
-                            num_attention_heads=4, bos_token_id=49406, eos_token_id=49407, pad_token_id=49407)
-    return Text(tokenizer(), CLIPTextModel(config).eval())
+    return Text(tokenizer(), small())
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """The golden data's own tokenizer and text encoder."""
+    encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(GOLDEN / "model_diffusers" / "text_encoder")).eval()
+    start = "cond_stage_model.transformer.text_model."
+    with safe_open(GOLDEN / "model_ldm" / "tiny_sd_v1.safetensors", "pt") as file:
+        weights = {key.removeprefix(start): file.get_tensor(key).float() for key in file.keys()  # noqa: SIM118
+                   if key.startswith(start) and not key.endswith("position_ids")}
+    encoder.load_state_dict(weights)
+    return Text(tokenizer(GOLDEN / "model_diffusers"), encoder)
+
+
+def test_the_articles_embeddings(tiny):
+    with safe_open(GOLDEN / "cases" / "preproc_text.safetensors", "pt") as file:
+        prompts = json.loads(file.metadata()["prompts"])
+        truth = {key: file.get_tensor(f"text/{key}")
+                 for key in ("input_ids", "last", "pooled", "hidden_-2", "hidden_-2_plus_final_ln")}
+    assert max(map(tiny.count, prompts)) > tiny.length
+    ids = tiny.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    assert torch.equal(ids, truth["input_ids"].to(ids.dtype))
+    for key, how in (("last", {}), ("pooled", {"layer": "pooled"}), ("hidden_-2", {"layer": "hidden", "clip_skip": 1}),
+                     ("hidden_-2_plus_final_ln", {"clip_skip": 1})):
+        torch.testing.assert_close(tiny.embed(prompts, chunks=1, **how), truth[key], rtol=1e-5, atol=1e-5)
 
 
 def test_clips_own_numbers():
@@ -64,6 +97,12 @@ def test_a_word_is_not_cut(clip):
     ("a ) b ]", [("a ) b ]", 1.0)]),
     ("(a:99)", [("a", 10.0)]),
     ("(a:-3)", [("a", 0.0)]),
+    ("(a:1.)", [("a", 1.0)]),
+    ("(a: .5 )", [("a", 0.5)]),
+    ("(a:1.3000000000000000444)", [("a", 1.3)]),
+    ("(a:1e400)", [("a:1e400", 1.1)]),
+    ("[a:1.5]", [("a:1.5", 1 / 1.1)]),
+    ("(a:1.5]", [("(a:1.5]", 1.0)]),
     ("(a:nan)", [("a:nan", 1.1)]),
     ("half past 10:30", [("half past 10:30", 1.0)]),
     ("", []),
@@ -79,6 +118,7 @@ def test_hostile_prompts_are_only_words():
     prompts = ["(" * 50_000, "(" * 50_000 + ")" * 50_000, "(a:" * 30_000, "\\" * 99_999]
     prompts += ["[(" * 20_000 + "])" * 20_000]
     prompts += ["".join(dice.choices("()[]\\:.0129 ab🍕\u202e\0", k=200)) for _ in range(300)]
+    prompts += [":" + " " * 99_999, "(a:" + "9" * 99_997, "(a:1" + " " * 99_996, "(" + "0:" * 50_000]
     began = time.process_time()
     for prompt in prompts:
         assert all(0 <= weight <= 10 and text for text, weight in parse(prompt))
@@ -103,6 +143,33 @@ def test_clip_skip_ends_in_the_final_norm(clip):
     assert clip.embed(["cat", "a dog"], layer="pooled").shape == (2, 1, 32)
     with pytest.raises(InvalidRequest, match="3 layers"):
         clip.embed(["cat"], clip_skip=3)
+    with pytest.raises(InvalidRequest, match="no text layer"):
+        clip.embed(["cat"], layer="lats")
+
+
+def test_pooled_is_the_end_token_even_if_the_config_is_wrong(clip):
+    """Many published configurations say eos 2 or another id that the tokenizer never writes."""
+    truth = clip.embed(["a (cat:1.0)"])[:, 3:4]
+    for eos in (49407, 2, 7):
+        torch.testing.assert_close(Text(clip.tokenizer, small(eos)).embed(["a cat"], layer="pooled"), truth)
+
+
+def test_a_bfloat16_encoder_gives_float32(clip):
+    half = Text(clip.tokenizer, small().bfloat16())
+    for how in ({}, {"clip_skip": 1}, {"layer": "hidden"}, {"layer": "pooled"}):
+        ours = half.embed(["a (red:1.3) cat"], **how)
+        assert ours.dtype == torch.float32 and not ours.requires_grad
+        torch.testing.assert_close(ours, clip.embed(["a (red:1.3) cat"], **how), rtol=0.05, atol=0.1)
+
+
+def test_an_encoder_streamed_from_memory_gives_the_same(clip):
+    from accelerate import cpu_offload
+
+    streamed = small()
+    cpu_offload(streamed, torch.device("cpu"))
+    assert streamed.device.type == "meta"
+    ours = Text(clip.tokenizer, streamed).embed(["a (red:1.3) cat", ""], clip_skip=1)
+    assert torch.equal(ours, clip.embed(["a (red:1.3) cat", ""], clip_skip=1))
 
 
 def test_embeddings_are_remembered_until_the_encoder_changes(clip, monkeypatch):
@@ -114,3 +181,20 @@ def test_embeddings_are_remembered_until_the_encoder_changes(clip, monkeypatch):
     clip.forget()
     clip.embed(["a zebra"])
     assert len(calls) == 3
+    first.zero_()  # what was handed out is the caller's own
+    assert clip.embed(["a zebra"]).abs().sum() > 0 and len(calls) == 3
+    clip.embed([" ".join(["owl"] * 75 + ["elk"] * k) for k in range(REMEMBER + 9)])
+    assert len(clip.known) == REMEMBER
+
+
+@pytest.mark.parametrize(("family", "millions"), [("sd15", (859.52, 83.65, 123.06)), ("sd2", (865.91, 83.65, 340.39))])
+def test_shipped_configurations_have_the_known_sizes(family, millions):
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    folder = CONFIGS / family
+    with torch.device("meta"):
+        networks = [kind.from_config(kind.load_config(folder / part))
+                    for kind, part in ((UNet2DConditionModel, "unet"), (AutoencoderKL, "vae"))]
+        networks.append(CLIPTextModel(CLIPTextConfig.from_pretrained(folder / "text_encoder")))
+    sizes = [sum(p.numel() for p in network.parameters()) / 1e6 for network in networks]
+    assert sizes == pytest.approx(millions, abs=0.006)
