@@ -9,7 +9,8 @@ import re
 
 UP, DOWN = 1.1, 1 / 1.1
 LOW, HIGH = 0.0, 10.0
-TOKEN = re.compile(r"\\[()\[\]\\]|[()\[\]]|:\s*([+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40}))\s*\)|[^\\()\[\]:]+|[:\\]")
+NUMBER = r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})"
+TOKEN = re.compile(rf"\\[()\[\]\\]|[()\[\]]|:\s*({NUMBER})\s*\)|[^\\()\[\]:]+|[:\\]")
 
 
 def parse(prompt: str) -> list[tuple[str, float]]:
