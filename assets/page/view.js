@@ -1,0 +1,124 @@
+// The picture on the table: zoom, pan, overlay of the mask, the ring that shows the brush.
+
+const COLOURS = ["#ff3b6b", "#00c2ff", "#ffd400", "#2fe36c"];
+
+class View {
+  constructor() {
+    this.photo = el("img.photo", { alt: "", draggable: "false" });
+    this.shown = el("img.shown", { alt: "", draggable: "false", hidden: true });
+    this.overlay = el("canvas.overlay");
+    this.draft = el("canvas.draft");
+    this.world = el("div.world", {}, this.photo, this.shown, this.overlay, this.draft);
+    this.ring = el("div.ring", { hidden: true });
+    this.port = el("div.port", { tabindex: "0", role: "application", "aria-label": say("canvas"),
+      "aria-describedby": "inpaint-keys" }, this.world, this.ring);
+    this.colour = COLOURS[0];
+    this.style = "tint";
+    this.scale = 1;
+    [this.x, this.y] = [0, 0];
+    new ResizeObserver(() => this.size && this.fit()).observe(this.port);
+  }
+
+  // the world takes the size of what it shows; the mask keeps its own
+  resize(w, h) {
+    if (this.size && this.size[0] === w && this.size[1] === h) return;
+    this.size = [w, h];
+    this.world.style.width = `${w}px`;
+    this.world.style.height = `${h}px`;
+    this.fit();
+  }
+
+  fit() {
+    const { clientWidth: W, clientHeight: H } = this.port, [w, h] = this.size;
+    if (!W || !H) return;
+    const [left, top, right, bottom] = W < 600 ? [8, 56, 8, 112] : [72, 68, 20, 70]; // where the bars are
+    this.home = Math.max(0.01, Math.min((W - left - right) / w, (H - top - bottom) / h, 4));
+    this.scale = this.home;
+    [this.x, this.y] = [(W + left - right - w * this.scale) / 2, (H + top - bottom - h * this.scale) / 2];
+    this.apply();
+  }
+
+  apply() {
+    this.world.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
+    this.world.style.setProperty("--px", `${1 / this.scale}px`);
+    this.port.dispatchEvent(new Event("viewchange"));
+  }
+
+  zoom(factor, at) {
+    const next = clamp(this.scale * factor, this.home * 0.5, Math.max(this.home * 16, 8)), by = next / this.scale;
+    const [cx, cy] = at || [this.port.clientWidth / 2, this.port.clientHeight / 2];
+    [this.x, this.y, this.scale] = [cx - (cx - this.x) * by, cy - (cy - this.y) * by, next];
+    this.apply();
+  }
+
+  pan(dx, dy) {
+    this.x += dx;
+    this.y += dy;
+    this.apply();
+  }
+
+  // a pointer event's place in the mask's pixels
+  place(event) {
+    const box = this.port.getBoundingClientRect(), [w, h] = this.size;
+    const x = (event.clientX - box.left - this.x) / this.scale, y = (event.clientY - box.top - this.y) / this.scale;
+    return [(x * this.overlay.width) / w, (y * this.overlay.height) / h];
+  }
+
+  local(event) {
+    const box = this.port.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  // ring of `size` mask pixels around a place of the port
+  showRing(at, size, erase) {
+    const d = Math.max(4, ((size * this.size[0]) / this.overlay.width) * this.scale);
+    this.ring.hidden = !at;
+    this.ring.classList.toggle("erase", erase);
+    if (at) this.ring.style.cssText = `width:${d}px;height:${d}px;transform:translate(${at[0] - d / 2}px,${at[1] - d / 2}px)`;
+  }
+
+  // draws the mask's box: a tint by level, and an outline in two tones that shows on any picture
+  paint(mask, box = [0, 0, mask.w, mask.h]) {
+    const { w, h, data } = mask;
+    if (this.overlay.width !== w || this.overlay.height !== h) {
+      Object.assign(this.overlay, { width: w, height: h });
+      Object.assign(this.draft, { width: w, height: h });
+    }
+    const [x0, y0, x1, y1] = [Math.max(0, box[0] - 1), Math.max(0, box[1] - 1), Math.min(w, box[2] + 1), Math.min(h, box[3] + 1)];
+    if (x1 <= x0 || y1 <= y0) return;
+    const image = new ImageData(x1 - x0, y1 - y0), out = image.data;
+    const [r, g, b] = [1, 3, 5].map((i) => parseInt(this.colour.slice(i, i + 2), 16));
+    const tint = this.style === "tint" ? 0.5 : 0, lines = this.style !== "hidden";
+    for (let y = y0, o = 0; y < y1; y++) {
+      for (let x = x0; x < x1; x++, o += 4) {
+        const i = y * w + x, v = data[i];
+        if (!v) continue;
+        const edge = lines && v >= 128 && ((x && data[i - 1] < 128) || (x < w - 1 && data[i + 1] < 128)
+          || (y && data[i - w] < 128) || (y < h - 1 && data[i + w] < 128));
+        if (edge) {
+          out[o] = out[o + 1] = out[o + 2] = ((x + y) >> 2) & 1 ? 255 : 30;
+          out[o + 3] = 230;
+        } else {
+          out[o] = r; out[o + 1] = g; out[o + 2] = b;
+          out[o + 3] = v * tint;
+        }
+      }
+    }
+    this.overlay.getContext("2d").putImageData(image, x0, y0);
+  }
+
+  // the shape being drawn
+  sketch(points) {
+    const context = this.draft.getContext("2d");
+    context.clearRect(0, 0, this.draft.width, this.draft.height);
+    if (!points || points.length < 2) return;
+    context.beginPath();
+    points.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
+    context.closePath();
+    context.fillStyle = `${this.colour}55`;
+    context.fill();
+    context.lineWidth = (1.5 / this.scale) * (this.overlay.width / this.size[0]);
+    context.strokeStyle = "#fff";
+    context.stroke();
+  }
+}

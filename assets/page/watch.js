@@ -1,0 +1,134 @@
+// What comes back: the step bar, the result with its before/after line, the variations, the film.
+
+class Compare {
+  constructor(view) {
+    this.view = view;
+    this.at = 50;
+    this.grip = el("button.grip", { type: "button", role: "slider", "aria-label": say("compare"), "aria-valuemin": 0,
+      "aria-valuemax": 100, "aria-valuenow": 50, hidden: true, html: icon("back") + icon("forward") });
+    this.line = el("div.line", { hidden: true });
+    view.port.append(this.line, this.grip);
+    view.port.addEventListener("viewchange", () => this.place());
+    this.grip.addEventListener("pointerdown", (event) => { this.grip.setPointerCapture(event.pointerId); event.stopPropagation(); this.held = true; });
+    this.grip.addEventListener("pointermove", (event) => { event.stopPropagation(); if (this.held) this.drag(event); });
+    this.grip.addEventListener("pointerup", (event) => { event.stopPropagation(); this.held = false; });
+    this.grip.addEventListener("keydown", (event) => {
+      const by = { ArrowLeft: -2, ArrowRight: 2, Home: -100, End: 100 }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.set(this.at + by);
+    });
+  }
+
+  drag(event) {
+    const [x] = this.view.local(event), { size, scale } = this.view;
+    this.set((100 * (x - this.view.x)) / (size[0] * scale));
+  }
+
+  set(at) {
+    this.at = clamp(at, 0, 100);
+    this.grip.setAttribute("aria-valuenow", Math.round(this.at));
+    this.place();
+  }
+
+  // the whole of what was repainted lies to the right of the line at first
+  begin(mask) {
+    let left = mask.w;
+    for (let i = 0; i < mask.data.length; i++) if (mask.data[i] && i % mask.w < left) left = i % mask.w;
+    this.set((100 * (left % mask.w)) / mask.w - 4);
+  }
+
+  show(on) {
+    this.grip.hidden = this.line.hidden = !on;
+    if (on) this.place();
+    else this.view.shown.style.clipPath = "";
+  }
+
+  place() {
+    if (this.grip.hidden) return;
+    const { x, y, size: [w, h], scale, port } = this.view;
+    const left = clamp(x + (w * scale * this.at) / 100, 0, port.clientWidth);
+    const top = Math.max(0, y), bottom = Math.min(port.clientHeight, y + h * scale);
+    this.line.style.cssText = `left:${left}px;top:${top}px;height:${Math.max(0, bottom - top)}px`;
+    this.grip.style.cssText = `left:${left}px;top:${(top + bottom) / 2}px`;
+    this.view.shown.style.clipPath = `inset(0 0 0 ${this.at}%)`;
+  }
+}
+
+function progressBar() {
+  const fill = el("div.done"), text = el("span");
+  const bar = el("div.progress", { hidden: true, role: "progressbar", "aria-label": say("progress"), "aria-valuemin": 0,
+    "aria-valuemax": 100 }, el("div.track", {}, fill), text);
+  bar.set = (fraction, words) => {
+    bar.hidden = false;
+    bar.classList.toggle("waiting", fraction == null);
+    fill.style.width = `${100 * (fraction ?? 1)}%`;
+    if (fraction == null) bar.removeAttribute("aria-valuenow");
+    else bar.setAttribute("aria-valuenow", Math.round(100 * fraction));
+    text.textContent = words;
+  };
+  return bar;
+}
+
+// the row below the picture once there is something to keep
+function shelf(stage) {
+  const thumbs = el("div.thumbs", { role: "group", "aria-label": say("variations") });
+  const report = el("p.report");
+  const film = filmStrip(stage);
+  const keepMask = el("input", { type: "checkbox" });
+  const saveMenu = savePanel(stage);
+  const keep = button("solid", "check", "keep", () => stage.act("keep", { keep_mask: keepMask.checked }), true);
+  const bar = el("div.shelf", { hidden: true }, el("div.row.top", {}, thumbs, film),
+    el("div.row.bottom", {}, report, el("div.row.actions", {},
+      el("label.tick", {}, keepMask, say("keep_mask")),
+      button("quiet", "close", "discard", () => stage.act("discard"), true),
+      menuButton("quiet", "save", "download", saveMenu), keep)));
+  bar.show = (message) => {
+    bar.hidden = false;
+    bar.message = message;
+    report.textContent = message.report || "";
+    thumbs.replaceChildren(...(message.items.length > 1 ? message.items.map((item, i) => el("button.thumb", {
+      type: "button", "aria-pressed": i === message.chosen, title: item.caption, "aria-label": item.caption,
+      onclick: () => stage.choose(i) }, el("img", { src: item.src, alt: "" }), el("span", {}, item.label))) : []));
+    film.show(message.frames, message.branches);
+  };
+  bar.keep = keep;
+  return bar;
+}
+
+function select(key, choices, value) {
+  const node = el("select", { "aria-label": say(key) }, ...choices.map(([v, label]) => el("option", { value: v, selected: v === value }, label)));
+  return [el("label.field", {}, el("span", {}, say(key)), node), node];
+}
+
+function savePanel(stage) {
+  const [formatRow, format] = select("format", [["png", "PNG"], ["jpg", "JPEG"], ["webp", "WebP"]], "png");
+  const [metaRow, metadata] = select("metadata", [["full", say("meta_full")], ["settings", say("meta_settings")], ["none", say("meta_none")]], "full");
+  return el("div.menu.up", { role: "group", "aria-label": say("download") }, formatRow, metaRow,
+    button("solid", "save", "download", () => stage.act("save", { format: format.value, metadata: metadata.value }), true));
+}
+
+function filmStrip(stage) {
+  const text = el("output");
+  const input = el("input", { type: "range", min: 1, step: 1, "aria-label": say("film") });
+  const branch = button("quiet", "branch", "branch", () => stage.branchFrom(+input.value - 1), true);
+  const node = el("div.film", {}, el("span.label", { html: icon("film") }), input, text, branch,
+    menuButton("quiet", "more", "film_export", el("div.menu.up", { role: "group", "aria-label": say("film_export") },
+      button("item", null, "film_webp", () => stage.act("film", { format: "webp" }), true),
+      button("item", null, "film_gif", () => stage.act("film", { format: "gif" }), true))));
+  const update = () => {
+    const last = +input.value === +input.max;
+    text.textContent = last ? say("finished") : say("step_of", { i: input.value, n: input.max - 1 });
+    branch.hidden = last || !node.branches;
+  };
+  input.addEventListener("input", () => { update(); stage.scrub(+input.value - 1, +input.value === +input.max); });
+  node.show = (frames, branches) => {
+    node.hidden = !frames;
+    node.branches = branches;
+    input.max = frames + 1;
+    input.value = frames + 1;
+    update();
+  };
+  return node;
+}

@@ -1,0 +1,81 @@
+"""The README's pictures of the page: the real page on the built-in model, in a real browser.
+
+    python bench/screenshots.py FOLDER        writes paint.png, watch.png, result.png, dark.png, phone.png, learn.png
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
+
+
+def painted(browser, address: str, size: str, example: int = 1, **options):
+    """A page with an example open, its mask painted."""
+    page = browser.new_context(viewport=SIZES[size], **options).new_page()
+    page.goto(address)
+    page.wait_for_selector(".welcome")
+    page.locator(".example").nth(example).click()
+    page.wait_for_selector(".stage[data-mode=paint]")
+    return page
+
+
+def run(page, until: str = "result") -> None:
+    page.locator("#run").click()
+    if until == "result":
+        page.wait_for_selector(".stage[data-mode=result]", timeout=120_000)
+    else:
+        page.wait_for_function("document.querySelector('.stage').dataset.previews > 2", timeout=120_000)
+
+
+def shoot(browser, address: str, folder: Path) -> None:
+    page = painted(browser, address, "desk")
+    page.screenshot(path=folder / "paint.png")
+    run(page, until="preview")
+    page.screenshot(path=folder / "watch.png")
+    page.wait_for_selector(".stage[data-mode=result]", timeout=120_000)
+    page.screenshot(path=folder / "result.png")
+    page.get_by_role("tab", name="How it works").click()
+    page.wait_for_selector(".figures img")
+    page.screenshot(path=folder / "learn.png")
+    page = painted(browser, address, "desk", 0, color_scheme="dark")
+    run(page)
+    page.screenshot(path=folder / "dark.png")
+    page = painted(browser, address, "phone", 3, device_scale_factor=2, has_touch=True)
+    page.screenshot(path=folder / "phone.png")
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port)], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            shoot(browser, f"http://127.0.0.1:{port}", folder)
+            browser.close()
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+if __name__ == "__main__":
+    main()

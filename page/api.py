@@ -1,0 +1,117 @@
+"""The HTTP endpoint /inpaint, and the MCP tool of that name: plain files in, previews and then the result out."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from pathlib import Path
+from time import time
+from typing import Any
+
+import gradio as gr
+
+from inpaint import InpaintError, InvalidRequest, Picture, Request
+from inpaint.request import options
+
+from . import studio
+from .desk import Busy
+from .session import files_folder
+from .words import say
+
+
+class Api:
+    """Answers /inpaint; it knows no session."""
+
+    def __init__(self, page):
+        self.page = page
+
+    async def inpaint(self, picture: str, mask: str, prompt: str = "", settings: str = "{}", model: str = ""):
+        """Repaint the masked part of a picture with Stable Diffusion; every other pixel stays as it is.
+
+        Args:
+            picture: The picture to change, as a file.
+            mask: A picture of the same content: white is repainted, black stays. May be left out to expand.
+            prompt: What to paint there; empty fills from the surroundings.
+            settings: JSON object with any of the request's options, such as {"steps": 20, "seed": 7}.
+            model: A model the page offers; empty takes the page's own.
+
+        Returns:
+            The picture as it stands (previews first, the finished PNG last), and JSON that tells step and report.
+        """
+        try:
+            request, name = self.request(picture, mask, prompt, settings, model)
+            async for kind, value in self.page.desk.run(lambda: studio.paint(name, [request])):
+                told = self.told(kind, value)
+                if told:
+                    yield told
+        except Busy:
+            raise gr.Error(say("busy"), print_exception=False) from None
+        except InpaintError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def request(self, picture: str, mask: str, prompt: str, settings: str, model: str) -> tuple[Request, str]:
+        """The request and the model's name, within this page's limits."""
+        if not picture:
+            raise InvalidRequest("picture", "There is no picture.", "Send one as `picture`.")
+        try:
+            chosen = json.loads(settings or "{}") if isinstance(settings, str) else dict(settings or {})
+        except ValueError as error:
+            raise InvalidRequest("settings", "The settings are no JSON.",
+                                 'Send an object like {"steps": 20}.') from error
+        unknown = set(chosen) - set(options()) if isinstance(chosen, dict) else {"settings"}
+        if unknown:
+            raise InvalidRequest("settings", f"There is no option named {sorted(unknown)[0]}.",
+                                 f"Options are: {', '.join(options())}.")
+        name = model or self.page.model
+        self.page.check_model(name, "en")
+        if self.page.limits.public:
+            chosen["keep_gps"] = False
+        self.page.limits.check(chosen)
+        opened = Picture.open(Path(picture))
+        self.page.opening.check_size(opened)
+        request = Request(picture=opened, mask=Path(mask) if mask else None, prompt=prompt or "",
+                          **{k: v for k, v in chosen.items() if k != "prompt"})
+        return studio.requests_for(request, request.method)[0], name
+
+    def told(self, kind: str, value: Any):
+        """(file or None, JSON) for one event."""
+        if kind == "place":
+            return None, json.dumps({"state": "waiting", "place": value})
+        if kind != "event":
+            return None
+        if isinstance(value, tuple):
+            return None, json.dumps({"state": "loading", "model": value[1], "megabytes": value[2]})
+        if isinstance(value, studio.Shown):
+            if value.jpeg is None:
+                return None
+            return [stored(value.jpeg, "preview.jpg")], json.dumps(
+                {"state": "step", "step": value.index + 1, "of": value.total})
+        report = {"state": "done", "seed": value.seeds[0], "seeds": list(value.seeds), "report": value.report}
+        return [stored(value.to_bytes("PNG", k), f"inpainted-{k + 1}.png")
+                for k in range(len(value.images))], json.dumps(report)
+
+
+def stored(data: bytes, name: str) -> str:
+    """A file that Gradio serves, in a folder named by chance; it goes after an hour or when the program ends."""
+    folder = files_folder() / "api"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if time() - old.stat().st_mtime > 3600:
+            shutil.rmtree(old, ignore_errors=True)
+    path = folder / secrets.token_urlsafe(16) / name
+    path.parent.mkdir()
+    path.write_bytes(data)
+    return str(path)
+
+
+def add_api(page) -> None:
+    """The endpoint, on components that are never shown."""
+    api = Api(page)
+    with gr.Row(visible=False):
+        inputs = [gr.File(label="picture", type="filepath"), gr.File(label="mask", type="filepath"),
+                  gr.Textbox("", label="prompt"), gr.Textbox("{}", label="settings"),
+                  gr.Textbox("", label="model")]
+        outputs = [gr.File(label="picture", file_count="multiple"), gr.Textbox(label="report")]
+        button = gr.Button()
+    button.click(api.inpaint, inputs, outputs, api_name="inpaint", concurrency_limit=None)

@@ -1,0 +1,121 @@
+"""The page put together: stage, controls, tabs, and who answers what."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from inpaint import InvalidRequest
+
+from . import examples
+from .controls import Controls
+from .desk import Desk
+from .keeping import Keeping
+from .limits import Limits
+from .opening import Opening
+from .painters import LISTED, painters
+from .running import Running
+from .session import Sessions
+from .stage import stage
+from .tasks import TASKS
+from .words import i18n, say
+
+COLLECT = "(packed, ...rest) => [window.inpaint.collect(), ...rest]"
+DICE = "() => [Math.floor(Math.random() * 2 ** 32), false]"
+THEME_JS = """() => { document.body.classList.toggle('dark');
+localStorage.setItem('inpaint-theme', document.body.classList.contains('dark') ? 'dark' : 'light'); }"""
+
+
+class Page:
+    """One running page: its limits, its visitors, its desk and its components."""
+
+    def __init__(self, limits: Limits, model: str):
+        self.limits, self.model = limits, model
+        self.sessions, self.desk = Sessions(limits.session_minutes), Desk(limits.queue)
+        self.opening, self.running, self.keeping = Opening(self), Running(self), Keeping(self)
+        painters.leaving = [self.sessions.let_go]
+        self.after = []  # what other tabs connect once the controls are there
+        self.models = list(dict.fromkeys([model, *LISTED]))
+
+    def check_model(self, name: str, language: str) -> None:
+        """On a public page only the listed models may be asked for."""
+        if self.limits.public and name not in self.models:
+            raise InvalidRequest("model", say("not_here", language))
+
+    def build(self) -> gr.Blocks:
+        """The Blocks, ready to be launched."""
+        from .api import add_api
+        from .batch import batch_tab
+        from .learn import learn_tab
+
+        word = i18n()
+        with gr.Blocks(title="Inpaint", analytics_enabled=False, fill_width=True,
+                       delete_cache=(600, 60 * self.limits.session_minutes)) as demo:
+            with gr.Row(elem_id="head"):
+                gr.HTML("<h1><span class='mark' aria-hidden='true'></span>Inpaint</h1>", elem_id="brand",
+                        apply_default_css=False)
+                theme = gr.Button("◐", elem_id="theme", size="sm", elem_classes="mini")
+            with gr.Tabs(elem_id="tabs"):
+                with gr.Tab(word("tab_paint"), id="paint"), gr.Row(elem_id="desk", equal_height=False):
+                    self.stage = stage(examples.thumbnails(), {"bytes": self.limits.megabytes * 2**20})
+                    with gr.Column(elem_id="panel", min_width=280):
+                        self.controls = Controls(self.limits, self.models, self.model)
+                with gr.Tab(word("tab_batch"), id="batch"):
+                    batch_tab(self)
+                with gr.Tab(word("tab_learn"), id="learn") as self.learn_tab:
+                    learn_tab(self)
+            self.packed = gr.Textbox(visible=False)
+            self.connect(demo)
+            theme.click(None, js=THEME_JS, api_visibility="private")
+            add_api(self)
+        return demo
+
+    def connect(self, demo: gr.Blocks) -> None:
+        """Every event of the paint tab and the one who answers it."""
+        c, stage = self.controls, self.stage
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        free = {**quiet, "queue": False}
+        everything = [stage, c.task, c.fresh, *c.components]
+        stage.open(self.opening.opened, None, everything, concurrency_limit=4, **quiet)
+        stage.example(self.opening.example, None, everything, concurrency_limit=4, **quiet)
+        stage.act(self.keeping.act, None, stage, concurrency_limit=4, **quiet)
+        stage.scrub(self.keeping.scrub, None, stage, **free)
+        stage.rescue(self.running.rescue, None, stage, concurrency_limit=None, **quiet)
+        # the desk keeps the line; Gradio lets everyone through to it
+        c.run.click(self.running.run, [self.packed, c.task, c.model, c.fresh, *c.components],
+                    [stage, c.by_name["seed"]], js=COLLECT, concurrency_limit=None, trigger_mode="once", **quiet)
+        c.cancel.click(self.running.cancel, None, None, **free)
+        c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")
+        brought = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
+        c.task.input(task_settings, [c.task, c.by_name["prompt"]], brought, **free)
+        for connect in self.after:
+            connect(c)
+        demo.unload(self.sessions.forget)
+
+    def warm(self) -> None:
+        """Loads the model at the desk, behind the page's back."""
+        from .desk import Task
+
+        self.desk.join(Task(lambda: painters.fetch(self.model)))
+
+
+def task_settings(task: str, prompt: str) -> list:
+    """What the task brings along, for fill, strength, grow, expand and prompt."""
+    brings = TASKS[task]
+    return [gr.update(value=brings["fill"]), gr.update(value=brings["strength"]), gr.update(value=brings["grow"]),
+            gr.update(value=brings["expand"], visible=task == "expand"),
+            gr.update(value=brings.get("prompt", prompt), placeholder=i18n()(f"prompt_{task}"))]
+
+
+def theme() -> gr.themes.Base:
+    """Calm greys, one accent, the system's own typefaces."""
+    fonts = ["Inter", "ui-sans-serif", "system-ui", "sans-serif"]
+    return gr.themes.Base(primary_hue="rose", neutral_hue="zinc", radius_size="lg", font=fonts,
+                          font_mono=["ui-monospace", "monospace"])
+
+
+def head() -> str:
+    """The viewport and the remembered choice between light and dark."""
+    return """<meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover">
+<script>addEventListener('DOMContentLoaded', () => { const t = localStorage.getItem('inpaint-theme');
+if (t) document.body.classList.toggle('dark', t === 'dark'); });</script>"""
+

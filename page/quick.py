@@ -1,0 +1,69 @@
+"""A quicker start: what gradio does at import and while a page is built that no page needs.
+
+At import it writes .pyi stubs for editors beside its modules and a docstring for every event of every component:
+together more than half of its import time.  While a page is built it makes the whole web application twice, only to
+make it again at launch.  Each of these is left out where this version of gradio has it, and nothing is touched where
+it has not.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+def _no_stubs(module) -> None:
+    if hasattr(module, "create_or_modify_pyi"):
+        module.create_or_modify_pyi = lambda *_: None
+
+
+def _no_event_docs(module) -> None:
+    listener = getattr(module, "EventListener", None)
+    if hasattr(listener, "set_doc"):
+        listener.set_doc = lambda self, *_, **__: None
+
+
+TRIMS: dict[str, Callable] = {"gradio.component_meta": _no_stubs, "gradio.events": _no_event_docs}
+
+
+class _Trimming(importlib.abc.MetaPathFinder):
+    """Finds the modules of TRIMS as usual, and trims each once it has been read."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in TRIMS:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec and spec.loader:
+            read = spec.loader.exec_module
+
+            def exec_module(module):
+                read(module)
+                TRIMS[name](module)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+def install() -> None:
+    """To be called before the first `import gradio`."""
+    if "gradio" not in sys.modules:
+        sys.meta_path.insert(0, _Trimming())
+
+
+@contextmanager
+def one_app() -> Iterator[None]:
+    """While a page is built inside, gradio makes no web application; launch() does."""
+    from gradio.routes import App
+
+    real = App.__dict__.get("create_app")
+    if real is None:
+        yield
+        return
+    App.create_app = staticmethod(lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        App.create_app = real

@@ -1,0 +1,46 @@
+"""The stage: the picture with its brush, a `gr.HTML` whose script is in assets/page/.
+
+Why an own canvas and not gr.ImageEditor: the editor exports and uploads three full-size PNGs at every status message
+once it is an event's input, has no soft brush, and places a preloaded layer wrongly; here only the mask travels, as
+one small PNG, and the picture stays on the server as it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from . import words
+
+ASSETS = Path(__file__).parent.parent / "assets" / "page"
+SCRIPTS = ("dom", "field", "mask", "tools", "view", "painter", "gestures", "opening", "toolbar", "watch", "stage",
+           "messages", "keys", "start")
+
+_serial = itertools.count(1)
+
+
+@cache
+def script() -> str:
+    """The stage's script: all files in one scope."""
+    return "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+
+
+@cache
+def style() -> str:
+    return (ASSETS / "style.css").read_text(encoding="utf-8")
+
+
+def stage(examples: list[dict[str, str]], limits: dict[str, int]) -> gr.HTML:
+    """Takes messages (see `message`) and sends the events "open", "example", "act" and "scrub"."""
+    # no subclass of gr.HTML: gradio would write a .pyi beside this file
+    return gr.HTML(html_template="<div class='stage'></div>", js_on_load=script(), apply_default_css=False,
+                   words=words.for_page(), examples=examples, limits=limits, elem_id="stage")
+
+
+def message(kind: str = "", **content: Any) -> dict[str, Any]:
+    """What the stage shall do next; numbered, so that no two are alike."""
+    return {"kind": kind, "n": next(_serial), **content}
