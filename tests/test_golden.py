@@ -11,12 +11,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from inpaint.models import load
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from inpaint import Inpainter, Request, article, schedule
+from inpaint.models import load
 from inpaint.sampling import DDIM, InpaintUNet, MaskedBase, Strategy, denoise
 from tests.conftest import GOLDEN
 
