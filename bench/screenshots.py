@@ -1,6 +1,6 @@
-"""The README's pictures of the page: the real page on the built-in model, in a real browser.
+"""The README's pictures of the page: the real page in a real browser, on the built-in or another model.
 
-    python bench/screenshots.py FOLDER        writes paint.png, watch.png, result.png, dark.png, phone.png, learn.png
+    python bench/screenshots.py FOLDER [MODEL]   writes paint, watch, result, dark, phone and learn .png
 """
 
 from __future__ import annotations
@@ -55,12 +55,13 @@ def shoot(browser, address: str, folder: Path) -> None:
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    folder = Path(sys.argv[1])
+    folder, model = Path(sys.argv[1]), (sys.argv[2:] or ["builtin"])[0]
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port), "--model", model],
+                               stdout=subprocess.DEVNULL)
     try:
         for _ in range(300):
             try:

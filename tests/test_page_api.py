@@ -17,7 +17,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning")  # gradio's own, and its sockets at exit
 
 
-
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
     """The address of a page on the pretending painter, in this process."""
@@ -63,6 +62,15 @@ def test_the_endpoint_streams_and_gives_the_picture(endpoint, files, tmp_path):
     (result,), _ = told[-1]
     repeated = inpaint.Request.from_image(result)
     assert repeated.seed == 7 and repeated.steps == 4 and repeated.prompt == "slow"
+
+
+def test_the_program_in_the_readme_runs(endpoint, files, capsys):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    program = readme.split("```py\n")[1].split("```")[0]
+    for name, file in zip(("cat.jpg", "mask.png"), files, strict=True):
+        program = program.replace(f'"{name}"', repr(file["path"]))
+    exec(program.replace("http://127.0.0.1:7860", endpoint), {})
+    assert '"state": "done"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("settings", "sentence"), [
