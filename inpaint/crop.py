@@ -10,7 +10,7 @@ from PIL.ImageChops import lighter
 
 from .levels import shrunk
 
-__all__ = ["Box", "Crop", "lighter"]
+__all__ = ["Box", "Crop", "lighter", "merged"]
 
 STEP = 8  # pixels a latent cell: working sides are multiples of it
 SLIMMEST = 4  # a working size is at most so many times longer than it is wide
@@ -57,6 +57,22 @@ class Box(NamedTuple):
         """Pixels between the two, the longer way of across and down; 0 where they touch or overlap."""
         return max(other.left - self.right, self.left - other.right, other.top - self.bottom,
                    self.top - other.bottom, 0)
+
+
+def merged(boxes: list[Box], gap: int) -> list[Box]:
+    """Boxes that touch or are nearer than `gap` made one, until none are."""
+    boxes, apart = list(boxes), []
+    while boxes:
+        box = boxes.pop()
+        near = [other for other in apart if box.gap(other) < max(1, gap)]
+        if near:  # the larger box may reach further ones
+            apart = [other for other in apart if other not in near]
+            for other in near:
+                box = box.joined(other)
+            boxes.append(box)
+        else:
+            apart.append(box)
+    return apart
 
 
 class Crop(NamedTuple):

@@ -58,3 +58,14 @@ def free_bytes(device: torch.device) -> int:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         return 8 * 2**30  # a guess, where the system does not tell
+
+
+def vae_precision(kind: str, dtype: torch.dtype) -> torch.dtype:
+    """The VAE's dtype: the networks' own, but float32 on MPS, where Stable Diffusion's VAE overflows in float16."""
+    return torch.float32 if kind == "mps" and dtype is torch.float16 else dtype
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give freed memory back to the device."""
+    if device.type != "cpu":
+        getattr(torch, device.type).empty_cache()

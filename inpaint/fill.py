@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from .membrane import membrane
+from .membrane import enlarged, halved, membrane
 
 GREY = 127
+SIGMA = 2.0  # of each blur, in pixels of its level of the pyramid
 
 
 def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
@@ -30,17 +31,18 @@ def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
 
 
 def _blur(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The mean of the known pixels around, over ever larger reaches until all of the hole has some."""
+    """The mean of the known pixels around, each level of a pyramid reaching twice as far, until all have some."""
     from scipy.ndimage import gaussian_filter
 
     out, have = np.zeros_like(known), np.zeros((*hole.shape, 1), np.float32)
-    weight = (~hole).astype(np.float32)
-    for sigma in (2, 4, 8, 16, 32, 64):
-        near = gaussian_filter(weight, sigma)[..., None]
-        total = np.stack([gaussian_filter(known[..., c] * weight, sigma) for c in range(3)], -1)
-        share = np.clip(near * 4, 0, 1) * (1 - have)  # sharp near the border, soft in the middle
-        out += share * total / np.maximum(near, 1e-6)
-        have += share
+    values, share = known * ~hole[..., None], (~hole).astype(np.float32)[..., None]
+    while have.min() < 1 and max(share.shape) > 1:
+        near, total = (gaussian_filter(a, (SIGMA, SIGMA, 0), mode="nearest", truncate=3) for a in (share, values))
+        near, total = (enlarged(a, hole.shape) for a in (near, total))
+        part = np.clip(near * 4, 0, 1) * (1 - have)  # sharp near the border, soft in the middle
+        out += part * total / np.maximum(near, 1e-6)
+        have += part
+        values, share = halved(values), halved(share)
     return out + (1 - have) * membrane(known, hole)
 
 

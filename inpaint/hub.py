@@ -7,9 +7,9 @@ from pathlib import Path
 
 from .errors import ModelError, ModelUnavailable
 
-ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 PARTS = ("unet", "unet_inpainting", "vae", "text_encoder")
-SMALL = ["model_index.json", "*/config.json", "scheduler/*.json", "tokenizer/*"]
+SMALL = ["model_index.json", "config.json", "*/config.json", "scheduler/*.json", "tokenizer/*"]
 
 
 def is_id(name: str) -> bool:
@@ -42,7 +42,12 @@ def fetch(repo: str, parts: tuple[str, ...] = PARTS, offline: bool | None = None
 
 
 def chosen(files: list[str], part: str) -> list[str]:
-    """The weight files of one part to download: half precision where it is offered, never a pickle."""
+    """The weight files of one part to download: half precision where it is offered, never a pickle.
+
+    A VAE may be a repository of its own, with its weights at the top.
+    """
     own = [file for file in files if file.startswith(f"{part}/") and file.endswith(".safetensors")
            and "non_ema" not in file]
+    if part == "vae" and not own:
+        own = [file for file in files if re.fullmatch(r"diffusion_pytorch_model[\w.-]*\.safetensors", file)]
     return [file for file in own if ".fp16" in file] or [file for file in own if ".fp16" not in file]

@@ -6,7 +6,7 @@ The shape is an octagon: four runs, across, down and along both diagonals, each 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 
 def spread(levels: np.ndarray, radius: int) -> np.ndarray:
@@ -29,14 +29,14 @@ def retreat(levels: np.ndarray, radius: int) -> np.ndarray:
 
 
 def depth(inside: np.ndarray, width: int) -> np.ndarray:
-    """float32 [H, W] in 0 … 1: 0 outside, rising inwards over `width` pixels, or less where the place is narrow.
+    """uint8 [H, W]: 0 outside, rising inwards to 255 over `width` pixels, or over fewer where the place is narrow.
 
-    inside  uint8, 0 or 255.  A stroke one pixel wide is 1 all along: what was painted is seen, however thin.
+    inside  uint8, 0 or 255.  A stroke one pixel wide is 255 all along: what was painted is seen, however thin.
     The array's edge does not count as a border.
     """
-    step = -(-width // 16)  # at most 16 rungs; wider ramps are smoothed below
-    rungs = max(1, width // step)
-    count, room, eroded = np.zeros(inside.shape, np.uint8), np.ones(inside.shape, np.uint8), inside
+    step = -(-width // 15)  # at most 15 rungs: two of them fit into a byte; the stairs of wide ramps are smoothed
+    rungs = width // step if step else 1
+    count, room, eroded = np.zeros(inside.shape, np.uint8), np.zeros(inside.shape, np.uint8), inside
     for k in range(rungs):
         if k:
             eroded = retreat(eroded, step)
@@ -45,8 +45,11 @@ def depth(inside: np.ndarray, width: int) -> np.ndarray:
         count += eroded & 1
         if (k + 1) & k == 0 or k == rungs - 1:  # 1, 2, 4, … rungs: how deep the surroundings are
             reach = k * step + round(0.3 * k * step) + (k > 0)  # an octagon misses a square's corners by 0.3
-            room = np.where(spread(eroded, reach) & inside, np.uint8(k + 1), room)
-    ramp = np.minimum(count / room.astype(np.float32), 1, dtype=np.float32)
+            np.maximum(room, spread(eroded, reach) & inside & np.uint8(k + 1), out=room)
+    of, n = np.divmod(np.arange(256), 16)
+    if step > 1:  # the middle of a rung
+        of, n = np.maximum(2 * of - 1, 1), np.maximum(2 * n - 1, 0)
+    ramp = np.minimum(255 * n // np.maximum(of, 1), 255).astype(np.uint8).take(room * 16 + count)
     return _smoothed(ramp, inside, step) if step > 1 else ramp
 
 
@@ -65,6 +68,20 @@ def filled(inside: np.ndarray) -> np.ndarray:
 
     outside, n = ndimage.label(~np.pad(inside, 1))  # four neighbours: a diagonal stroke is closed
     return inside if n <= 1 else (outside != outside[0, 0])[1:-1, 1:-1]
+
+
+def patches(mask: Image.Image, scale: int = 1) -> list[tuple[int, int, int, int]]:
+    """The box around each connected patch of the mask (L), as connected as it looks `scale` times smaller."""
+    from scipy import ndimage
+
+    small = shrunk(mask, tuple(-(-n // scale) for n in mask.size))
+    labels, _ = ndimage.label(np.asarray(small) > 0, structure=np.ones((3, 3)))
+    (w, h), (W, H), boxes = small.size, mask.size, []
+    for down, across in ndimage.find_objects(labels):
+        x, y = across.start * W // w, down.start * H // h
+        left, top, right, bottom = mask.crop((x, y, -(-across.stop * W // w), -(-down.stop * H // h))).getbbox()
+        boxes.append((x + left, y + top, x + right, y + bottom))
+    return boxes
 
 
 def _run(flat: np.ndarray, stride: int, reach: int) -> np.ndarray:
@@ -88,10 +105,8 @@ def _highest(levels: np.ndarray, axis: int, n: int) -> np.ndarray:
     return np.maximum.reduceat(np.pad(levels, pad), ends, axis=axis).take(np.arange(0, 2 * n, 2), axis=axis)
 
 
-def _smoothed(ramp: np.ndarray, inside: np.ndarray, step: int) -> np.ndarray:
+def _smoothed(ramp: np.ndarray, inside: np.ndarray, radius: int) -> np.ndarray:
     """The ramp without its stairs; averaged over what is inside only, so that thin strokes stay opaque."""
-    from scipy.ndimage import uniform_filter
-
-    weight = (inside > 0).astype(np.float32)
-    total, mean = uniform_filter(weight, 2 * step + 1), uniform_filter(ramp, 2 * step + 1)
-    return np.divide(mean, total, out=np.zeros_like(ramp), where=weight > 0)
+    blur = ImageFilter.BoxBlur(radius)
+    mean, share = (np.asarray(Image.fromarray(x).filter(blur)).astype(np.uint16) for x in (ramp, inside))
+    return np.minimum(mean * 255 // np.maximum(share, 1), 255).astype(np.uint8) & inside

@@ -1,19 +1,23 @@
-"""LoRA files added to a model's weights, and taken out again to the bit.
+"""LoRA files, merged into a network's weights, where they cost no time in a step.
 
 W' = W + weight · (alpha / rank) · up @ down  (Hu et al. 2021, arXiv 2106.09685).
 
-Merged into the weights they cost no time in a step.
+They are taken out by reading the network's own file again, so that every bit of it comes back.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from . import fingerprint
 from .errors import ModelError
 
 UP = {".lora_A.weight": ".lora_B.weight", ".lora.down.weight": ".lora.up.weight",
@@ -21,11 +25,28 @@ UP = {".lora_A.weight": ".lora_B.weight", ".lora.down.weight": ".lora.up.weight"
 DOWN = re.compile(f"(?P<layer>.+?)(?P<kind>{'|'.join(map(re.escape, UP))})")
 
 
-def parse(lora: str | tuple[str, float]) -> tuple[str, float]:
+class Change(NamedTuple):
+    """ΔW = scale · up @ down of one layer."""
+
+    scale: float
+    up: Tensor
+    down: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Lora:
+    """What a file changes, {"unet" and "text_encoder": {module name: Change}}, and how strongly it is wanted."""
+
+    changes: dict[str, dict[str, Change]]
+    weight: float
+    stamp: str
+
+
+def parse(lora: str | Path | tuple[str, float]) -> tuple[str, float]:
     """(path, weight) from "path", "path:0.8" or the pair itself."""
-    path, weight = lora if isinstance(lora, tuple) else (lora, 1.0)
+    path, weight = lora if isinstance(lora, (tuple, list)) else (lora, 1.0)
     head, colon, tail = str(path).rpartition(":")
-    if colon and not isinstance(lora, tuple):
+    if colon and isinstance(lora, str):
         with suppress(ValueError):  # a colon of the path's own
             path, weight = head, float(tail)
     if not -10 <= weight <= 10:
@@ -33,29 +54,53 @@ def parse(lora: str | tuple[str, float]) -> tuple[str, float]:
     return str(path), float(weight)
 
 
-def read(path: str) -> dict[str, dict[str, Tensor]]:
-    """{"unet" or "text_encoder": {module name: ΔW at weight 1}} of a file in diffusers or kohya naming."""
-    if not Path(path).is_file():
+def file(path: str) -> Path:
+    """The file of this name, which must be there."""
+    found = Path(path)
+    with suppress(RuntimeError):  # a home directory that is not there
+        found = found.expanduser()
+    if not found.is_file():
         raise ModelError(f"There is no LoRA file {path}.", "Check the path.")
-    from diffusers.loaders import StableDiffusionLoraLoaderMixin as Mixin
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    return found
 
+
+def read(lora: str | Path | tuple[str, float]) -> Lora:
+    """The LoRA in this file, which may be in diffusers', peft's or kohya's naming."""
+    from diffusers.loaders import StableDiffusionLoraLoaderMixin as Mixin
+    from safetensors import SafetensorError, safe_open
+
+    asked, strength = parse(lora)
+    path = file(asked)
+    name = path.name
     try:
-        weights, alphas = Mixin.lora_state_dict(load_file(path))
-    except (SafetensorError, ValueError, KeyError, IndexError) as error:
-        raise ModelError(f"{Path(path).name} is no LoRA for Stable Diffusion.", "Choose another file.") from error
-    deltas: dict[str, dict[str, Tensor]] = {"unet": {}, "text_encoder": {}}
+        with safe_open(path, "pt") as opened:
+            raw = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  it is no dict
+            notes = json.loads((opened.metadata() or {}).get("lora_adapter_metadata", "{}"))
+        if any("dora_scale" in key or "magnitude_vector" in key for key in raw):
+            raise ModelError(f"{name} is a DoRA, which is not supported.", "Choose a plain LoRA.")
+        weights, alphas = Mixin.lora_state_dict(raw)
+        return Lora(_changes(name, weights, alphas or {}, notes), strength, fingerprint.of_files([path]))
+    except (SafetensorError, OSError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+        raise ModelError(f"{name} is no LoRA for Stable Diffusion.", "Choose another file.") from error
+
+
+def _changes(name: str, weights: dict[str, Tensor], alphas: dict, notes: dict) -> dict[str, dict[str, Change]]:
+    """Every weight must be understood; half a LoRA would be another one."""
+    changes: dict[str, dict[str, Change]] = {"unet": {}, "text_encoder": {}}
+    rest = {key for key in weights if not key.endswith(".alpha")}
     for key, down in weights.items():
         found = DOWN.fullmatch(key)
-        up = weights.get(found["layer"] + UP[found["kind"]]) if found else None
-        if up is not None:
+        other = found and found["layer"] + UP[found["kind"]]
+        if found and other in weights:
             part, _, module = _module(found["layer"]).partition(".")
-            alpha = (alphas or {}).get(f"{key}.alpha", len(down))
-            deltas.setdefault(part, {})[module] = float(alpha) / len(down) * _product(up.float(), down.float())
-    if not any(deltas.values()):
-        raise ModelError(f"{Path(path).name} is no LoRA for Stable Diffusion.", "Choose another file.")
-    return deltas
+            rank = len(down)
+            alpha = float(alphas.get(f"{key}.alpha", weights.get(f"{found['layer']}.alpha",
+                                                                 notes.get(f"{part}.lora_alpha", rank))))
+            changes.setdefault(part, {})[module] = Change(alpha / rank, weights[other], down)
+            rest -= {key, other}
+    if rest or not any(changes.values()) or len(changes) > 2:
+        raise ModelError(f"{name} is no LoRA for Stable Diffusion 1.x or 2.x.", "Choose another file.")
+    return changes
 
 
 def _module(layer: str) -> str:
@@ -75,29 +120,17 @@ def _product(up: Tensor, down: Tensor) -> Tensor:
     return torch.einsum("or,rikl->oikl", up.flatten(1), down)
 
 
-class Merged:
-    """The LoRAs in one network, and the weights they replaced."""
-
-    def __init__(self):
-        self.plain: dict[str, Tensor] = {}
-
-    def set(self, network: nn.Module, loras: list[tuple[dict[str, Tensor], float]]) -> int:
-        """Exactly these are in the network afterwards; says how many layers they changed."""
-        modules = dict(network.named_modules())
-        with torch.no_grad():
-            for name, weight in self.plain.items():
-                modules[name].weight.copy_(weight)
-            self.plain = {}
-            for deltas, strength in loras:
-                for name, delta in deltas.items():
-                    self._add(modules, name, strength * delta)
-        return len(self.plain)
-
-    def _add(self, modules: dict[str, nn.Module], name: str, delta: Tensor) -> None:
-        name = name if name in modules else name.removeprefix("text_model.")
-        weight = getattr(modules.get(name), "weight", None)
-        if weight is None or weight.numel() != delta.numel():
-            raise ModelError(f"A LoRA does not fit this model: its layer {name} is not there.",
-                             "Use it with the model it was made for.")
-        self.plain.setdefault(name, weight.detach().to("cpu", copy=True))
-        weight.copy_((weight.float() + delta.reshape(weight.shape).to(weight.device)).to(weight.dtype))
+@torch.no_grad()
+def merge(network: nn.Module, part: str, loras: list[Lora]) -> nn.Module:
+    """The same network, a "unet" or a "text_encoder", with these merged into its weights."""
+    modules = dict(network.named_modules())
+    for lora in loras:
+        for name, change in lora.changes[part].items():
+            name = name if name in modules else name.removeprefix("text_model.")
+            weight = getattr(modules.get(name), "weight", None)
+            delta = lora.weight * change.scale * _product(change.up.float(), change.down.float())
+            if weight is None or weight.numel() != delta.numel():
+                raise ModelError(f"A LoRA does not fit this model: its layer {name} is not there.",
+                                 "Use it with the model it was made for.")
+            weight.copy_((weight.float() + delta.reshape(weight.shape)).to(weight.dtype))
+    return network

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from . import levels
-from .crop import Box
+from .crop import Box, merged
 from .errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .request import Request
 
 FAINT, FULL = 26, 253  # levels below a tenth are nothing, above 99 % everything: a soft brush has a foot and a top
-MANY = 0.95
+MANY, MOST, THIN = 0.95, 64, 2  # of the picture, of islands, pixels from the edge of a stroke to its middle
 
 
 class Masks(NamedTuple):
@@ -48,14 +48,13 @@ def prepare(picture: Picture, request: Request) -> Masks | None:
     painted = _painted(work, request)
     if not painted.any():
         raise _nothing()
-    if (painted > 0).sum() > MANY * mask.width * mask.height:
-        notes.append("Nearly everything is painted: little of the picture is left to go by.")
     inside = np.where(painted > 0, np.uint8(255), np.uint8(0))
+    notes += _remarks(painted, inside, picture.size)
     soft = painted
     if request.feather:
         soft = _scaled(painted, levels.depth(inside, request.feather))
     composite = _scaled(np.minimum(soft.astype(np.uint16) * 4, 255).astype(np.uint8),  # a level that hardly changes
-                        levels.depth(inside, request.blend) if request.blend else 1.0)  # takes no loss from the VAE
+                        levels.depth(inside, request.blend))  # takes no loss from the VAE
     hole = levels.spread(soft, request.margin)
     return Masks(*(_placed(part, near, mask.size) for part in (painted, hole, composite)), tuple(notes))
 
@@ -69,27 +68,12 @@ def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:
 
 
 def islands(mask: Image.Image, gap: int) -> list[Box]:
-    """Boxes of what is painted, those nearer than `gap` pixels joined, from left to right."""
-    from scipy import ndimage
-
+    """Boxes of what is painted, those nearer than `gap` pixels joined, from left to right; at most 64 of them."""
     scale = max(1, min(gap // 4, 8))  # islands that touch at this scale are joined anyway
-    small = levels.shrunk(mask, tuple(-(-n // scale) for n in mask.size))
-    labels, _ = ndimage.label(np.asarray(small) > 0, structure=np.ones((3, 3)))
-    x, y = mask.width / small.width, mask.height / small.height
-    boxes = [Box(int(across.start * x), int(down.start * y), min(mask.width, -(-int(across.stop * x * 16) // 16) + 1),
-                 min(mask.height, -(-int(down.stop * y * 16) // 16) + 1))
-             for down, across in ndimage.find_objects(labels)]
-    joined: list[Box] = []
-    while boxes:
-        box = boxes.pop()
-        near = [other for other in joined if box.gap(other) < gap]
-        if near:  # the larger box may reach further ones
-            joined = [other for other in joined if other not in near]
-            for other in near:
-                box = box.joined(other)
-            boxes.append(box)
-        else:
-            joined.append(box)
+    while len(boxes := levels.patches(mask, scale)) > 1000:
+        scale *= 2  # a mask of specks
+    while len(joined := merged([Box(*box) for box in boxes], gap)) > MOST:
+        boxes, gap = joined, max(1, 2 * gap)
     return sorted(joined)
 
 
@@ -135,7 +119,7 @@ def _painted(work: np.ndarray, request: Request) -> np.ndarray:
         floor = min(FAINT, int(work.max()))  # the faintest of masks still is one
         painted = np.where(work >= FULL, np.uint8(255), np.where(work >= floor, work, np.uint8(0)))
     else:
-        painted = np.where(work >= 128, np.uint8(255), np.uint8(0))
+        painted = np.where((work >= 128) | _hairlines(work), np.uint8(255), np.uint8(0))
     if request.fill_holes:
         painted = np.where(levels.filled(painted > 0) & (painted == 0), np.uint8(255), painted)
     if request.grow:
@@ -143,9 +127,30 @@ def _painted(work: np.ndarray, request: Request) -> np.ndarray:
     return painted
 
 
-def _scaled(level: np.ndarray, by: np.ndarray | float) -> np.ndarray:
-    """uint8: level × by, rounded up so that nothing painted becomes nothing."""
-    return np.ceil(level * by).astype(np.uint8)
+def _hairlines(work: np.ndarray) -> np.ndarray:
+    """bool [h, w]: strokes of one pixel that lie between two rows of pixels, so only half as bright in both."""
+    half = work >= 64
+    if not (half & (work < 128)).any():
+        return np.zeros(work.shape, bool)
+    return half & (work.astype(np.int16) - levels.spread(levels.retreat(work, 1), 1) >= 64)  # a white top-hat
+
+
+def _remarks(painted: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> list[str]:
+    """What a person may not have meant."""
+    brightest = int(painted.max())
+    notes = []
+    if np.count_nonzero(inside) > MANY * size[0] * size[1]:
+        notes.append("Nearly everything is painted: little of the picture is left to go by.")
+    if not levels.retreat(inside, THIN).any():
+        notes.append(f"Only thin strokes are painted, at most {2 * THIN} pixels wide.")
+    if brightest < FAINT:
+        notes.append(f"The mask is faint, at most {brightest} of 255: hardly anything changes.  Paint in white.")
+    return notes
+
+
+def _scaled(level: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """uint8: level × by / 255, rounded up so that nothing painted becomes nothing."""
+    return ((level.astype(np.uint16) * by + 254) // 255).astype(np.uint8)
 
 
 def _placed(part: np.ndarray, box: Box, size: tuple[int, int]) -> Image.Image:

@@ -61,4 +61,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     words = str(error).lower()
     return isinstance(error, RuntimeError) and any(
         sign in words for sign in ("out of memory", "can't allocate memory", "cannot allocate memory",
-                                   "failed to allocate", "not enough memory"))
+                                   "failed to allocate", "not enough memory", "alloc_failed",  # cuBLAS, cuDNN
+                                   "invalid buffer size"))  # MPS, for one tensor too large

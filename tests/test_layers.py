@@ -29,7 +29,8 @@ TABLE = {
     # models
     "models": NOTHING, "model": {"torch"}, "folder": {"torch"}, "singlefile": {"torch"}, "hub": NOTHING,
     "device": {"torch"}, "memory": {"torch"}, "placing": {"torch"}, "lora": {"torch"}, "text": {"torch"},
-    "emphasis": NOTHING,
+    "emphasis": NOTHING, "autoencoder": {"torch"}, "fingerprint": NOTHING, "ldmconfig": NOTHING,
+    "prediction": {"torch"}, "shelf": NOTHING, "vaes": {"torch"}, "weights": {"torch"},
     # from a request to a result
     "latents": NETWORKS, "preview": NETWORKS, "closeup": {"PIL", "torch"}, "live": {"PIL", "torch"}, "job": {"PIL"},
     "inpainter": {"torch"},

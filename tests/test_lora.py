@@ -1,8 +1,10 @@
 """LoRA files: in both namings, several at once, and out again to the bit."""
 
+import json
+
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from inpaint import ModelError, lora
 from inpaint.models import load
@@ -39,6 +41,7 @@ def diffusers(path, rank=4, seed=3):
 
 
 def weight(model):
+    model.unet("base")
     return dict(model.unets["base"].named_modules())[LAYER].weight.detach().clone()
 
 
@@ -89,6 +92,56 @@ def test_what_does_not_fit_is_one_sentence_and_changes_nothing(model, tmp_path):
         with pytest.raises(ModelError, match=words):
             model.set_loras([str(path)])
         assert torch.equal(output(model), before)
+
+
+def test_the_ones_from_before_stay_if_a_new_one_fails(model, tmp_path):
+    delta = kohya(tmp_path / "k.safetensors")
+    output(model)
+    plain, name = weight(model), model.fingerprint
+    model.set_loras([str(tmp_path / "k.safetensors")])
+    merged = model.fingerprint
+    with pytest.raises(ModelError):
+        model.set_loras([str(tmp_path / "none.safetensors")])
+    torch.testing.assert_close(weight(model), plain + delta)
+    assert model.fingerprint == merged != name
+    model.set_loras([])
+    assert model.fingerprint == name
+
+
+def test_the_models_own_file_is_never_written(tmp_path):
+    """In the file's own precision the weights are mapped from it, and LoRAs change them in place."""
+    path = tmp_path / "own.safetensors"
+    save_file({key: value.float() for key, value in load_file(LDM).items()}, path)
+    before, delta = path.read_bytes(), kohya(tmp_path / "k.safetensors")
+    model = load(str(path), config=str(CONFIG), dtype="float32")
+    plain = weight(model)
+    model.set_loras([str(tmp_path / "k.safetensors")])
+    torch.testing.assert_close(weight(model), plain + delta)
+    assert path.read_bytes() == before
+    model.unets.clear()  # as when networks take turns
+    torch.testing.assert_close(weight(model), plain + delta)
+
+
+def test_alpha_is_read_wherever_it_is_written(model, tmp_path):
+    up, down = matrices(4)
+    weights = {f"unet.{LAYER}.lora_A.weight": down, f"unet.{LAYER}.lora_B.weight": up}
+    plain = weight(model)
+    save_file(weights, tmp_path / "notes.safetensors",
+              metadata={"lora_adapter_metadata": json.dumps({"unet.r": 4, "unet.lora_alpha": 8})})
+    save_file({**weights, f"unet.{LAYER}.alpha": torch.tensor(8.0)}, tmp_path / "key.safetensors")
+    for name in ("notes", "key"):
+        model.set_loras([(str(tmp_path / f"{name}.safetensors"), 0.5)])
+        torch.testing.assert_close(weight(model), plain + up @ down)
+
+
+def test_half_understood_is_not_understood(model, tmp_path):
+    up, down = matrices(4)
+    weights = {f"unet.{LAYER}.lora_A.weight": down, f"unet.{LAYER}.lora_B.weight": up}
+    for key, words in ((f"unet.{LAYER}.lora_magnitude_vector", "DoRA"), (f"unet.{LAYER}.hada_w1_a", "no LoRA"),
+                       ("unet.other.lora_A.weight", "no LoRA"), ("text_encoder_2.x.lora_A.weight", "no LoRA")):
+        save_file({**weights, key: torch.zeros(4, 32)}, tmp_path / "odd.safetensors")
+        with pytest.raises(ModelError, match=words):
+            model.set_loras([str(tmp_path / "odd.safetensors")])
 
 
 def test_paths_and_weights():

@@ -23,6 +23,12 @@ def test_precision(kind, asked, parameters, bfloat16, dtype):
     assert device.precision(kind, asked, parameters=parameters, bfloat16=bfloat16) is dtype
 
 
+def test_the_vae_is_float32_where_half_precision_overflows():
+    assert device.vae_precision("mps", torch.float16) is torch.float32
+    assert device.vae_precision("cuda", torch.float16) is torch.float16
+    assert device.vae_precision("cpu", torch.bfloat16) is torch.bfloat16
+
+
 @pytest.mark.parametrize("asked", ["float16", "int8", ""])
 def test_float16_never_runs_on_a_cpu(asked):
     with pytest.raises(ModelError):
@@ -82,6 +88,8 @@ def test_the_ladder_ends_and_says_each_rung(kind, rungs):
     (MemoryError(), True),
     (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), True),
     (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), True),
+    (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+    (RuntimeError("Invalid buffer size: 16.00 GiB"), True),
     (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
     (ValueError("out of memory"), False),
 ])

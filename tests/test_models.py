@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import inpaint
-from inpaint import ModelError, ModelUnavailable, Request, hub, models
+from inpaint import ModelError, ModelUnavailable, OutOfMemory, Request, hub, models, prediction
 from inpaint.memory import Policy
 from inpaint.models import Shelf, load
 from tests.conftest import GOLDEN
@@ -78,6 +78,28 @@ def test_a_second_model_lends_its_inpainting_unet(nine):
     assert pair.unet("inpaint")(torch.zeros(1, 9, 8, 8), 1, pair.embed(["x"])).shape == (1, 4, 8, 8)
 
 
+def test_what_cannot_be_combined_is_said_at_once(nine, tmp_path):
+    with pytest.raises(ModelError, match="does not fit"):
+        load(str(LDM), config=str(CONFIG), inpaint="builtin")
+    with pytest.raises(ModelError, match="to lend"):
+        load(str(LDM), config=str(CONFIG), inpaint=str(LDM))
+    with pytest.raises(ModelError, match="XL"):
+        shutil.copytree(CONFIG / "unet", tmp_path / "xl" / "unet")
+        config = json.loads((CONFIG / "unet" / "config.json").read_text())
+        config["addition_embed_type"] = "text_time"
+        (tmp_path / "xl" / "unet" / "config.json").write_text(json.dumps(config))
+        load(str(tmp_path / "xl"))
+
+
+def test_the_lender_has_its_own_prediction(nine, tmp_path):
+    shutil.copy(nine, tmp_path / "v.safetensors")
+    original = json.loads((GOLDEN / "model_ldm" / "tiny_inpaint9.json").read_text())
+    original["model"]["params"]["parameterization"] = "v"
+    (tmp_path / "v.json").write_text(json.dumps(original))
+    pair = load(str(LDM), config=str(CONFIG), inpaint=str(tmp_path / "v.safetensors"), dtype="float32")
+    assert pair.predicts == {"base": "epsilon", "inpaint": "v_prediction"}
+
+
 def test_configurations_may_lie_beside_the_file(tmp_path):
     shutil.copy(LDM, tmp_path / "mine.safetensors")
     shutil.copytree(CONFIG, tmp_path / "mine")
@@ -94,16 +116,15 @@ def test_a_model_painted_with_through_the_public_door(nine, photo):
     assert result.report["method"] == "inpaint" and result.report["max_change_outside"] == 0
 
 
-@pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
-def test_other_predictions_are_turned_into_eps(tiny, prediction, monkeypatch):
+@pytest.mark.parametrize("kind", prediction.KINDS)
+def test_other_predictions_are_turned_into_eps(tiny, kind):
     """A network that predicts v or x0 of a known x0 and eps gives that eps."""
     x0, eps = latents(tiny), torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(5))
-    monkeypatch.setattr(tiny, "prediction", prediction)
     for t in (1, 301, 951):
         a = float(tiny.alphas_cumprod[t])
         x = a**0.5 * x0 + (1 - a) ** 0.5 * eps
-        out = x0 if prediction == "sample" else a**0.5 * eps - (1 - a) ** 0.5 * x0
-        torch.testing.assert_close(tiny._eps(out, x, t), eps, rtol=1e-4, atol=1e-4)
+        out = {"epsilon": eps, "v_prediction": a**0.5 * eps - (1 - a) ** 0.5 * x0, "sample": x0}[kind]
+        torch.testing.assert_close(prediction.eps(kind, out, x, a), eps, rtol=1e-4, atol=1e-4)
 
 
 def test_the_posterior_is_its_mode_or_a_sample(tiny):
@@ -130,9 +151,24 @@ def test_no_number_is_tried_again_in_float32_and_never_a_black_picture(tmp_path)
         model.decode(z)
 
 
+def test_no_number_in_encoding_is_tried_again_too():
+    model = load(str(LDM), config=str(CONFIG), dtype="bfloat16")
+    pixels, encode = torch.rand(1, 3, 32, 32), model.vae.encode
+
+    def fragile(pixels):
+        out = encode(pixels)
+        out.latent_dist.mean = out.latent_dist.mean * float("nan")
+        out.latent_dist.mode = lambda: out.latent_dist.mean
+        return out
+
+    model.vae.encode = fragile
+    assert model.encode(pixels).isfinite().all() and len(model.notes) == 1
+    full = load(str(LDM), config=str(CONFIG), dtype="float32").encode(pixels)  # the weights are not the rounded ones
+    torch.testing.assert_close(model.encode(pixels), full, rtol=1e-4, atol=1e-4)
+
+
 def test_another_vae(tiny, tmp_path):
-    other = models.BUILTIN
-    model = load(str(LDM), config=str(CONFIG), vae=str(other), dtype="float32")
+    model = load(str(LDM), config=str(CONFIG), vae="builtin", dtype="float32")
     assert model.vae.config.scaling_factor != tiny.vae.config.scaling_factor
     assert model.unet("base")(latents(model), 1, model.embed(["x"])).shape == (1, 4, 8, 8)
 
@@ -171,6 +207,29 @@ def test_networks_take_turns_when_asked_to(monkeypatch):
     assert (vae.where, unet.where) == ("meta", "meta")
 
 
+def test_layers_take_turns_through_accelerate(tiny):
+    """Sequential offload, with the CPU in the device's place: weights come for each layer and go, same numbers."""
+    from inpaint.placing import Placing
+
+    model = load(str(LDM), config=str(CONFIG), dtype="float32")
+    x, text = latents(model), model.embed(["a cat"])
+    model.unet("base")
+    Placing(torch.device("cpu"), Policy())._stream(model.unets["base"])
+    assert {weight.device.type for weight in model.unets["base"].parameters()} == {"meta"}
+    torch.testing.assert_close(model.unet("base")(x, 301, text), tiny.unet("base")(x, 301, text))
+
+
+def test_a_second_unet_stays_only_where_there_is_room(monkeypatch):
+    from inpaint.placing import Placing
+
+    network = torch.nn.Linear(100, 100)
+    for free, crowded in ((100_000, False), (50_000, True)):
+        monkeypatch.setattr("inpaint.device.free_bytes", lambda device, free=free: free)
+        assert Placing(torch.device("cuda"), Policy()).crowded(network) is crowded
+    assert Placing(torch.device("cuda"), Policy("offload")).crowded(network)
+    assert not Placing(torch.device("cpu"), Policy()).crowded(network)
+
+
 def test_fingerprint_is_of_the_contents(tmp_path, tiny):
     copy = tmp_path / "another name.safetensors"
     shutil.copy(LDM, copy)
@@ -204,6 +263,35 @@ def test_the_shelf_frees_first_and_rolls_back():
     with pytest.raises(ModelError, match="broken"):
         shelf.take("broken")
     assert shelf.current.name == "b" and log[-2:] == [("broken", frozenset()), ("b", frozenset())]
+
+
+def test_the_shelf_after_running_out_of_memory():
+    def loader(name):
+        if name == "big" or (name == "old" and "big" in tried):
+            tried.append(name)
+            raise MemoryError
+        tried.append(name)
+        return name
+
+    tried = []
+    shelf = Shelf(loader)
+    shelf.take("old")
+    with pytest.raises(OutOfMemory, match="big"):
+        shelf.take("big")
+    assert tried == ["old", "big", "old"] and shelf.current is None and shelf.asked is None
+    assert shelf.take("small") == "small"
+
+
+def test_a_model_whose_unet_is_broken_leaves_the_old_one(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(models.BUILTIN, folder)
+    file = folder / "unet_inpainting" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    shelf = Shelf()
+    shelf.take(str(LDM), config=str(CONFIG))
+    with pytest.raises(ModelError):
+        shelf.take(str(folder))
+    assert shelf.current.name == str(LDM)
 
 
 def test_ten_switches_leave_memory_where_it_was():
@@ -318,7 +406,8 @@ def test_an_incomplete_folder_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/../b", "owner/name/more", "https://example.org/x", "nosuch",
-                                  "-x/y", "owner/", "", "\0", "a" * 5000, "owner/na me"])
+                                  "-x/y", "owner/", "", "\0", "a" * 5000, "owner/na me", "~nobody-here/model",
+                                  "owner/模型"])
 def test_names_that_are_no_model(name):
     assert not hub.is_id(name)
     with pytest.raises(ModelError):
@@ -339,3 +428,21 @@ def test_the_files_chosen_on_the_hub():
     assert hub.chosen(files, "unet") == ["unet/diffusion_pytorch_model.fp16.safetensors"]
     assert hub.chosen(files, "vae") == ["vae/diffusion_pytorch_model.safetensors"]
     assert hub.chosen(files, "text_encoder") == []
+    alone = ["config.json", "diffusion_pytorch_model.bin", "diffusion_pytorch_model.safetensors", "big.safetensors"]
+    assert hub.chosen(alone, "vae") == ["diffusion_pytorch_model.safetensors"] and hub.chosen(alone, "unet") == []
+
+
+def test_a_mirror_serves_where_the_first_id_does_not(monkeypatch):
+    asked = []
+
+    def fetch(repo, parts, offline):
+        asked.append(repo)
+        if repo.startswith("gone/"):
+            raise ModelUnavailable("It is gone.")
+        return models.BUILTIN
+
+    monkeypatch.setattr(models, "fetch", fetch)
+    assert models.source(("gone/model", "other/model")).methods == ("base", "inpaint")
+    assert asked == ["gone/model", "other/model"]
+    with pytest.raises(ModelUnavailable):
+        models.source(("gone/model", "gone/too"))
