@@ -55,6 +55,11 @@ def test_the_membrane_is_harmonic():
     solved = membrane(np.where(hole[..., None], 999, values), hole)
     assert np.array_equal(solved[~hole], values[~hole])
     assert np.abs(solved - values).max() < 2.5
+    steep = np.zeros((200, 240, 1), np.float32)  # 0 on the left, 1 on the right; above and below nothing flows out
+    steep[:, -1] = 1
+    between = np.ones((200, 240), bool)
+    between[:, [0, -1]] = False
+    assert np.abs(membrane(steep, between)[..., 0] - np.linspace(0, 1, 240)).max() < 0.05
     noisy = np.random.default_rng(0).uniform(-1, 1, (80, 100, 1))
     film = membrane(noisy, hole)
     assert film.min() >= -1 and film.max() <= 1
@@ -89,6 +94,55 @@ def test_poisson_lifts_a_patch_of_another_brightness():
               for kind in ("feather", "poisson", "multiband")}
     assert used == min(scores, key=scores.get) and report.seam_score(best, alpha) == min(scores.values())
     assert scores["poisson"] < 1.5 < report.seam_score(hard, alpha)
+
+
+def test_a_scarf_that_crosses_the_edge_does_not_stain_the_patch():
+    """The patch is 30 too dark everywhere, and has painted a red bar across the mask's edge."""
+    truth, alpha = ramp((200, 160)), disc((200, 160), (40, 30, 160, 130))
+    dark = truth.point(lambda v: max(0, v - 30))
+    bar = Image.new("L", truth.size)
+    ImageDraw.Draw(bar).rectangle((85, 0, 115, 90), fill=255)
+    patch = Image.composite(Image.new("RGB", truth.size, (220, 20, 20)), dark, bar)
+    wanted = Image.composite(Image.new("RGB", truth.size, (250, 50, 50)), truth, bar)
+    core = alpha.filter(ImageFilter.MinFilter(15))
+    for kind, most in (("poisson", 6), ("none", 40)):
+        joined, _ = finish.join(truth, patch, alpha, kind, 4)
+        assert mean_error(joined, wanted, core) < most
+    assert mean_error(joined, wanted, core) > 25  # so the limit for poisson says something
+
+
+def test_multiband_hides_the_seam_and_keeps_the_patchs_own_colours_in_the_middle():
+    truth, alpha = ramp((320, 260)), disc((320, 260), (20, 20, 300, 240))
+    dark = truth.point(lambda v: max(0, v - 30))
+    joined, _ = finish.join(truth, dark, alpha, "multiband", 4)
+    middle = disc((320, 260), (155, 125, 165, 135))
+    hard, _ = finish.join(truth, dark, alpha, "none")
+    assert report.seam_score(joined, alpha) < 2 and report.seam_score(hard, alpha) > 8
+    assert mean_error(joined, dark, middle) < 3 and mean_error(joined, truth, middle) > 25
+
+
+@pytest.mark.parametrize("kind", ["feather", "multiband", "poisson"])
+def test_what_a_soft_mask_hardly_changes_stays_the_picture(kind):
+    truth, white = ramp(), Image.new("RGB", (120, 90), "white")
+    soft = disc(level=20)
+    soft.paste(255, (50, 40, 60, 50))
+    joined = np.asarray(finish.join(truth, white, soft, kind, 4)[0]).astype(int)
+    faint = np.asarray(soft) == 20
+    core = np.asarray(disc(box=(38, 28, 82, 62))) > 0
+    assert np.abs(joined - np.asarray(truth))[faint & core].max() <= 20
+
+
+def test_thin_strokes_and_odd_places_are_joined():
+    rng = np.random.default_rng(1)
+    for size in ((1, 1), (2, 1), (1, 40), (33, 7), (64, 64)):
+        original, patch = (Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)) for _ in "12")
+        for mask in (Image.new("L", size), Image.new("L", size, 255), Image.new("L", size, 3),
+                     Image.fromarray((rng.random(size[::-1]) < 0.1).astype(np.uint8) * 255)):
+            for kind in FINISHES:
+                joined, used = finish.join(original, patch, mask, kind, 4)
+                assert used in FINISHES and joined.size == size and joined.mode == "RGB"
+                kept = np.asarray(mask) == 0
+                assert np.array_equal(np.asarray(joined)[kept], np.asarray(original)[kept])
 
 
 def test_a_full_mask_takes_the_patch_as_it_is():

@@ -106,7 +106,40 @@ def test_soft_or_snapped():
     hard = np.asarray(masks(mask, picture, soft=False).painted)[0]
     assert (hard == np.where(np.arange(256) >= 128, 255, 0)).all()
     faint = masks(Image.new("L", (160, 120), 5))
-    assert np.asarray(faint.painted).min() == 5
+    assert np.asarray(faint.painted).min() == 5 and any("faint, at most 5" in note for note in faint.notes)
+
+
+def test_snapping_keeps_a_hairline_between_two_rows():
+    level = np.zeros((40, 60), np.uint8)
+    level[10:12] = 127  # one pixel wide, antialiased
+    level[20:30] = 127  # a broad and faint brush
+    picture = Picture.open(Image.new("RGB", (60, 40)))
+    hard = np.asarray(masks(Image.fromarray(level), picture, soft=False).painted)
+    assert (hard[10:12] == 255).all() and not hard[13:].any()
+
+
+def test_what_may_not_be_meant_is_said():
+    mask, draw = blank()
+    draw.line((5, 5, 150, 100), 255, 2)
+    assert any("thin" in note for note in masks(mask).notes)
+    draw.rectangle((50, 50, 80, 80), 255)
+    assert masks(mask).notes == ()
+    assert any("Nearly everything" in note for note in masks(Image.new("L", (160, 120), 255)).notes)
+
+
+def test_the_margin_carries_the_neighbours_level():
+    mask, draw = blank()
+    draw.rectangle((40, 40, 59, 79), 128)
+    draw.rectangle((60, 40, 79, 79), 255)
+    hole = np.asarray(masks(mask, margin=6).hole)[60]
+    assert set(hole[34:40]) == {128} and set(hole[80:86]) == {255} and hole[33] == hole[86] == 0
+
+
+def test_a_soft_mask_pastes_little_where_little_changes():
+    mask = Image.fromarray(np.tile(np.arange(26, 154, dtype=np.uint8), (100, 1)))
+    picture = Picture.open(Image.new("RGB", mask.size))
+    composite = np.asarray(masks(mask, picture, blend=0).composite)[50]
+    assert (composite == np.minimum(4 * np.arange(26, 154), 255)).all()
 
 
 def test_fill_holes_grow_shrink_and_invert():
@@ -141,6 +174,19 @@ def test_islands_join_when_near():
     for box in near:
         covered.paste(255, box)
     assert not (np.asarray(mask) > np.asarray(covered)).any()
+
+
+def test_specks_are_no_more_than_64_islands():
+    level = np.zeros((1200, 1600), np.uint8)
+    level[::40, ::40] = 255
+    mask = Image.fromarray(level)
+    boxes = islands(mask, 16)
+    covered = Image.new("L", mask.size)
+    for box in boxes:
+        covered.paste(255, box)
+    assert 1 <= len(boxes) <= 64 and not (level > np.asarray(covered)).any()
+    assert islands(Image.fromarray(level[:41, :41]), 39) == [(0, 0, 1, 1), (0, 40, 1, 41), (40, 0, 41, 1),
+                                                              (40, 40, 41, 41)]
 
 
 def test_the_latent_grid_keeps_the_highest_level():

@@ -88,6 +88,21 @@ def test_profile_and_exif_survive_and_gps_can_be_dropped():
         assert bool(found.get_ifd(GPS)) is has and found[MAKE] == "Camera"
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_every_format_keeps_maker_date_and_place(form, tmp_path):
+    written = Image.Exif()
+    written[0x010F], written[0x0112] = "Maker", 6
+    written.get_ifd(0x8825)[1] = "N"
+    written.get_ifd(0x8769)[0x9003] = "2020:01:01 00:00:00"
+    path = tmp_path / f"photo.{form.lower()}"
+    Image.new("RGB", (30, 20)).save(path, exif=written.tobytes())
+    picture = Picture.open(path)
+    read = Image.Exif()
+    read.load(picture.exif)
+    assert picture.size == (20, 30) and 0x0112 not in read and read[0x010F] == "Maker"
+    assert read.get_ifd(0x8825)[1] == "N" and read.get_ifd(0x8769)[0x9003].startswith("2020")
+
+
 def test_profiles_that_do_not_fit_are_left_out():
     cmyk = Image.fromarray(noise(), "CMYK")
     assert Picture.open(encoded(cmyk, "JPEG", icc_profile=b"broken" * 50)).icc is None
