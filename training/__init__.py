@@ -1,0 +1,6 @@
+"""The recipe of the built-in model: a complete small Stable Diffusion, trained from nothing on two cores.
+
+    python -m training --work DIR --photos FOLDER
+
+resumes from wherever the work folder stands, and may be killed at any moment.
+"""

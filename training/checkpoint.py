@@ -1,0 +1,54 @@
+"""States on disk that survive `kill -9`: whole or absent, never half."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+from typing import IO
+
+import torch
+from torch import Tensor
+
+
+def save(path: Path, state: dict) -> None:
+    """`state` at `path`: written beside it, flushed, then renamed over it in one atomic step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave the name on an empty file
+    part.replace(path)
+
+
+def load(path: Path) -> dict | None:
+    """The state at `path`, or None where nothing was saved yet."""
+    return torch.load(path, weights_only=True) if path.exists() else None
+
+
+def fingerprint(weights: dict[str, Tensor]) -> str:
+    """Twelve hex digits that change whenever any weight does."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].detach().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def lock(folder: Path) -> IO[str]:
+    """An open file that keeps a second training out of `folder`; the system frees it however we die."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        pid = file.read().strip()
+        file.close()
+        raise SystemExit(f"Process {pid} is training in {folder}; stop it or pass another --work.") from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file

@@ -1,0 +1,45 @@
+"""The finished model as a folder in diffusers layout, float16, with its card and its words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionInpaintPipeline
+from torch import nn
+
+from . import card, checkpoint, measure, tokenizer, unet, vae
+from .plan import Plan
+from .sample import scheduler
+from .scenes import Library
+
+
+def export(library: Library, held_out: list, plan: Plan) -> Path:
+    """`work/export`: what `assets/model` is replaced with; built beside it, then renamed over it."""
+    autoencoder, _ = vae.load(plan)
+    tokens = tokenizer.load(library.stickers, plan)
+    states = {mode: checkpoint.load(plan.work / mode / "final.pt") for mode in ("base", "inpaint")}
+    unets = {mode: unet.build(channels, plan) for mode, channels in (("base", 4), ("inpaint", 9))}
+    text = unet.build_text(tokens, plan)
+    for mode, state in states.items():
+        nn.ModuleDict({"unet": unets[mode], "text": text}).load_state_dict(state["module"])
+    autoencoder.register_to_config(scaling_factor=states["base"]["scale"])
+    folder, part = plan.work / "export", plan.work / "export.part"
+    shutil.rmtree(part, ignore_errors=True)
+    StableDiffusionInpaintPipeline(
+        vae=autoencoder, text_encoder=text, tokenizer=tokens, unet=unets["base"], scheduler=scheduler(),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).to(dtype=torch.float16).save_pretrained(part)
+    unets["inpaint"].half().save_pretrained(part / "unet_inpainting")
+    names = sorted({sticker.name for sticker in library.stickers})
+    (part / "words.json").write_text(json.dumps(names, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    autoencoder.float()  # the rounded weights, measured as they are shipped
+    figures = {"photos": measure.photos(autoencoder, held_out),
+               "stickers": measure.stickers(autoencoder, library.stickers, held_out)}
+    history = states | {"vae": checkpoint.load(plan.work / "vae" / "final.pt")}
+    (part / "README.md").write_text(card.text(figures, history, date.today(), plan), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    return part.rename(folder)

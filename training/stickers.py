@@ -1,0 +1,68 @@
+"""Stickers with their names: 3D Fluent emoji (MIT), named by unicode-emoji-json and emojilib (MIT)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+PACKAGES = {"pictures": "@lobehub/fluent-emoji-3d@1.1.0", "names": "unicode-emoji-json@0.9.0",
+            "words": "emojilib@4.0.3"}
+LEFT_OUT = {"Flags", "People & Body", "Symbols"}  # what remains is mostly single clear objects
+SKIN_TONES = {"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"}
+JOINER = "fe0f"  # asks for the coloured form; file names and tables disagree on writing it
+
+
+@dataclass(frozen=True, slots=True)
+class Sticker:
+    """A picture with transparency, its name and further words for it."""
+
+    name: str
+    words: tuple[str, ...]
+    picture: Image.Image  # RGBA, square
+
+
+def fetch(folder: Path) -> None:
+    """The three npm packages, unpacked in `folder`; what is there already is left alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, package in PACKAGES.items():
+        if (folder / part).is_dir():
+            continue
+        archive = folder / (package.lstrip("@").replace("/", "-").replace("@", "-") + ".tgz")
+        if not archive.exists():
+            subprocess.run(["npm", "pack", package], cwd=folder, check=True)
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder / f"{part}.part", filter="data")
+        (folder / f"{part}.part").rename(folder / part)  # only a whole folder gets the name
+
+
+def load(folder: Path) -> list[Sticker]:
+    """The stickers of an unpacked `folder`, in the order of their code points."""
+    names = json.loads((folder / "names/package/data-by-emoji.json").read_text(encoding="utf-8"))
+    words = json.loads((folder / "words/package/dist/emoji-en-US.json").read_text(encoding="utf-8"))
+    emoji = {code(text): text for text in names}
+    stickers = []
+    for file in sorted((folder / "pictures/package/assets").glob("*.webp")):
+        points = [point for point in file.stem.split("-") if point != JOINER]
+        text = emoji.get("-".join(points))
+        if text is None or SKIN_TONES & set(points) or names[text]["group"] in LEFT_OUT:
+            continue
+        name = names[text]["name"].lower()
+        stickers.append(Sticker(name, keywords(name, words.get(text, [])), Image.open(file).convert("RGBA")))
+    return stickers
+
+
+def code(text: str) -> str:
+    """"🍕" -> "1f355"."""
+    return "-".join(f"{ord(character):x}" for character in text if f"{ord(character):x}" != JOINER)
+
+
+def keywords(name: str, words: list[str]) -> tuple[str, ...]:
+    """The plain words among `words` that add something to `name`."""
+    plain = [word.replace("_", " ").lower() for word in words]
+    return tuple(word for word in dict.fromkeys(plain)
+                 if word != name and word.replace(" ", "").replace("-", "").isalpha())

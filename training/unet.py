@@ -1,0 +1,132 @@
+"""The two UNets: one that knows words, and one grown from it that also sees what surrounds a hole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from . import cache, checkpoint, sheet, tokenizer, vae
+from .plan import Plan
+from .run import Run
+from .sample import Painter, scheduler
+from .scenes import Library
+
+PEAK = {"base": 1e-3, "inpaint": 6e-4}
+SEED = {"base": 3, "inpaint": 4}  # beside the plan's own
+GAMMA = 5.0  # Hang et al. 2023, arXiv 2303.09556: steps with little noise count less
+OUTSIDE = 0.2  # weight of the loss outside the hole in the 9-channel model, where it only copies
+
+
+def build_text(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
+    """An untrained text encoder: int64 [B, 16] -> [B, 16, width]."""
+    return CLIPTextModel(CLIPTextConfig(
+        vocab_size=len(tokens), hidden_size=plan.text_width, intermediate_size=3 * plan.text_width,
+        num_hidden_layers=plan.text_layers, num_attention_heads=plan.text_width // 32,
+        max_position_embeddings=tokenizer.LENGTH, bos_token_id=tokens.bos_token_id,
+        eos_token_id=tokens.eos_token_id, pad_token_id=tokens.pad_token_id))
+
+
+def build(channels: int, plan: Plan) -> UNet2DConditionModel:
+    """An untrained UNet; no attention at full size, where it costs most and the text says least."""
+    plain, cross = len(plan.channels) - 1, "CrossAttn"
+    unet = UNet2DConditionModel(
+        sample_size=plan.size // 4, in_channels=channels, out_channels=4,
+        down_block_types=("DownBlock2D",) + (f"{cross}DownBlock2D",) * plain,
+        up_block_types=(f"{cross}UpBlock2D",) * plain + ("UpBlock2D",),
+        block_out_channels=plan.channels, layers_per_block=1, cross_attention_dim=plan.text_width,
+        attention_head_dim=4, norm_num_groups=16)
+    unet.set_attn_processor(AttnProcessor())  # for so few tokens a third faster than the fused one
+    return unet
+
+
+@torch.no_grad()
+def widen(base: UNet2DConditionModel, plan: Plan) -> UNet2DConditionModel:
+    """The 9-channel UNet that ignores its five new channels so far, and hence equals `base`."""
+    wide, weights = build(9, plan), base.state_dict()
+    stem = torch.zeros_like(wide.conv_in.weight)  # [C, 9, 3, 3]
+    stem[:, :4] = weights["conv_in.weight"]
+    wide.load_state_dict(weights | {"conv_in.weight": stem})
+    return wide
+
+
+class Lessons:
+    """Noisy latents with their words; those of step i are a function of the seed and i."""
+
+    def __init__(self, mode: str, tokens: CLIPTokenizer, plan: Plan):
+        self.mode, self.plan = mode, plan
+        self.caches = [cache.load(plan, plan.size), cache.load(plan, 2 * plan.size)]
+        self.scale = self.caches[0].scale
+        self.ids = [tokenizer.encode(tokens, one.titles if mode == "base" else one.captions)
+                    for one in self.caches]
+        self.alphas = scheduler().alphas_cumprod
+        self.steps = plan.base_steps if mode == "base" else plan.inpaint_steps
+
+    def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """(input [B, 4 or 9, h, w], t [B], ids [B, 16], noise [B, 4, h, w], weight [B, 1, h, w])."""
+        large = step >= self.plan.large_from * self.steps
+        scenes, ids = self.caches[large], self.ids[large]
+        count = max(1, self.plan.batch // 4) if large else self.plan.batch
+        rng = np.random.default_rng([self.plan.seed, SEED[self.mode], step])
+        chosen = torch.from_numpy(rng.integers(len(ids), size=count))
+        t = torch.from_numpy(rng.integers(1000, size=count))
+        z = scenes.clean[chosen].float() * self.scale  # [B, 4, h, w]
+        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
+        a = self.alphas[t].view(-1, 1, 1, 1)
+        x = a.sqrt() * z + (1 - a).sqrt() * noise
+        weight = (GAMMA / (a / (1 - a))).clamp(max=1)
+        if self.mode == "inpaint":
+            hole = scenes.hole[chosen].float()  # [B, 1, h, w]
+            x = torch.cat([x, hole, scenes.masked[chosen].float() * self.scale], 1)
+            counts = OUTSIDE + (1 - OUTSIDE) * hole
+            weight = weight * counts / counts.mean((1, 2, 3), keepdim=True)
+        return x, t, ids[chosen], noise, weight
+
+
+def loss_at(step: int, lessons: Lessons, unet: UNet2DConditionModel, text: CLIPTextModel) -> tuple[Tensor, dict]:
+    """(loss, figures) of one step."""
+    x, t, ids, noise, weight = lessons.at(step)
+    with torch.autocast("cpu", torch.bfloat16):
+        eps = unet(x, t, text(input_ids=ids).last_hidden_state).sample.float()
+    error = (eps - noise).square()
+    return (weight * error).mean(), {"mse": error.detach().mean().item()}
+
+
+def train(mode: str, library: Library, held_out: list, plan: Plan) -> None:
+    """The finished weights of "base" or "inpaint" at `work/MODE/final.pt`."""
+    autoencoder, stamp = vae.load(plan)
+    tokens = tokenizer.load(library.stickers, plan)
+    torch.manual_seed(plan.seed)
+    unet, text = build(4, plan), build_text(tokens, plan)
+    steps = plan.base_steps
+    if mode == "inpaint":
+        state = checkpoint.load(plan.work / "base" / "final.pt")
+        stamp, steps = checkpoint.fingerprint(state["module"]), plan.inpaint_steps
+        nn.ModuleDict({"unet": unet, "text": text}).load_state_dict(state["module"])
+        unet, text = widen(unet, plan), text.requires_grad_(False)  # both UNets share the text encoder
+    folder = plan.work / mode
+    if finished(folder, stamp, steps):
+        return
+    run = Run(folder, nn.ModuleDict({"unet": unet, "text": text}), steps, peak=PEAK[mode], plan=plan, stamp=stamp)
+    lessons = Lessons(mode, tokens, plan)
+
+    def report() -> None:
+        twin_unet, twin_text = build(unet.config.in_channels, plan), build_text(tokens, plan)
+        nn.ModuleDict({"unet": twin_unet, "text": twin_text}).load_state_dict(run.averaged())
+        painter = Painter(autoencoder, twin_unet.eval(), twin_text.eval(), tokens, lessons.scale)
+        sheet.drawn(folder / "sheets" / f"{run.step:06d}.png", painter, held_out)
+
+    run.train(lambda step: loss_at(step, lessons, unet, text), report)
+    checkpoint.save(folder / "final.pt", {"step": run.step, "seconds": run.seconds, "stamp": stamp,
+                                          "scale": lessons.scale, "module": run.averaged()})
+
+
+def finished(folder: Path, stamp: str, steps: int) -> bool:
+    """Whether `folder` holds final weights that stand on `stamp` and had all their steps."""
+    state = checkpoint.load(folder / "final.pt")
+    return state is not None and state["stamp"] == stamp and state["step"] >= steps
