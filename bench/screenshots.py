@@ -32,7 +32,8 @@ def run(page, until: str = "result") -> None:
     if until == "result":
         page.wait_for_selector(".stage[data-mode=result]", timeout=120_000)
     else:
-        page.wait_for_function("document.querySelector('.stage').dataset.previews > 2", timeout=120_000)
+        page.wait_for_function("(({ previews, mode }) => previews > 2 || mode === 'result')"
+                               "(document.querySelector('.stage').dataset)", timeout=120_000)
 
 
 def shoot(browser, address: str, folder: Path) -> None:
