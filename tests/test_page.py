@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,12 @@ pytestmark = pytest.mark.filterwarnings(
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def alone(coroutine):
+    """Its result, in a thread without an event loop: the browser's tests may have one running in this."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 def everything(desk, work, meanwhile=None):
     """What `desk.run` tells, as a list; `meanwhile(task, told)` is called after each."""
     async def collect():
@@ -36,7 +43,7 @@ def everything(desk, work, meanwhile=None):
                 meanwhile(tasks[0], told)
         return told
 
-    return asyncio.run(collect())
+    return alone(collect())
 
 
 def test_the_desk_serves_one_after_the_other():
@@ -56,7 +63,7 @@ def test_the_desk_serves_one_after_the_other():
 
         return await asyncio.gather(*(one() for _ in range(8)))
 
-    for told in asyncio.run(crowd()):
+    for told in alone(crowd()):
         assert [value for kind, value in told if kind == "event"] == [0, 1, 2]
         places = [value for kind, value in told if kind == "place"]
         assert places == sorted(places, reverse=True)
@@ -105,7 +112,7 @@ def test_leaving_stops_the_work():
         async for _ in desk.run(endless):
             break
 
-    asyncio.run(leave())
+    alone(leave())
     assert closed.wait(5)
 
 
