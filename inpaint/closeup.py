@@ -64,11 +64,12 @@ class CloseUp:
             raise ModelError("The UNet produced no valid numbers.", "Load the model with dtype float32.")
         return [self.crop.place(patch) for patch in to_images(self.model.decode(self.strategy.finish(x)))]
 
-    def join(self, original: Image.Image, patch: Image.Image, composite: Image.Image) -> tuple[Image.Image, str]:
-        """The patch in the original crop (both RGB at box size) and the finish that joined them."""
+    def join(self, original: Image.Image, patch: Image.Image, composite: Image.Image,
+             hole: Image.Image) -> tuple[Image.Image, str]:
+        """The patch in the original crop (RGB, and masks L, all at box size) and the finish that joined them."""
         request = self.request
         if request.colour_match:
-            patch = finish.match_colours(patch, original, composite, request.colour_match)
+            patch = finish.match_colours(patch, original, hole, request.colour_match)
         return finish.join(original, patch, composite, request.finish, request.blend)
 
     def look(self, pred_x0: Tensor) -> Image.Image:

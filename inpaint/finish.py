@@ -43,12 +43,12 @@ def join(original: Image.Image, patch: Image.Image, composite: Image.Image, kind
     return result, best
 
 
-def match_colours(patch: Image.Image, original: Image.Image, composite: Image.Image, amount: float) -> Image.Image:
+def match_colours(patch: Image.Image, original: Image.Image, hole: Image.Image, amount: float) -> Image.Image:
     """The patch with the mean and spread, in LAB, that it should have had where the original is known.
 
-    Measured only outside the mask, where the model was to reproduce the picture (Reinhard et al. 2001).
+    Measured only outside the hole, where the model was to reproduce the picture (Reinhard et al. 2001).
     """
-    outside = np.asarray(composite) == 0
+    outside = np.asarray(hole) == 0
     if amount == 0 or outside.sum() < ENOUGH:
         return patch
     new, true = (to_lab(np.asarray(image)) for image in (patch, original))

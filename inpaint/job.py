@@ -130,7 +130,7 @@ class Job:
             for k, patch in enumerate(patches, first):
                 if composite is not None:
                     alpha, original = composite.crop(box), self.images[k].crop(box)
-                    patch, self.finish = closeup.join(original, patch, alpha)
+                    patch, self.finish = closeup.join(original, patch, alpha, self.masks.hole.crop(box))
                     self.scores.append(report.seam_score(patch, alpha))
                 image = self.images[k].copy()
                 image.paste(patch, box[:2])
