@@ -121,4 +121,4 @@ class CloseUp:
 
 def _fully(hole: Image.Image) -> Image.Image:
     """Where the picture may change completely: only there is it filled, what is partly kept stays itself."""
-    return hole.point(lambda v: 255 * (v >= 253))
+    return hole.point(lambda v: 255 * (v >= mask.FULL))

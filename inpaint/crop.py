@@ -6,11 +6,8 @@ from math import ceil, gcd, sqrt
 from typing import NamedTuple
 
 from PIL import Image
-from PIL.ImageChops import lighter
 
 from .levels import shrunk
-
-__all__ = ["Box", "Crop", "lighter", "merged"]
 
 STEP = 8  # pixels a latent cell: working sides are multiples of it
 SLIMMEST = 4  # a working size is at most so many times longer than it is wide

@@ -37,11 +37,7 @@ def save_film(path: str | Path, frames: Sequence[Image.Image], seconds: float = 
 
 def format_of(path: str | Path) -> str:
     """WEBP, GIF or PNG by the suffix; InvalidRequest otherwise."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        raise InvalidRequest("film", f"Films cannot be saved as {suffix or 'a file without a suffix'}.",
-                             f"Use one of: {', '.join(FORMATS)}.")
-    return FORMATS[suffix]
+    return saving.format_of(path, FORMATS, "film", "Films")
 
 
 def times(count: int, seconds: float) -> list[int]:

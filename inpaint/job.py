@@ -8,6 +8,7 @@ from importlib.metadata import version
 from time import perf_counter
 
 from PIL import Image
+from PIL.ImageChops import lighter
 
 from . import crop, expand, mask, memory, report
 from .closeup import CloseUp
@@ -158,7 +159,7 @@ class Job:
             return image
         alpha = self.picture.alpha
         if alpha is not None and self.request.mask_from_alpha:
-            alpha = crop.lighter(alpha, self.masks.composite)  # what was painted is there now
+            alpha = lighter(alpha, self.masks.composite)  # what was painted is there now
         return self.picture.repainted(image, alpha)
 
     def _report(self, images) -> dict:

@@ -22,13 +22,14 @@ LONGEST = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383}  # pixels a side
 EXIF_ROOM = {"JPEG": 65_533 - 2, "WEBP": 2**31}  # a JPEG segment holds 64 kB, its own length included
 
 
-def format_of(path: str | Path) -> str:
-    """PNG, JPEG or WEBP by the suffix; InvalidRequest otherwise."""
+def format_of(path: str | Path, formats: dict[str, str] = FORMATS, field: str = "out",
+              what: str = "Pictures") -> str:
+    """PNG, JPEG or WEBP, or what else `formats` knows, by the suffix; InvalidRequest otherwise."""
     suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        raise InvalidRequest("out", f"Pictures cannot be saved as {suffix or 'a file without a suffix'!s}.",
-                             f"Use one of: {', '.join(FORMATS)}.")
-    return FORMATS[suffix]
+    if suffix not in formats:
+        raise InvalidRequest(field, f"{what} cannot be saved as {suffix or 'a file without a suffix'}.",
+                             f"Use one of: {', '.join(formats)}.")
+    return formats[suffix]
 
 
 def png(image: Image.Image, icc: bytes | None, block: bytes | None, chunks: PngInfo | None) -> bytes:
