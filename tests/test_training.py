@@ -231,6 +231,12 @@ def test_the_tokenizer_keeps_common_words_whole(library, plan):
     assert tokens.unk_token_id not in tokens.convert_tokens_to_ids(tokens.tokenize("ß漢 zebra"))
 
 
+def test_the_tokenizer_is_the_same_each_time(library):
+    texts = captions.corpus(library.stickers) + [sticker.name * 2 for sticker in library.stickers]
+    first = tokenizer.train(texts, 700)
+    assert all(tokenizer.train(texts, 700) == first for _ in range(5))
+
+
 def test_stickers_are_read_from_the_unpacked_packages(tmp_path):
     for part, path, text in (
             ("names", "data-by-emoji.json", '{"🍕": {"name": "Pizza", "group": "Food & Drink"}, '

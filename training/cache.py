@@ -67,7 +67,7 @@ def fill(library: Library, plan: Plan) -> None:
         shutil.rmtree(mark.parent)
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(stamp)
-    for size in (plan.size, 2 * plan.size):
+    for size in plan.sizes:
         for number, path in enumerate(shards(plan, size)):
             if not path.exists():
                 checkpoint.save(path, encode(model, library, size, number, plan))

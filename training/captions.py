@@ -24,17 +24,17 @@ def caption(rng: Generator, sticker: Sticker) -> str:
     """A caption for a sticker: mostly its name, sometimes framed, with or only by its keywords."""
     name, words = sticker.name, list(sticker.words)
     draw = rng.random()
-    if draw < 0.52 or (draw >= 0.74 and not words):
+    if draw < 0.60 or (draw >= 0.86 and not words):
         return name
-    if draw < 0.66:
+    if draw < 0.76:
         article = "an" if name[0] in "aeiou" else "a"
         return f"{article if rng.random() < 0.7 else rng.choice(ARTICLES)} {name}"
-    if draw < 0.74:
+    if draw < 0.86:
         return str(rng.choice(FRAMES)).format(name)
     chosen = [str(word) for word in rng.permutation(words)]
-    if draw < 0.86:
+    if draw < 0.93:
         return f"{name} {chosen[0]}"
-    return " ".join(chosen[:2]) if draw < 0.96 else chosen[0]
+    return " ".join(chosen[:2]) if draw < 0.98 else chosen[0]
 
 
 def corpus(stickers: list[Sticker]) -> list[str]:

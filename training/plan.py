@@ -16,27 +16,38 @@ class Plan:
 
     # Autoencoder: 8× down, 4 latent channels
     vae_channels: tuple[int, ...] = (16, 32, 64, 128)
-    vae_steps: int = 30_000
+    vae_steps: int = 22_800
     vae_batch: int = 10  # patches of 64 px; many small steps beat few large ones early on
     vae_final: float = 0.85  # from this share of the steps on: patches of 128 px, for the attention's sake
 
-    # Cached scenes; 128 px while the words are learnt, 256 px, the working size, at the end
-    scenes: int = 65_536
-    scenes_large: int = 16_384
+    # Cached scenes: as a close-up of a hole shows it, at the working size; with scenes_large the end of each stage
+    # is trained at twice that size, and the model then works there
+    scenes: int = 24_576
+    scenes_large: int = 0
     shard: int = 256
     size: int = 128
 
     # Text encoder and the two UNets
-    vocabulary: int = 4_096
+    vocabulary: int = 4_320
     text_width: int = 192
     text_layers: int = 3
     channels: tuple[int, ...] = (64, 128, 192)
-    base_steps: int = 24_000
-    inpaint_steps: int = 16_000
+    base_steps: int = 4_800
+    inpaint_steps: int = 4_200
     batch: int = 32
-    large_from: float = 0.75  # the last quarter of each stage at twice the size, with a quarter of the batch
+    large_from: float = 0.75  # where there are large scenes: from here on in a stage, a quarter of the batch each
 
     # Habits
     save_every: int = 250
     log_every: int = 50
-    sheet_every: int = 1_000
+    sheet_every: int = 500
+
+    @property
+    def side(self) -> int:
+        """The size in pixels that the finished model works at."""
+        return 2 * self.size if self.scenes_large else self.size
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes that scenes are cached at."""
+        return (self.size, self.side) if self.scenes_large else (self.size,)

@@ -15,9 +15,9 @@ STEPS = 20
 
 
 def scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise levels."""
+    """Stable Diffusion's noise levels; the UNets predict the velocity."""
     return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-                         set_alpha_to_one=False, steps_offset=1)
+                         set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Painter:
         steps.set_timesteps(STEPS)
         for t in steps.timesteps:
             wide = x if around is None else torch.cat([x, around], 1)
-            eps, empty = self.unet(torch.cat([wide, wide]), t, words).sample.chunk(2)
-            x = steps.step(empty + guidance * (eps - empty), t, x).prev_sample
+            v, empty = self.unet(torch.cat([wide, wide]), t, words).sample.chunk(2)
+            x = steps.step(empty + guidance * (v - empty), t, x).prev_sample
         y = self.vae.decode(x / self.scale).sample.clamp(-1, 1)
         return y if around is None else torch.where(hole, y, pictures)
 

@@ -13,7 +13,9 @@ from .captions import background, caption
 from .holes import Box, hole
 from .stickers import Sticker
 
-SIDES = (80, 172)  # px of a hole's box, at any picture size: the holes of 96–160 px asked for, and some air
+SIDES = (0.5, 0.72)  # of a hole's box in the frame: what a close-up of a hole looks like, see inpaint/crop.py
+CENTRED = 0.7  # share of the holes near the middle; the others are anywhere, as in close-ups at a picture's edge
+SHARES = (0.70, 0.86, 0.92)  # cumulated: sticker in the hole, bare ground, sticker beside the hole; else half erased
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +37,21 @@ class Scene:
 
 
 def scene(rng: Generator, library: Library, size: int) -> Scene:
-    """One scene of size × size px; of a hundred, 58 have their sticker in the hole, 42 have nothing there."""
+    """One scene of size × size px; of a hundred, 70 have their sticker in the hole, 30 have nothing there."""
     picture, draw = ground(rng, library.photos, size), rng.random()
     one = pick(rng, library.stickers)
     stamp, box = placed(rng, one, size)
     mask = hole(rng, stamp.getchannel("A"), box)
-    if draw < 0.58:
-        if rng.random() < 0.15:  # something else may be about
-            other, _ = placed(rng, pick(rng, library.stickers), size)
+    if draw < SHARES[0]:
+        if rng.random() < 0.1:  # something else may be about
+            other, _ = placed(rng, pick(rng, library.stickers), size, centred=0)
             picture.paste(other, mask=other)
         picture.paste(stamp, mask=stamp)
         words = title = caption(rng, one)
-    elif draw < 0.86:  # bare ground; the holes keep the shapes of holes that do hold something
+    elif draw < SHARES[1]:  # bare ground; the holes keep the shapes of holes that do hold something
         words = title = background(rng)
-    elif draw < 0.93:  # a sticker beside the hole
-        other, _ = placed(rng, one, size)
+    elif draw < SHARES[2]:  # a sticker beside the hole
+        other, _ = placed(rng, one, size, centred=0)
         picture.paste(other, mask=other)
         free = np.asarray(other.getchannel("A")) < 8
         mask = mask & free if (mask & free).mean() > 0.01 else free
@@ -99,10 +101,12 @@ def pick(rng: Generator, stickers: list[Sticker]) -> Sticker:
     return stickers[rng.integers(len(stickers))]
 
 
-def placed(rng: Generator, sticker: Sticker, size: int) -> tuple[Image.Image, Box]:
+def placed(rng: Generator, sticker: Sticker, size: int, centred: float = CENTRED) -> tuple[Image.Image, Box]:
     """An RGBA layer of size × size px with the sticker on it, and the box around the sticker."""
-    side = int(rng.uniform(min(SIDES[0], 0.6 * size), min(SIDES[1], 0.9 * size)))
-    x, y = (int(at) for at in rng.uniform(0, size - side, 2))
+    side = int(size * rng.uniform(*SIDES))
+    free = (size - side) / 2
+    reach = 0.06 * size if rng.random() < centred else free
+    x, y = (int(free + min(reach, free) * at) for at in rng.uniform(-1, 1, 2))
     layer = Image.new("RGBA", (size, size))
     inner = int(side * rng.uniform(0.85, 1.0))
     layer.paste(turned(rng, sticker, inner), (x + (side - inner) // 2, y + (side - inner) // 2))
@@ -112,11 +116,11 @@ def placed(rng: Generator, sticker: Sticker, size: int) -> tuple[Image.Image, Bo
 def turned(rng: Generator, sticker: Sticker, side: int) -> Image.Image:
     """The sticker at side × side px, now and then flipped, turned a little or in another light."""
     picture = sticker.picture.resize((side, side), Image.Resampling.LANCZOS)
-    if rng.random() < 0.25:
+    if rng.random() < 0.1:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if rng.random() < 0.25:
+    if rng.random() < 0.2:
         picture = picture.rotate(rng.uniform(-12, 12), Image.Resampling.BICUBIC)
-    return lit(rng, picture) if rng.random() < 0.25 else picture
+    return lit(rng, picture) if rng.random() < 0.2 else picture
 
 
 def lit(rng: Generator, picture: Image.Image) -> Image.Image:

@@ -63,13 +63,12 @@ def round_trip(path: Path, vae: AutoencoderKL, held_out: list[Image.Image], libr
     store(path, grid(pairs, labels, columns=6))
 
 
-def drawn(path: Path, painter: Painter, held_out: list[Image.Image]) -> None:
+def drawn(path: Path, painter: Painter, held_out: list[Image.Image], size: int) -> None:
     """What the prompts give: whole pictures by the base model, holes in photos by the 9-channel one."""
-    size = measure.SIZE if painter.unet.config.in_channels == 9 else measure.SIZE // 2
     grounds = [middle(photo, size) for photo in held_out]
     x = tensor([grounds[index % len(grounds)] for index in range(len(PROMPTS))])
     hole = torch.zeros(len(PROMPTS), 1, size, size, dtype=torch.bool)
-    edge = size * 7 // 32  # leaves a hole of 9/16 of the side: 144 of 256 px
+    edge = size * 7 // 32  # leaves a hole of 9/16 of the side
     hole[:, :, edge:-edge, edge:-edge] = True
     y = torch.cat([painter.draw(list(PROMPTS[i:i + 4]), guidance=GUIDANCE, seed=i, size=size,
                                 pictures=x[i:i + 4], hole=hole[i:i + 4]) for i in range(0, len(PROMPTS), 4)])

@@ -26,13 +26,15 @@ def train(texts: list[str], size: int) -> tuple[dict[str, int], list[str]]:
         pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True),
         pre_tokenizers.ByteLevel(add_prefix_space=False)])
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    # Every byte may also end a word, so that no text at all is out of vocabulary.  Said ahead, since the trainer
+    # otherwise numbers these in the order of a hash table, and with them the ties between merges.
+    ends = [letter + "</w>" for letter in letters]
     bpe.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=size - 2, initial_alphabet=letters, end_of_word_suffix="</w>", special_tokens=[],
+        vocab_size=size - 2, initial_alphabet=letters, end_of_word_suffix="</w>", special_tokens=ends,
         min_frequency=2, show_progress=False))
     model = json.loads(bpe.to_str())["model"]
     vocabulary = model["vocab"]
-    # Every byte may also end a word, so that no text at all is out of vocabulary.
-    for token in [*(letter + "</w>" for letter in letters), START, END]:
+    for token in (START, END):
         vocabulary.setdefault(token, len(vocabulary))
     return vocabulary, [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
 

@@ -19,8 +19,9 @@ from .scenes import Library
 
 PEAK = {"base": 1e-3, "inpaint": 6e-4}
 SEED = {"base": 3, "inpaint": 4}  # beside the plan's own
-GAMMA = 5.0  # Hang et al. 2023, arXiv 2303.09556: steps with little noise count less
-OUTSIDE = 0.2  # weight of the loss outside the hole in the 9-channel model, where it only copies
+GAMMA = 5.0  # as in Hang et al. 2023, arXiv 2303.09556: steps with little noise count less
+NOISY = 0.75  # t = 1000 u^NOISY: more of the steps in which it is decided what is drawn and where
+OUTSIDE = 0.1  # weight of the loss outside the hole, which the picture itself overwrites at use
 
 
 def build_text(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
@@ -36,7 +37,7 @@ def build(channels: int, plan: Plan) -> UNet2DConditionModel:
     """An untrained UNet; no attention at full size, where it costs most and the text says least."""
     plain, cross = len(plan.channels) - 1, "CrossAttn"
     unet = UNet2DConditionModel(
-        sample_size=plan.size // 4, in_channels=channels, out_channels=4,
+        sample_size=plan.side // 8, in_channels=channels, out_channels=4,
         down_block_types=("DownBlock2D",) + (f"{cross}DownBlock2D",) * plain,
         up_block_types=(f"{cross}UpBlock2D",) * plain + ("UpBlock2D",),
         block_out_channels=plan.channels, layers_per_block=1, cross_attention_dim=plan.text_width,
@@ -60,7 +61,7 @@ class Lessons:
 
     def __init__(self, mode: str, tokens: CLIPTokenizer, plan: Plan):
         self.mode, self.plan = mode, plan
-        self.caches = [cache.load(plan, plan.size), cache.load(plan, 2 * plan.size)]
+        self.caches = [cache.load(plan, size) for size in plan.sizes]
         self.scale = self.caches[0].scale
         self.ids = [tokenizer.encode(tokens, one.titles if mode == "base" else one.captions)
                     for one in self.caches]
@@ -68,32 +69,36 @@ class Lessons:
         self.steps = plan.base_steps if mode == "base" else plan.inpaint_steps
 
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(input [B, 4 or 9, h, w], t [B], ids [B, 16], noise [B, 4, h, w], weight [B, 1, h, w])."""
-        large = step >= self.plan.large_from * self.steps
+        """(input [B, 4 or 9, h, w], t [B], ids [B, 16], velocity [B, 4, h, w], weight [B, 1, h, w]).
+
+        The velocity, √ᾱ noise − √(1−ᾱ) z (Salimans & Ho 2022, arXiv 2202.00512), tells colours at every noise
+        level: an error in it is never magnified, as one in the noise is where hardly anything else is left.
+        """
+        large = len(self.caches) > 1 and step >= self.plan.large_from * self.steps
         scenes, ids = self.caches[large], self.ids[large]
         count = max(1, self.plan.batch // 4) if large else self.plan.batch
         rng = np.random.default_rng([self.plan.seed, SEED[self.mode], step])
         chosen = torch.from_numpy(rng.integers(len(ids), size=count))
-        t = torch.from_numpy(rng.integers(1000, size=count))
+        t = torch.from_numpy((1000 * rng.random(count) ** NOISY).astype(np.int64))
         z = scenes.clean[chosen].float() * self.scale  # [B, 4, h, w]
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
         a = self.alphas[t].view(-1, 1, 1, 1)
         x = a.sqrt() * z + (1 - a).sqrt() * noise
-        weight = (GAMMA / (a / (1 - a))).clamp(max=1)
+        velocity = a.sqrt() * noise - (1 - a).sqrt() * z
+        hole = scenes.hole[chosen].float()  # [B, 1, h, w]
+        counts = OUTSIDE + (1 - OUTSIDE) * hole
+        weight = (GAMMA * (1 - a)).clamp(max=1) * counts / counts.mean((1, 2, 3), keepdim=True)  # 1 - a = 1/(SNR + 1)
         if self.mode == "inpaint":
-            hole = scenes.hole[chosen].float()  # [B, 1, h, w]
             x = torch.cat([x, hole, scenes.masked[chosen].float() * self.scale], 1)
-            counts = OUTSIDE + (1 - OUTSIDE) * hole
-            weight = weight * counts / counts.mean((1, 2, 3), keepdim=True)
-        return x, t, ids[chosen], noise, weight
+        return x, t, ids[chosen], velocity, weight
 
 
 def loss_at(step: int, lessons: Lessons, unet: UNet2DConditionModel, text: CLIPTextModel) -> tuple[Tensor, dict]:
     """(loss, figures) of one step."""
-    x, t, ids, noise, weight = lessons.at(step)
+    x, t, ids, velocity, weight = lessons.at(step)
     with torch.autocast("cpu", torch.bfloat16):
-        eps = unet(x, t, text(input_ids=ids).last_hidden_state).sample.float()
-    error = (eps - noise).square()
+        v = unet(x, t, text(input_ids=ids).last_hidden_state).sample.float()
+    error = (v - velocity).square()
     return (weight * error).mean(), {"mse": error.detach().mean().item()}
 
 
@@ -119,7 +124,7 @@ def train(mode: str, library: Library, held_out: list, plan: Plan) -> None:
         twin_unet, twin_text = build(unet.config.in_channels, plan), build_text(tokens, plan)
         nn.ModuleDict({"unet": twin_unet, "text": twin_text}).load_state_dict(run.averaged())
         painter = Painter(autoencoder, twin_unet.eval(), twin_text.eval(), tokens, lessons.scale)
-        sheet.drawn(folder / "sheets" / f"{run.step:06d}.png", painter, held_out)
+        sheet.drawn(folder / "sheets" / f"{run.step:06d}.png", painter, held_out, plan.side)
 
     run.train(lambda step: loss_at(step, lessons, unet, text), report)
     checkpoint.save(folder / "final.pt", {"step": run.step, "seconds": run.seconds, "stamp": stamp,
