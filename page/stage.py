@@ -8,6 +8,7 @@ one small PNG, and the picture stays on the server as it is.
 from __future__ import annotations
 
 import itertools
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import gradio as gr
 from . import words
 
 ASSETS = Path(__file__).parent.parent / "assets" / "page"
+MODEL = ASSETS.parent / "model"
 SCRIPTS = ("dom", "field", "mask", "tools", "view", "painter", "gestures", "opening", "toolbar", "watch", "stage",
-           "messages", "keys", "start")
+           "messages", "keys", "suggest", "start")
 
 _serial = itertools.count(1)
 
@@ -34,11 +36,18 @@ def style() -> str:
     return (ASSETS / "style.css").read_text(encoding="utf-8")
 
 
+@cache
+def known() -> list[str]:
+    """The names that the built-in model was taught, to be offered while a prompt is typed."""
+    file = MODEL / "words.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+
+
 def stage(examples: list[dict[str, str]], limits: dict[str, int]) -> gr.HTML:
     """Takes messages (see `message`) and sends the events "open", "example", "act" and "scrub"."""
     # no subclass of gr.HTML: gradio would write a .pyi beside this file
     return gr.HTML(html_template="<div class='stage'></div>", js_on_load=script(), apply_default_css=False,
-                   words=words.for_page(), examples=examples, limits=limits, elem_id="stage")
+                   words=words.for_page(), known=known(), examples=examples, limits=limits, elem_id="stage")
 
 
 def message(kind: str = "", **content: Any) -> dict[str, Any]:

@@ -86,6 +86,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "task_expand": ("Expand", "扩展"),
     "prompt": ("What should be there?", "这里应该是什么？"),
     "prompt_fill": ("Describe it, or leave empty to fill from what is around it", "描述内容，留空则按周围填充"),
+    "knows": ("The built-in model draws {n} things, such as", "内置模型能画 {n} 种东西，例如（英文）"),
     "prompt_remove": ("Nothing needed: the surroundings close over it", "无需填写：由周围自然补全"),
     "prompt_replace": ("A red scarf, a wooden bench, …", "红围巾、木长椅……"),
     "prompt_touch": ("What it shows, to keep it the same but better", "描述画面，使其保持不变但更好"),
