@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-STAGES = ("vae", "cache", "base", "inpaint", "all")
-SIZES = ("vae_steps", "scenes", "scenes_large", "base_steps", "inpaint_steps")
+STAGES = ("vae", "text", "cache", "base", "inpaint", "all")
+SIZES = ("vae_steps", "text_steps", "scenes", "scenes_large", "base_steps", "inpaint_steps")
 
 
 def arguments() -> argparse.Namespace:
@@ -30,7 +30,7 @@ def main() -> None:
     os.nice(19 - os.nice(0))  # whatever else runs on the machine goes first
     import torch
 
-    from . import cache, checkpoint, export, photos, stickers, unet, vae
+    from . import cache, checkpoint, export, photos, stickers, text, unet, vae
     from .plan import Plan
     from .scenes import Library
 
@@ -45,6 +45,7 @@ def main() -> None:
         vae.adopt(given["vae_from"], given["vae_step"], plan)
     stages = {
         "vae": lambda: vae.train(library, held_out, plan),
+        "text": lambda: text.train(library, plan),
         "cache": lambda: cache.fill(library, plan),
         "base": lambda: unet.train("base", library, held_out, plan),
         "inpaint": lambda: unet.train("inpaint", library, held_out, plan),

@@ -55,7 +55,7 @@ The photos' figure is the mean over the middle square of each held-out photo and
 - It knows their names and common keywords in English; an unknown word gives any sticker or none.
 - It works at 128 to 256 px; fine texture and small print do not survive the autoencoder.
 """
-ROWS = {"vae": "autoencoder", "base": "text encoder and 4-channel UNet", "inpaint": "9-channel UNet"}
+ROWS = {"vae": "autoencoder", "text": "text encoder", "base": "4-channel UNet", "inpaint": "9-channel UNet"}
 
 
 def text(figures: dict, history: dict, day: date, plan: Plan) -> str:

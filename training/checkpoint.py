@@ -28,6 +28,12 @@ def load(path: Path) -> dict | None:
     return torch.load(path, weights_only=True) if path.exists() else None
 
 
+def finished(folder: Path, stamp: str, steps: int) -> bool:
+    """Whether `folder` holds final weights that stand on `stamp` and had all their steps."""
+    state = load(folder / "final.pt")
+    return state is not None and state["stamp"] == stamp and state["step"] >= steps
+
+
 def fingerprint(weights: dict[str, Tensor]) -> str:
     """Twelve hex digits that change whenever any weight does."""
     digest = hashlib.sha256()

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionInpaintPipeline
-from torch import nn
 
-from . import card, checkpoint, measure, tokenizer, unet, vae
+from . import card, checkpoint, measure, text, tokenizer, unet, vae
 from .plan import Plan
 from .sample import scheduler
 from .scenes import Library
@@ -23,14 +22,14 @@ def export(library: Library, held_out: list, plan: Plan) -> Path:
     tokens = tokenizer.load(library.stickers, plan)
     states = {mode: checkpoint.load(plan.work / mode / "final.pt") for mode in ("base", "inpaint")}
     unets = {mode: unet.build(channels, plan) for mode, channels in (("base", 4), ("inpaint", 9))}
-    text = unet.build_text(tokens, plan)
+    encoder, _ = text.load(tokens, plan)
     for mode, state in states.items():
-        nn.ModuleDict({"unet": unets[mode], "text": text}).load_state_dict(state["module"])
+        unets[mode].load_state_dict(state["unet"])
     autoencoder.register_to_config(scaling_factor=states["base"]["scale"])
     folder, part = plan.work / "export", plan.work / "export.part"
     shutil.rmtree(part, ignore_errors=True)
     StableDiffusionInpaintPipeline(
-        vae=autoencoder, text_encoder=text, tokenizer=tokens, unet=unets["base"], scheduler=scheduler(),
+        vae=autoencoder, text_encoder=encoder, tokenizer=tokens, unet=unets["base"], scheduler=scheduler(),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     ).to(dtype=torch.float16).save_pretrained(part)
     unets["inpaint"].half().save_pretrained(part / "unet_inpainting")
@@ -39,7 +38,7 @@ def export(library: Library, held_out: list, plan: Plan) -> Path:
     autoencoder.float()  # the rounded weights, measured as they are shipped
     figures = {"photos": measure.photos(autoencoder, held_out),
                "stickers": measure.stickers(autoencoder, library.stickers, held_out)}
-    history = states | {"vae": checkpoint.load(plan.work / "vae" / "final.pt")}
+    history = states | {part: checkpoint.load(plan.work / part / "final.pt") for part in ("vae", "text")}
     (part / "README.md").write_text(card.text(figures, history, date.today(), plan), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     return part.rename(folder)

@@ -31,6 +31,8 @@ class Plan:
     vocabulary: int = 4_320
     text_width: int = 192
     text_layers: int = 3
+    text_steps: int = 1_600
+    text_batch: int = 128
     channels: tuple[int, ...] = (64, 128, 192)
     base_steps: int = 4_800
     inpaint_steps: int = 4_200

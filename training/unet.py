@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from . import cache, checkpoint, sheet, tokenizer, vae
+from . import cache, checkpoint, sheet, text, tokenizer, vae
 from .plan import Plan
 from .run import Run
 from .sample import Painter, scheduler
@@ -20,17 +18,8 @@ from .scenes import Library
 PEAK = {"base": 1e-3, "inpaint": 6e-4}
 SEED = {"base": 3, "inpaint": 4}  # beside the plan's own
 GAMMA = 5.0  # as in Hang et al. 2023, arXiv 2303.09556: steps with little noise count less
-NOISY = 0.75  # t = 1000 u^NOISY: more of the steps in which it is decided what is drawn and where
+NOISY = 0.6  # t = 1000 u^NOISY: more of the steps in which it is decided what is drawn and where
 OUTSIDE = 0.1  # weight of the loss outside the hole, which the picture itself overwrites at use
-
-
-def build_text(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
-    """An untrained text encoder: int64 [B, 16] -> [B, 16, width]."""
-    return CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(tokens), hidden_size=plan.text_width, intermediate_size=3 * plan.text_width,
-        num_hidden_layers=plan.text_layers, num_attention_heads=plan.text_width // 32,
-        max_position_embeddings=tokenizer.LENGTH, bos_token_id=tokens.bos_token_id,
-        eos_token_id=tokens.eos_token_id, pad_token_id=tokens.pad_token_id))
 
 
 def build(channels: int, plan: Plan) -> UNet2DConditionModel:
@@ -59,26 +48,26 @@ def widen(base: UNet2DConditionModel, plan: Plan) -> UNet2DConditionModel:
 class Lessons:
     """Noisy latents with their words; those of step i are a function of the seed and i."""
 
-    def __init__(self, mode: str, tokens: CLIPTokenizer, plan: Plan):
+    def __init__(self, mode: str, tokens: CLIPTokenizer, encoder: CLIPTextModel, plan: Plan):
         self.mode, self.plan = mode, plan
         self.caches = [cache.load(plan, size) for size in plan.sizes]
         self.scale = self.caches[0].scale
-        self.ids = [tokenizer.encode(tokens, one.titles if mode == "base" else one.captions)
-                    for one in self.caches]
+        self.words = [text.read(encoder, tokenizer.encode(tokens, one.titles if mode == "base" else one.captions))
+                      for one in self.caches]
         self.alphas = scheduler().alphas_cumprod
         self.steps = plan.base_steps if mode == "base" else plan.inpaint_steps
 
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(input [B, 4 or 9, h, w], t [B], ids [B, 16], velocity [B, 4, h, w], weight [B, 1, h, w]).
+        """(input [B, 4 or 9, h, w], t [B], words [B, 16, d], velocity [B, 4, h, w], weight [B, 1, h, w]).
 
         The velocity, √ᾱ noise − √(1−ᾱ) z (Salimans & Ho 2022, arXiv 2202.00512), tells colours at every noise
         level: an error in it is never magnified, as one in the noise is where hardly anything else is left.
         """
         large = len(self.caches) > 1 and step >= self.plan.large_from * self.steps
-        scenes, ids = self.caches[large], self.ids[large]
+        scenes, words = self.caches[large], self.words[large]
         count = max(1, self.plan.batch // 4) if large else self.plan.batch
         rng = np.random.default_rng([self.plan.seed, SEED[self.mode], step])
-        chosen = torch.from_numpy(rng.integers(len(ids), size=count))
+        chosen = torch.from_numpy(rng.integers(len(words), size=count))
         t = torch.from_numpy((1000 * rng.random(count) ** NOISY).astype(np.int64))
         z = scenes.clean[chosen].float() * self.scale  # [B, 4, h, w]
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
@@ -90,48 +79,41 @@ class Lessons:
         weight = (GAMMA * (1 - a)).clamp(max=1) * counts / counts.mean((1, 2, 3), keepdim=True)  # 1 - a = 1/(SNR + 1)
         if self.mode == "inpaint":
             x = torch.cat([x, hole, scenes.masked[chosen].float() * self.scale], 1)
-        return x, t, ids[chosen], velocity, weight
+        return x, t, words[chosen].float(), velocity, weight
 
 
-def loss_at(step: int, lessons: Lessons, unet: UNet2DConditionModel, text: CLIPTextModel) -> tuple[Tensor, dict]:
+def loss_at(step: int, lessons: Lessons, unet: UNet2DConditionModel) -> tuple[Tensor, dict]:
     """(loss, figures) of one step."""
-    x, t, ids, velocity, weight = lessons.at(step)
+    x, t, words, velocity, weight = lessons.at(step)
     with torch.autocast("cpu", torch.bfloat16):
-        v = unet(x, t, text(input_ids=ids).last_hidden_state).sample.float()
+        v = unet(x, t, words).sample.float()
     error = (v - velocity).square()
     return (weight * error).mean(), {"mse": error.detach().mean().item()}
 
 
 def train(mode: str, library: Library, held_out: list, plan: Plan) -> None:
     """The finished weights of "base" or "inpaint" at `work/MODE/final.pt`."""
-    autoencoder, stamp = vae.load(plan)
+    autoencoder, _ = vae.load(plan)
     tokens = tokenizer.load(library.stickers, plan)
+    encoder, stamp = text.load(tokens, plan)
     torch.manual_seed(plan.seed)
-    unet, text = build(4, plan), build_text(tokens, plan)
-    steps = plan.base_steps
+    unet, steps = build(4, plan), plan.base_steps
     if mode == "inpaint":
         state = checkpoint.load(plan.work / "base" / "final.pt")
-        stamp, steps = checkpoint.fingerprint(state["module"]), plan.inpaint_steps
-        nn.ModuleDict({"unet": unet, "text": text}).load_state_dict(state["module"])
-        unet, text = widen(unet, plan), text.requires_grad_(False)  # both UNets share the text encoder
+        unet.load_state_dict(state["unet"])
+        unet, stamp, steps = widen(unet, plan), checkpoint.fingerprint(state["unet"]) + stamp, plan.inpaint_steps
     folder = plan.work / mode
-    if finished(folder, stamp, steps):
+    if checkpoint.finished(folder, stamp, steps):
         return
-    run = Run(folder, nn.ModuleDict({"unet": unet, "text": text}), steps, peak=PEAK[mode], plan=plan, stamp=stamp)
-    lessons = Lessons(mode, tokens, plan)
+    run = Run(folder, unet, steps, peak=PEAK[mode], plan=plan, stamp=stamp)
+    lessons = Lessons(mode, tokens, encoder, plan)
 
     def report() -> None:
-        twin_unet, twin_text = build(unet.config.in_channels, plan), build_text(tokens, plan)
-        nn.ModuleDict({"unet": twin_unet, "text": twin_text}).load_state_dict(run.averaged())
-        painter = Painter(autoencoder, twin_unet.eval(), twin_text.eval(), tokens, lessons.scale)
+        twin = build(unet.config.in_channels, plan)
+        twin.load_state_dict(run.averaged())
+        painter = Painter(autoencoder, twin.eval(), encoder, tokens, lessons.scale)
         sheet.drawn(folder / "sheets" / f"{run.step:06d}.png", painter, held_out, plan.side)
 
-    run.train(lambda step: loss_at(step, lessons, unet, text), report)
+    run.train(lambda step: loss_at(step, lessons, unet), report)
     checkpoint.save(folder / "final.pt", {"step": run.step, "seconds": run.seconds, "stamp": stamp,
-                                          "scale": lessons.scale, "module": run.averaged()})
-
-
-def finished(folder: Path, stamp: str, steps: int) -> bool:
-    """Whether `folder` holds final weights that stand on `stamp` and had all their steps."""
-    state = checkpoint.load(folder / "final.pt")
-    return state is not None and state["stamp"] == stamp and state["step"] >= steps
+                                          "scale": lessons.scale, "unet": run.averaged()})
