@@ -235,6 +235,15 @@ def test_the_learning_rate_warms_up_rests_and_falls():
     assert rates == pytest.approx([1 / 300, 1, 1, 0.5, 0.02])
 
 
+def test_portraits_tell_each_cell(library, plan):
+    wanted = text.portraits(library.stickers, vae.build(plan).eval())
+    assert wanted.shape == (4, text.GRID**2, 5 * text.CELLS**2)
+    assert not wanted[3].any(), "nothing is zeros"
+    opacity = wanted[0].view(3, 3, 5, 4, 4)[:, :, 4]  # of a disc: the middle is full, the corners are clear
+    assert opacity[1, 1].eq(2).all()
+    assert all(opacity[i, j, k, m] < 0.1 for i, k in ((0, 0), (2, 3)) for j, m in ((0, 0), (2, 3)))
+
+
 def test_the_tokenizer_keeps_common_words_whole(library, plan):
     tokens = tokenizer.load(library.stickers, plan)
     assert tokens.tokenize("a red disc") == ["a</w>", "red</w>", "disc</w>"]

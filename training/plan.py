@@ -34,8 +34,8 @@ class Plan:
     text_steps: int = 1_600
     text_batch: int = 128
     channels: tuple[int, ...] = (64, 128, 192)
-    base_steps: int = 4_800
-    inpaint_steps: int = 4_200
+    base_steps: int = 3_300
+    inpaint_steps: int = 2_900
     batch: int = 32
     large_from: float = 0.75  # where there are large scenes: from here on in a stage, a quarter of the batch each
 
