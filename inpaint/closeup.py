@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil
+from math import ceil, inf
 
 import torch
 from PIL import Image
@@ -55,8 +55,16 @@ class CloseUp:
             x = first * walker.init_noise_sigma
         else:
             x = walker.q_sample(self._start(noise), walker.timesteps[0], first)
-        unet, text = self.model.unet(self.method), text.repeat_interleave(len(seeds), 0)
-        yield from denoise(unet, text, self.strategy, walker, x, request.guidance_scale, request.guidance_rescale)
+        yield from self.denoise(walker, walker.timesteps, x, text.repeat_interleave(len(seeds), 0))
+
+    def denoise(self, walker, every: list, x: Tensor, text: Tensor) -> Iterator[Step]:
+        """The walker's steps from x [B, 4, h, w], of the walk over `every` timestep; text [2 B, n, d]."""
+        request, fast = self.request, self.request.speed == "fast"
+        unet = self.model.unet(self.method, fast=True) if fast else self.model.unet(self.method)
+        guided = every[: round(request.guidance_end * len(every))]
+        interval = (guided[-1] if guided else inf, inf)
+        return denoise(unet, text, self.strategy, walker, x, request.guidance_scale, request.guidance_rescale,
+                       interval)
 
     def patches(self, x: Tensor) -> list[Image.Image]:
         """The finished latents [B, 4, h, w] as RGB patches at the size of the crop's box."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from .membrane import enlarged, halved, membrane
+from .membrane import doubled, halved, membrane
 
 GREY = 127
 SIGMA = 2.0  # of each blur, in pixels of its level of the pyramid
@@ -32,18 +32,20 @@ def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
 
 def _blur(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """The mean of the known pixels around, each level of a pyramid reaching twice as far, until all have some."""
+    share = (~hole).astype(np.float32)
+    return _spread(np.moveaxis(known, -1, 0) * share, share).transpose(1, 2, 0)
+
+
+def _spread(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """[3, H, W]: values [3, H, W], which are 0 where nothing is known, over the share [H, W] of what is."""
     from scipy.ndimage import gaussian_filter
 
-    out, have = np.zeros_like(known), np.zeros((*hole.shape, 1), np.float32)
-    values, share = known * ~hole[..., None], (~hole).astype(np.float32)[..., None]
-    while have.min() < 1 and max(share.shape) > 1:
-        near, total = (gaussian_filter(a, (SIGMA, SIGMA, 0), mode="nearest", truncate=3) for a in (share, values))
-        near, total = (enlarged(a, hole.shape) for a in (near, total))
-        part = np.clip(near * 4, 0, 1) * (1 - have)  # sharp near the border, soft in the middle
-        out += part * total / np.maximum(near, 1e-6)
-        have += part
-        values, share = halved(values), halved(share)
-    return out + (1 - have) * membrane(known, hole)
+    near = gaussian_filter(share, SIGMA, mode="nearest", truncate=3)
+    part = np.clip(near * 4, 0, 1)  # sharp near the border, soft in the middle
+    blurred = gaussian_filter(values, (0, SIGMA, SIGMA), mode="nearest", truncate=3) / np.maximum(near, 1e-6)
+    if part.min() == 1 or max(share.shape) == 1:
+        return blurred
+    return blurred * part + doubled(_spread(halved(values), halved(share)), share.shape) * (1 - part)
 
 
 def _border(known: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from . import levels
 from .colour import from_lab, to_lab
-from .membrane import enlarged, halved, membrane
-from .report import seam_score
+from .joint import Edge, Joint
+from .membrane import doubled, halved
+from .report import Seam, around
 
 ENOUGH = 64  # pixels to measure colours on
-BANDS = 5  # of the multiband joint: its widest ramp is 2⁴ times its narrowest
-AROUND = 64  # pixels around the mask that are looked at
+AROUND = 16  # pixels around the mask that are looked at
 
 
 def join(original: Image.Image, patch: Image.Image, composite: Image.Image, kind: str = "auto",
@@ -25,22 +24,21 @@ def join(original: Image.Image, patch: Image.Image, composite: Image.Image, kind
                patch keeps its own colours in the middle (bands after Burt & Adelson 1983)
     none       pastes hard;  auto  tries the first three and keeps the least visible seam
     """
-    box = composite.getbbox()
-    if box is None:
+    if composite.getbbox() is None:
         return original.copy(), "none"
     if composite.getextrema()[0] > 0:
         return patch, "none"  # there is nothing to join it to
-    box = (max(0, box[0] - AROUND), max(0, box[1] - AROUND), box[2] + AROUND, box[3] + AROUND)
-    box = (*box[:2], min(box[2], composite.width), min(box[3], composite.height))
-    before, new, alpha = (np.asarray(image.crop(box)) for image in (original, patch, composite))
-    parts = before.astype(np.float32), new.astype(np.float32), alpha.astype(np.float32)[..., None] / 255
-    kinds = ("feather", "multiband", "poisson") if kind == "auto" else (kind,)
-    drift = _drift(*parts, max(1, width)) if {*kinds} & {"multiband", "poisson"} else None
-    joined = {name: _pasted(before, FINISHES[name](*parts, max(1, width), drift), alpha) for name in kinds}
-    best = kind if kind != "auto" else min(kinds, key=lambda name: seam_score(joined[name], composite.crop(box)))
+    box = around(composite, AROUND)
+    picture, patch, composite = (image.crop(box) for image in (original, patch, composite))
+    kinds = ("feather", "poisson", "multiband") if kind == "auto" else (kind,)
+    joined = dict(zip(kinds, _joined(picture, patch, Edge.of(picture, patch, composite, max(1, width)), kinds),
+                      strict=True))
+    if kind == "auto":
+        seam = Seam(composite)
+        kind = min(kinds, key=lambda name: seam.score(joined[name]))
     result = original.copy()
-    result.paste(joined[best], box[:2])
-    return result, best
+    result.paste(joined[kind], box[:2])
+    return result, kind
 
 
 def match_colours(patch: Image.Image, original: Image.Image, hole: Image.Image, amount: float) -> Image.Image:
@@ -58,72 +56,49 @@ def match_colours(patch: Image.Image, original: Image.Image, hole: Image.Image, 
     return Image.fromarray(from_lab(new + amount * (matched - new)))
 
 
-def _pasted(before: np.ndarray, new: np.ndarray, alpha: np.ndarray) -> Image.Image:
-    """`new` where the mask is, the picture's own bytes everywhere else."""
-    return Image.fromarray(np.where(alpha[..., None] > 0, new.round().clip(0, 255).astype(np.uint8), before))
+def _joined(picture: Image.Image, patch: Image.Image, edge: Edge, kinds: tuple[str, ...]) -> list[Image.Image]:
+    """`picture` with the patch joined in each of these ways; channel by channel, to be frugal with memory."""
+    planes: dict[str, list] = {name: [] for name in kinds}
+    for before, new in zip(picture.split(), patch.split(), strict=True):
+        joint = Joint(edge, np.asarray(before, np.float32), np.asarray(new, np.float32))
+        for name in kinds:
+            plane = np.rint(FINISHES[name](joint)).clip(0, 255).astype(np.uint8)
+            planes[name].append(Image.fromarray(np.where(edge.hole, plane, np.asarray(before))))
+    return [Image.merge("RGB", planes[name]) for name in kinds]
 
 
-def _none(before, new, alpha, width, drift):
-    return new
+def _none(joint: Joint) -> np.ndarray:
+    return joint.new
 
 
-def _feather(before, new, alpha, width, drift):
-    return before + alpha * (new - before)
+def _feather(joint: Joint) -> np.ndarray:
+    return joint.before + joint.edge.alpha * (joint.new - joint.before)
 
 
-def _poisson(before, new, alpha, width, drift):
-    return _levelled(before, new + drift, alpha, width)
+def _poisson(joint: Joint) -> np.ndarray:
+    return joint.levelled(joint.new + joint.drift)
 
 
-def _multiband(before, new, alpha, width, drift):
+def _multiband(joint: Joint) -> np.ndarray:
     """The lifted patch mixed with the patch itself, band by band, over ramps as wide as the details of the band.
 
     Nothing outside may change, so the ramps rise inwards; the picture's own part in the mask may be what is to be
     removed, so the lifted patch stands in for it.
     """
-    inside = (alpha[..., 0] > 0).astype(np.uint8) * 255
-    out, band = new + drift, -drift
-    for k in range(BANDS):
-        low = halved(band) if k < BANDS - 1 and min(band.shape[:2]) > 1 else None
-        detail = band if low is None else band - enlarged(low, band.shape)
-        share = _share(inside, width << k)
-        out += enlarged(detail, out.shape) * (share * share * (3 - 2 * share))  # no kink where the ramp begins
-        if low is None:
-            break
-        band = low
-    return _levelled(before, out, alpha, width)
+    return joint.levelled(joint.new + (joint.drift - _faded(joint.drift, joint.edge.shares)))
 
 
-def _drift(before: np.ndarray, new: np.ndarray, alpha: np.ndarray, width: int) -> np.ndarray:
-    """float32 [H, W, 3]: how much the patch's colours are off around the mask, carried inwards by membranes.
+def _faded(drift: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:
+    """float32 [H, W]: the part of the drift that is taken back, nothing at the hole's edge and all in its middle.
 
-    Where the patch is off far more than elsewhere, something was painted across the edge, a scarf perhaps.  That
-    must not stain the whole patch: such pixels count only near the edge, over `width` pixels.
+    Each level of the pyramid has half the size and the same ramp, so its ramp is twice as wide in the picture.
     """
-    hole, off = alpha[..., 0] > 0, before - new
-    near = (levels.spread(hole.astype(np.uint8), 2) > 0) & ~hole
-    middle = np.median(off[near], 0)
-    most = 16 + 4 * np.median(np.abs(off[near] - middle), 0)
-    crossing = near & (np.abs(off - middle) > most).any(-1)
-    everywhere = membrane(off, hole)
-    if not crossing.any():
-        return everywhere
-    known = (levels.spread((hole | crossing).astype(np.uint8), 1) == 0)[..., None].astype(np.float32)
-    share = halved(known)  # half the size will do for what is only colour
-    colours = membrane(halved(off * known) / np.maximum(share, 1e-6), share[..., 0] == 0)
-    inwards = _share(hole.astype(np.uint8) * 255, width)
-    return everywhere + inwards * (enlarged(colours, off.shape) - everywhere)
-
-
-def _levelled(before, new, alpha, width):
-    """What a soft mask hardly changes stays the picture: the composite's levels without its ramp at the edge."""
-    ramp = _share((alpha[..., 0] > 0).astype(np.uint8) * 255, width)
-    return before + np.minimum(1, (alpha + 1 / 255) / np.maximum(ramp, 1 / 255)) * (new - before)
-
-
-def _share(inside: np.ndarray, width: int) -> np.ndarray:
-    """float32 [H, W, 1] in 0 … 1: the ramp that rises inwards over `width` pixels."""
-    return levels.depth(inside, width)[..., None] / np.float32(255)
+    if len(shares) == 1:
+        return drift * shares[0]
+    low = halved(drift)
+    out = (drift - doubled(low, drift.shape)) * shares[0]
+    out += doubled(_faded(low, shares[1:]), drift.shape)
+    return out
 
 
 FINISHES = {"none": _none, "feather": _feather, "poisson": _poisson, "multiband": _multiband}

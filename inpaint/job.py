@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 from time import perf_counter
 
@@ -59,7 +60,7 @@ class Job:
         if self.masks is None or request.whole:
             whole = crop.Crop.whole(self.picture.size, side)
             return [(whole, whole.box)]
-        boxes = [crop.Box(*self.masks.hole.getbbox())]
+        boxes = [self.masks.box]
         if request.islands:
             boxes = mask.islands(self.masks.hole, max(request.context, side // 4))
         return [(crop.Crop.around(box, self.picture.size, side, request.context, request.context_factor), box)
@@ -167,10 +168,10 @@ class Job:
                  "crops": [{"box": list(c.box), "size": list(c.size)} for c, _ in self.places],
                  "fill": self.request.fill, "finish": self.finish, "notes": self.notes + self.model.notes}
         if self.masks is not None:
-            before = self.picture.repainted(self.picture.rgb, self.picture.alpha)
+            before = self.picture.repainted(self.picture.rgb) if self.picture.alpha else self.picture.rgb
             facts["max_change_outside"] = max(report.max_change_outside(before, image, self.masks.painted)
                                               for image in images)
-            facts["blend_width"] = report.blend_width(self.masks.composite)
+            facts["blend_width"] = report.blend_width(self.masks.composite.crop(self.masks.box))
             facts["seam_score"] = round(max(self.scores, default=0.0), 3)
         return facts
 
@@ -181,15 +182,20 @@ class Job:
 
     def model_facts(self) -> dict:
         """What the picture was made with, for its capsule."""
-        versions = {name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}
         return {"name": self.model.name, "fingerprint": self.model.fingerprint, "quality": self.model.quality,
-                **versions}
+                **versions()}
 
     def stage(self, name: str) -> _Stage:
         return _Stage(self, name)
 
     def _add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of the libraries that a picture depends on; reading them takes milliseconds each."""
+    return {name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}
 
 
 class _Stage:

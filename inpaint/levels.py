@@ -13,14 +13,20 @@ def spread(levels: np.ndarray, radius: int) -> np.ndarray:
     """Each pixel takes the highest level within `radius`: uint8 [H, W], what lies beyond the edge is 0."""
     if radius <= 0:
         return levels
-    h, w = levels.shape
-    flat = np.pad(levels, radius).ravel()  # as wide a rim: no run reaches from one row into the next
-    width = w + 2 * radius
+    flat, width = _rimmed(levels, radius)
     slant = min(round(0.2929 * radius), (radius - 1) // 2)  # 1 - 1/√2: a regular octagon
     straight = radius - 2 * slant
     for stride, reach in ((1, straight), (width, straight), (width + 1, slant), (width - 1, slant)):
         flat = _run(flat, stride, reach)
-    return flat.reshape(-1, width)[radius:radius + h, radius:radius + w]
+    return flat.reshape(-1, width)[radius:-radius, radius:-radius]
+
+
+def square(levels: np.ndarray, radius: int) -> np.ndarray:
+    """Like `spread`, but within a square: radius pixels across and down."""
+    flat, width = _rimmed(levels, radius)
+    for stride in (1, width):
+        flat = _run(flat, stride, radius)
+    return flat.reshape(-1, width)[radius:-radius, radius:-radius]
 
 
 def retreat(levels: np.ndarray, radius: int) -> np.ndarray:
@@ -82,6 +88,14 @@ def patches(mask: Image.Image, scale: int = 1) -> list[tuple[int, int, int, int]
         left, top, right, bottom = mask.crop((x, y, -(-across.stop * W // w), -(-down.stop * H // h))).getbbox()
         boxes.append((x + left, y + top, x + right, y + bottom))
     return boxes
+
+
+def _rimmed(levels: np.ndarray, radius: int) -> tuple[np.ndarray, int]:
+    """Flat, with so wide a rim of 0 that no run reaches from one row into the next; and its width."""
+    h, w = levels.shape
+    rimmed = np.zeros((h + 2 * radius, w + 2 * radius), np.uint8)  # np.pad takes longer than the work, if it is small
+    rimmed[radius:-radius, radius:-radius] = levels
+    return rimmed.ravel(), w + 2 * radius
 
 
 def _run(flat: np.ndarray, stride: int, reach: int) -> np.ndarray:

@@ -27,12 +27,13 @@ MANY, MOST, THIN = 0.95, 64, 2  # of the picture, of islands, pixels from the ed
 
 
 class Masks(NamedTuple):
-    """Three masks of the picture's size, mode L, and what to say about them."""
+    """Three masks of the picture's size, mode L, what to say about them, and where they are not black."""
 
     painted: Image.Image  # where it is 0 the result is the picture, bit for bit
     hole: Image.Image  # what the model may repaint: painted, and a margin around it
     composite: Image.Image  # how much of the patch is pasted; softened inwards only
     notes: tuple[str, ...]
+    box: Box  # around the hole
 
 
 def prepare(picture: Picture, request: Request) -> Masks | None:
@@ -56,7 +57,9 @@ def prepare(picture: Picture, request: Request) -> Masks | None:
     composite = _scaled(np.minimum(soft.astype(np.uint16) * 4, 255).astype(np.uint8),  # a level that hardly changes
                         levels.depth(inside, request.blend))  # takes no loss from the VAE
     hole = levels.spread(soft, request.margin)
-    return Masks(*(_placed(part, near, mask.size) for part in (painted, hole, composite)), tuple(notes))
+    left, top, right, bottom = Image.fromarray(np.ascontiguousarray(hole)).getbbox()
+    box = Box(near.left + left, near.top + top, near.left + right, near.top + bottom)
+    return Masks(*(_placed(part, near, mask.size) for part in (painted, hole, composite)), tuple(notes), box)
 
 
 def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:

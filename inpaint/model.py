@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from . import device as devices
-from . import fingerprint, lora, memory, prediction
+from . import fingerprint, lora, memory, prediction, reuse
 from .autoencoder import Autoencoder, finite
 from .errors import InvalidRequest, ModelError
 from .placing import Placing
@@ -54,15 +54,18 @@ class Model:
     def vae(self) -> nn.Module:
         return self.autoencoder.network
 
-    def unet(self, method: str) -> Callable[[Tensor, float, Tensor], Tensor]:
-        """(x [N, 4 | 9, h, w], t, text [N, n, d]) -> eps [N, 4, h, w], float32, whatever the network predicts."""
+    def unet(self, method: str, fast: bool = False) -> Callable[[Tensor, float, Tensor], Tensor]:
+        """(x [N, 4 | 9, h, w], t, text [N, n, d]) -> eps [N, 4, h, w], float32, whatever the network predicts.
+
+        With `fast` it remembers the step before: ask for a new one for each walk.
+        """
         network = self._network(method)
+        run = reuse.Reuse(network) if fast and reuse.fits(network) else reuse.whole(network)
 
         @torch.no_grad()
         def predict(x: Tensor, t: float, text: Tensor) -> Tensor:
             with self.placing.at_work(network):
-                out = network(x.to(self.dtype), torch.as_tensor(t, device=x.device),
-                              encoder_hidden_states=text.to(x.device, self.dtype)).sample.float()
+                out = run(x.to(self.dtype), t, text.to(x.device, self.dtype)).float()
             a = float(self.alphas_cumprod[int(t)])
             return prediction.eps(self.predicts[method], out, x[:, : self.channels], a)
 

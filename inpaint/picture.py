@@ -44,9 +44,14 @@ class Picture:
         return self.rgb.size
 
     def repainted(self, rgb: Image.Image, alpha: Image.Image | None = None) -> Image.Image:
-        """RGB or RGBA with this picture's transparency (or `alpha`), and profile and EXIF in its info."""
+        """`rgb` made RGBA with this picture's transparency (or `alpha`) if it has any; profile and EXIF in its info.
+
+        Unless it is this picture's own, `rgb` itself is returned: a copy of 12 megapixels is 48 MB.
+        """
         alpha = alpha or self.alpha
-        image = Image.merge("RGBA", (*rgb.split(), alpha)) if alpha else rgb.copy()
+        image = rgb.copy() if rgb is self.rgb and not alpha else rgb
+        if alpha:
+            image = Image.merge("RGBA", (*rgb.split(), alpha))
         image.info = {k: v for k, v in (("icc_profile", self.icc), ("exif", self.exif)) if v}
         return image
 

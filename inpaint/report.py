@@ -6,15 +6,26 @@ import numpy as np
 from PIL import Image
 from PIL.ImageChops import difference
 
+from . import levels
+from .crop import Box
+
 RING = 3  # pixels on either side of the edge that a seam is compared with
+BAND = 128  # rows that are looked at together
 
 
 def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.Image) -> int:
     """The largest change of any channel, 0 … 255, where `painted` (L) is 0; both pictures of one mode and size."""
-    kept = painted.point(lambda v: 255 * (v == 0))
-    nothing = Image.new("L", painted.size)
-    changes = (Image.composite(band, nothing, kept) for band in difference(before, after).split())
-    return max(band.getextrema()[1] for band in changes)
+    most, (width, height) = 0, painted.size
+    for top in range(0, height, BAND):  # band by band, so that a large picture needs no room for a third one
+        rows = (0, top, width, min(top + BAND, height))
+        changed = difference(before.crop(rows), after.crop(rows))
+        box = changed.getbbox(alpha_only=False)
+        if box is not None:
+            kept = painted.crop(rows).crop(box).point([255] + [0] * 255)
+            nothing = Image.new("L", kept.size)
+            most = max(most, *(Image.composite(channel, nothing, kept).getextrema()[1]
+                               for channel in changed.crop(box).split()))
+    return most
 
 
 def seam_score(image: Image.Image, composite: Image.Image) -> float:
@@ -22,33 +33,53 @@ def seam_score(image: Image.Image, composite: Image.Image) -> float:
 
     0 where there is no edge.  image RGB, composite L of the same size.
     """
-    values = np.asarray(image, dtype=np.float32)
-    inside = np.asarray(composite) > 0
-    across, beside = [], []
-    for axis in (0, 1):
-        step = np.abs(np.diff(values, axis=axis)).mean(-1)
-        first, second = (np.take(inside, range(a, inside.shape[axis] - 1 + a), axis) for a in (0, 1))
-        edge = first != second
-        if edge.any():
-            across.append(step[edge])
-            beside.append(step[_near(edge) & ~edge])
-    if not across:
-        return 0.0
-    usual = np.concatenate(beside).mean() if sum(map(len, beside)) else 0.0
-    return float(np.concatenate(across).mean() + 1) / float(usual + 1)
+    return Seam(composite).score(image)
+
+
+class Seam:
+    """The edge of a mask (L), found once for any number of pictures of its size.
+
+    Each of its `pairs` is (first pixel, stride to the second, does it cross the edge), as indices of flat rows.
+    """
+
+    def __init__(self, composite: Image.Image):
+        self.box, self.pairs = around(composite, RING + 1), []
+        inside = np.asarray(composite.crop(self.box)) > 0
+        h, w = inside.shape
+        for axis, stride in ((0, w), (1, 1)):
+            edge = np.zeros((h, w), bool)  # between a pixel and the next one
+            first = edge[:-1] if axis == 0 else edge[:, :-1]
+            first[:] = np.diff(inside, axis=axis)
+            if not edge.any():
+                continue
+            near = levels.square(edge.view(np.uint8), RING) > 0
+            (near[-1:] if axis == 0 else near[:, -1:])[:] = False  # there is no next pixel
+            where = np.flatnonzero(near)
+            self.pairs.append((where, stride, edge.ravel()[where]))
+
+    def score(self, image: Image.Image) -> float:
+        """`seam_score` of an RGB picture."""
+        if not self.pairs:
+            return 0.0
+        rows = np.asarray(image.crop(self.box)).reshape(-1, 3)
+        across, beside = [], []
+        for where, stride, crossing in self.pairs:
+            step = np.abs(rows.take(where, 0).astype(np.int16) - rows.take(where + stride, 0)).sum(1)
+            across.append(step[crossing])
+            beside.append(step[~crossing])
+        usual = np.concatenate(beside).mean() / 3 if sum(map(len, beside)) else 0.0
+        return float(np.concatenate(across).mean() / 3 + 1) / float(usual + 1)
 
 
 def blend_width(composite: Image.Image) -> int:
     """How many pixels wide the joint is: the pixels that mix both pictures, for each pixel of edge."""
-    levels = np.asarray(composite)
-    inside = np.pad(levels > 0, 1)
+    level = np.asarray(composite)
+    inside = np.pad(level > 0, 1)
     rim = inside[1:-1, 1:-1] & ~(inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:])
-    mixed = (levels > 0) & (levels < 255)
+    mixed = (level > 0) & (level < 255)
     return round(float(mixed.sum() / max(1, rim.sum())))
 
 
-def _near(edge: np.ndarray) -> np.ndarray:
-    """bool: within RING pixels of an edge."""
-    from scipy.ndimage import maximum_filter
-
-    return maximum_filter(edge, 2 * RING + 1)
+def around(mask: Image.Image, margin: int) -> Box:
+    """The box of what is not black in the mask (L), grown by so many pixels inside the picture; all if all is."""
+    return Box(*(mask.getbbox() or (0, 0, *mask.size))).grown(margin).inside(mask.size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -145,10 +146,14 @@ def guided(unet, x: Tensor, t: int, text: Tensor, w: float, rescale: float = 0.0
 
 @torch.no_grad()
 def denoise(unet, text: Tensor, strategy: Strategy, sampler, x: Tensor, w: float = 1.0,
-            rescale: float = 0.0) -> Iterator[Step]:
-    """Walk x to a clean latent, yielding every step.  Close the iterator to cancel."""
+            rescale: float = 0.0, interval: tuple[float, float] = (0, inf)) -> Iterator[Step]:
+    """Walk x to a clean latent, yielding every step.  Close the iterator to cancel.
+
+    Guidance is on while t lies in the interval, both ends included (Kynkäänniemi et al. 2024, arXiv 2404.07724).
+    """
     for i, t in enumerate(sampler.timesteps):
         x = strategy.blend(x, t)  # the original, noised to t, outside the hole
-        eps = guided(unet, strategy.unet_input(sampler.scale(x, t), t), t, text, w, rescale)
+        pull = w if interval[0] <= t <= interval[1] else 1
+        eps = guided(unet, strategy.unet_input(sampler.scale(x, t), t), t, text, pull, rescale)
         x, pred_x0 = sampler.step(x, strategy.settle(eps, t), t)  # p_sample_ddim
         yield Step(i, len(sampler.timesteps), int(t), x, pred_x0)  # img_callback(pred_x0, i)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import shutil
+import threading
 from pathlib import Path
-from time import time
+from time import monotonic
 from typing import Any
 
 import gradio as gr
 
 from inpaint import InpaintError, InvalidRequest, Picture, Request
 from inpaint.request import options
+from inpaint.saving import write
 
 from . import studio
 from .desk import Busy
 from .session import files_folder
 from .words import say
 
+log = logging.getLogger("inpaint.page")
+KEPT = 3600  # seconds that a result can be fetched
 
 class Api:
     """Answers /inpaint; it knows no session."""
@@ -49,6 +54,9 @@ class Api:
             raise gr.Error(say("busy"), print_exception=False) from None
         except InpaintError as error:
             raise gr.Error(str(error), print_exception=False) from error
+        except Exception as error:  # its own words may hold paths
+            log.exception("a request failed")
+            raise gr.Error(say("unexpected", error=type(error).__name__), print_exception=False) from None
 
     def request(self, picture: str, mask: str, prompt: str, settings: str, model: str) -> tuple[Request, str]:
         """The request and the model's name, within this page's limits."""
@@ -92,17 +100,26 @@ class Api:
                 for k in range(len(value.images))], json.dumps(report)
 
 
+_given: dict[Path, float] = {}  # folders of results, oldest first, and when they were made; no clock can jump here
+_giving = threading.Lock()
+
+
 def stored(data: bytes, name: str) -> str:
     """A file that Gradio serves, in a folder named by chance; it goes after an hour or when the program ends."""
-    folder = files_folder() / "api"
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        if time() - old.stat().st_mtime > 3600:
-            shutil.rmtree(old, ignore_errors=True)
-    path = folder / secrets.token_urlsafe(16) / name
-    path.parent.mkdir()
-    path.write_bytes(data)
-    return str(path)
+    path = files_folder() / "api" / secrets.token_urlsafe(16) / name
+    with _giving:
+        old = [folder for folder, made in _given.items() if monotonic() - made > KEPT]
+        for folder in old:
+            del _given[folder]
+        _given[path.parent] = monotonic()
+    for folder in old:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        path.parent.mkdir(parents=True)
+    except OSError as error:
+        raise InpaintError("The result cannot be stored: the disk is full or closed to writing.",
+                           "Try again later.") from error
+    return str(write(path, data))
 
 
 def add_api(page) -> None:

@@ -15,7 +15,7 @@ import torch
 from inpaint import InvalidRequest
 from inpaint.job import Job
 from inpaint.noise import Noise
-from inpaint.sampling import Step, denoise
+from inpaint.sampling import Step
 from inpaint.schedulers import sampler
 
 
@@ -53,9 +53,7 @@ class Branch(Job):
         if seeds[0] != live.seed:
             x = walker.q_sample(x0, walker.timesteps[0], first)
         done = len(every) - len(walker.timesteps)
-        unet = self.model.unet(self.method)
-        steps = denoise(unet, text, closeup.strategy, walker, x, request.guidance_scale, request.guidance_rescale)
-        for step in steps:
+        for step in closeup.denoise(walker, every, x, text):
             yield replace(step, index=done + step.index, total=len(every))
 
 

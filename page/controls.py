@@ -10,14 +10,14 @@ from typing import Any
 
 import gradio as gr
 
-from inpaint.request import options
+from inpaint.request import SPEEDS, options
 
 from .limits import Limits
 from .option_words import GROUPS
 from .tasks import TASKS
 from .words import i18n
 
-FIRST = ("prompt", "method", "expand", "seed", "count")  # shown by hand, not under Advanced
+FIRST = ("prompt", "method", "speed", "expand", "seed", "count")  # shown by hand, not under Advanced
 UNASKED = ("width", "height", "invert")  # no picture-less runs here; the painter inverts
 METHODS = ("auto", "base", "inpaint", "compare")
 
@@ -48,6 +48,9 @@ class Controls:
         self.by_name["method"] = gr.Radio([(word(f"method_{name}"), name) for name in METHODS], value="auto",
                                           label=word("method"), info=word("method_info"), elem_id="method",
                                           elem_classes="segments two")
+        self.by_name["speed"] = gr.Radio([(word(f"speed_{name}"), name) for name in SPEEDS], value="exact",
+                                         label=word("speed"), info=word("speed_info"), elem_id="speed",
+                                         elem_classes="segments")
         with gr.Row(elem_id="numbers"):
             self.by_name["count"] = gr.Radio([n for n in (1, 2, 3, 4) if n <= self.limits.count], value=1,
                                              label=word("variations"), elem_id="count", elem_classes="segments")

@@ -11,6 +11,7 @@ import contextvars
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 Work = Callable[[], Iterator[Any]]
@@ -30,8 +31,9 @@ class Task:
 
     def tell(self, kind: str, value: Any = None) -> None:
         """From any thread to the waiting side; silent when nobody waits any more."""
-        if self.loop is not None and not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.events.put_nowait, (kind, value))
+        if self.loop is not None:
+            with suppress(RuntimeError):  # the loop is closed, perhaps this moment: the desk goes on
+                self.loop.call_soon_threadsafe(self.events.put_nowait, (kind, value))
 
 
 class Desk:
@@ -109,5 +111,7 @@ def _work(task: Task) -> None:
                 return
             task.tell("event", event)
         task.tell("stopped" if task.stop.is_set() else "done")
-    except Exception as error:
+    except BaseException as error:  # also a library's SystemExit: the desk serves the next one
+        if not isinstance(error, Exception):
+            error = RuntimeError(f"the work ended with {type(error).__name__}")
         task.tell("stopped" if task.stop.is_set() else "error", error)

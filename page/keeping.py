@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from .session import Session
 from .stage import message
 from .words import language, say
 
+log = logging.getLogger("inpaint.page")
 FORMATS = {"png": ".png", "jpg": ".jpg", "webp": ".webp"}
 
 
@@ -34,6 +36,9 @@ class Keeping:
             return deed(session, what) if deed else gr.skip()
         except InpaintError as error:
             return message(say=str(error), bad=True)
+        except Exception as error:
+            log.exception("a deed failed")
+            return message(say=say("unexpected", session.language, error=type(error).__name__), bad=True)
 
     def results(self, session: Session) -> dict[str, Any]:
         """The message that shows what a run has made."""

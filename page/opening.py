@@ -95,7 +95,7 @@ class Opening:
 def taken(path: str) -> bytes:
     """The uploaded bytes; the stored copy is removed.  Only files that were uploaded can be named."""
     file, folder = Path(path).resolve(), files_folder()
-    if folder not in file.parents or folder / "sessions" in file.parents or not file.is_file():
+    if folder not in file.parent.parents or folder / "sessions" in file.parents or not file.is_file():
         raise UnreadablePicture("The file did not arrive.", "Choose it again.")
     data = file.read_bytes()
     shutil.rmtree(file.parent, ignore_errors=True)

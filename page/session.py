@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from inpaint import Picture
+from inpaint import InpaintError, Picture
 
 
 @dataclass(slots=True)
@@ -71,8 +71,13 @@ class Session:
     def file(self, name: str) -> Path:
         """A place for a file that only this session knows of."""
         if self.folder is None:
-            self.folder = files_folder() / "sessions" / secrets.token_urlsafe(24)
-            self.folder.mkdir(parents=True)
+            folder = files_folder() / "sessions" / secrets.token_urlsafe(24)
+            try:
+                folder.mkdir(parents=True)
+            except OSError as error:
+                raise InpaintError("Nothing can be stored here: the disk is full or closed to writing.",
+                                   "Free some space.") from error
+            self.folder = folder
         for old in self.folder.iterdir():
             old.unlink()
         return self.folder / Path(name).name

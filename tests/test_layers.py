@@ -22,7 +22,7 @@ TABLE = {
     # pixels
     "picture": {"PIL"}, "opening": {"PIL"}, "upright": {"PIL"}, "modes": {"PIL"}, "levels": PIXELS, "mask": PIXELS,
     "crop": {"PIL"}, "fill": PIXELS, "membrane": {"numpy"}, "expand": PIXELS, "colour": {"numpy"},
-    "finish": PIXELS | {"scipy"}, "report": PIXELS,
+    "finish": PIXELS, "joint": PIXELS, "report": PIXELS,
     # the article
     "sampling": {"torch"}, "schedule": NOTHING, "schedulers": {"torch"}, "noise": {"torch"}, "toy": {"torch"},
     "article": NETWORKS,
@@ -30,7 +30,7 @@ TABLE = {
     "models": NOTHING, "model": {"torch"}, "folder": {"torch"}, "singlefile": {"torch"}, "hub": NOTHING,
     "device": {"torch"}, "memory": {"torch"}, "placing": {"torch"}, "lora": {"torch"}, "text": {"torch"},
     "emphasis": NOTHING, "autoencoder": {"torch"}, "fingerprint": NOTHING, "ldmconfig": NOTHING,
-    "prediction": {"torch"}, "shelf": NOTHING, "vaes": {"torch"}, "weights": {"torch"},
+    "prediction": {"torch"}, "reuse": {"torch"}, "shelf": NOTHING, "vaes": {"torch"}, "weights": {"torch"},
     # from a request to a result
     "latents": NETWORKS, "preview": NETWORKS, "closeup": {"PIL", "torch"}, "live": {"PIL", "torch"}, "job": {"PIL"},
     "inpainter": {"torch"},

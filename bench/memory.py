@@ -1,0 +1,115 @@
+"""Peaks of memory, each case in a process of its own, read from the kernel (VmHWM in /proc/self/status; Linux).
+
+    python -m bench.memory [--only WORD …] [--steps 2] [--into bench/memory.json]
+
+Stable Diffusion 1.5's real size with random weights at 512 × 512, everything resident and with the low-memory policy;
+and the built-in model on a photo of 1 and of 12 megapixels, from the file to the saved result.  Weights are mapped
+from their files: what of them was touched counts here too, though the system can take it back.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from .record import ROOT, Rows, arguments, machine, table
+from .sd15_size import cached
+
+GB, MB = 1e9, 1e6
+MIDDLE = (128, 128, 328, 328)
+CASES = {  # name: model, load's memory, method, picture's size, hole's box, whole picture?, goal
+    "SD 1.5 size, inpaint, resident": ("sd15", "resident", "inpaint", (512, 512), MIDDLE, True, "4.5 GB"),
+    "SD 1.5 size, inpaint, low": ("sd15", "low", "inpaint", (512, 512), MIDDLE, True, "3 GB"),
+    "SD 1.5 size, base, resident": ("sd15", "resident", "base", (512, 512), MIDDLE, True, ""),
+    "built-in, 1 megapixel": ("builtin", "auto", "inpaint", (1154, 866), (300, 300, 556, 556), False, ""),
+    "built-in, 12 megapixels": ("builtin", "auto", "inpaint", (4000, 3000), (300, 300, 556, 556), False, "+ 400 MB"),
+    "built-in, 12 megapixels, a hole of 2000 px": ("builtin", "auto", "inpaint", (4000, 3000),
+                                                   (900, 500, 2900, 2500), False, ""),
+}
+
+
+def peak() -> int:
+    """Bytes: the most this process has had in memory so far, files it has mapped and touched included."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def anonymous() -> int:
+    """Bytes in memory now that no file backs: what only this process holds."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def run(name: str, steps: int, folder: Path) -> dict:
+    """One case, in this process."""
+    import inpaint
+
+    from .overhead import photo
+
+    model, policy, method, size, box, whole, _ = CASES[name]
+    picture, mask = (folder / f"{size[0]}-{kind}" for kind in ("photo.jpg", "mask.png"))
+    if not mask.is_file() or "--files" in sys.argv:
+        for image, path in zip(photo(*size, box), (picture, mask), strict=True):
+            image.save(path)
+        if "--files" in sys.argv:
+            return {}
+    painter = inpaint.load(str(cached()) if model == "sd15" else model, memory=policy)
+    loaded = peak()
+    request = inpaint.Request("a red scarf", str(picture), mask=str(mask), method=method, steps=steps, seed=1,
+                              whole=whole)
+    report = None
+    for event in painter.stream(request):
+        if isinstance(event, inpaint.Result):
+            report = event.report
+            event.save(folder / "out.png")
+        elif not whole:
+            event.preview(512)
+    return {"peak": peak(), "loaded": loaded, "anonymous": anonymous(), "seconds": report["seconds"]["total"],
+            "dtype": str(painter.model.dtype).removeprefix("torch."), "change": report["max_change_outside"]}
+
+
+def apart(name: str, steps: int) -> dict:
+    """The same in a process of its own, its pictures made by another one."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-W", "ignore", "-m", "bench.memory", "--case", name, folder,
+                   "--steps", str(steps)]
+        subprocess.run([*command, "--files"], check=True, cwd=ROOT, capture_output=True)
+        out = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout
+    return json.loads(out.splitlines()[-1])
+
+
+def main() -> None:
+    parser = arguments(__doc__, runs=1)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="cases with such a word in the name")
+    parser.add_argument("--case", nargs=2, metavar=("NAME", "FOLDER"), help="that case in this process, as JSON")
+    parser.add_argument("--files", action="store_true", help="with --case: only make its pictures")
+    given = parser.parse_args()
+    if given.case:
+        print(json.dumps(run(given.case[0], given.steps, Path(given.case[1]))))
+        return
+    if any(CASES[name][0] == "sd15" for name in _chosen(given)):
+        cached()
+    rows, shown = Rows(given.into, "memory"), []
+    print(f"{date.today()}, {machine()}; {given.steps} steps", flush=True)
+    for name in _chosen(given):
+        row = rows.once(name, partial(apart, name, given.steps))
+        small = rows.rows.get("built-in, 1 megapixel")
+        more = f"{(row['peak'] - small['peak']) / MB:+.0f} MB" if small and "12" in name else ""
+        shown.append([name, row["dtype"], f"{row['peak'] / GB:.2f} GB", f"{row['loaded'] / GB:.2f} GB",
+                      f"{row['anonymous'] / GB:.2f} GB", more, CASES[name][-1]])
+    print("\n" + table(["case", "weights", "peak", "after loading", "at the end, of no file", "more than 1 megapixel",
+                        "goal"], shown))
+
+
+def _chosen(given) -> list[str]:
+    return [name for name in CASES if not given.only or any(word in name for word in given.only)]
+
+
+if __name__ == "__main__":
+    main()

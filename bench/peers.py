@@ -1,0 +1,205 @@
+"""Beside diffusers' StableDiffusionInpaintPipeline: the same weights, the same picture and hole, the same steps.
+
+    python -m bench.peers builtin [--steps 20] [--runs 3] [--into bench/peers.json]
+    python -m bench.peers sd15    [--steps 4]  [--runs 1]    random weights at Stable Diffusion 1.5's real size
+    python -m bench.peers photo   [--steps 1]                a 200 px hole in a photo of 1536 × 1024
+
+diffusers (float32)  as its documentation's first example runs it on a CPU; its own scheduler, PNDM, calls the UNet
+                     once more than there are steps, and DDIM as often as there are
+diffusers, tuned     bfloat16, channels_last, inference_mode, embeddings made beforehand, DDIM
+ours                 everything from the request to the finished picture, nothing remembered from the run before
+
+Each is warmed up once at a small size, then all take turns.  Where fewer than 20 steps ran, "20 steps" is projected:
+seconds outside the UNet, and seconds a UNet call times the calls that 20 steps make.  Fast does not do the same in
+every step, so it always runs all 20.  No safety checker, which is in the peers' favour.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+import inpaint
+from inpaint import models
+
+from .overhead import Watch, photo
+from .record import Rows, arguments, machine, middle, table
+from .sd15_size import cached
+
+FULL = 20  # steps of a whole run
+PROMPT, NEGATIVE, GUIDANCE = "a red scarf", "", 7.5
+
+
+class Peer:
+    """diffusers' pipeline on the parts of a model folder, its UNet's seconds counted."""
+
+    def __init__(self, folder: Path, method: str, scheduler: str, tuned: bool, dtype: torch.dtype):
+        import diffusers
+
+        parts = models.source((str(folder),))
+        config = {**parts.schedule(), "skip_prk_steps": True, "steps_offset": 1, "clip_sample": False,
+                  "set_alpha_to_one": False}
+        networks = {"unet": parts.unet(method, dtype), "vae": parts.vae(dtype),
+                    "text_encoder": parts.text_encoder(dtype)}
+        self.pipe = diffusers.StableDiffusionInpaintPipeline(
+            **networks, tokenizer=parts.tokenizer(), scheduler=getattr(diffusers, scheduler).from_config(config),
+            safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+        self.pipe.set_progress_bar_config(disable=True)
+        self.mode, self.prompt = nullcontext, {"prompt": PROMPT, "negative_prompt": NEGATIVE}
+        if tuned:
+            self.pipe.unet.to(memory_format=torch.channels_last)
+            self.pipe.vae.to(memory_format=torch.channels_last)
+            self.mode = torch.inference_mode
+            with torch.inference_mode():
+                texts = self.pipe.encode_prompt(PROMPT, "cpu", 1, True, NEGATIVE)
+            self.prompt = dict(zip(("prompt_embeds", "negative_prompt_embeds"), texts, strict=True))
+        self.pipe.unet.register_forward_pre_hook(lambda *_: setattr(self, "began", time.perf_counter()))
+        self.pipe.unet.register_forward_hook(lambda *_: self._ended())
+
+    def _ended(self) -> None:
+        self.unet += time.perf_counter() - self.began
+        self.calls += 1
+
+    def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
+        """Seconds in all and in the UNet, and its calls."""
+        self.unet, self.calls = 0.0, 0
+        began = time.perf_counter()
+        with self.mode():
+            self.pipe(**self.prompt, image=picture, mask_image=hole, num_inference_steps=steps, strength=1.0,
+                      guidance_scale=GUIDANCE, width=size[0], height=size[1],
+                      generator=torch.Generator().manual_seed(1))
+        return {"total": time.perf_counter() - began, "unet": self.unet, "calls": self.calls, "steps": steps}
+
+
+class Ours:
+    """This program on the same folder."""
+
+    def __init__(self, folder: Path, method: str, **settings):
+        self.painter = inpaint.load(str(folder))
+        self.settings = {"method": method, **settings}
+
+    def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
+        request = inpaint.Request(PROMPT, picture, hole, steps=steps, seed=1, guidance_scale=GUIDANCE,
+                                  **{"size": max(size), "whole": True, "quality": "", **self.settings})
+        self.painter.encoder.known.clear()
+        self.painter.model.text.forget()
+        watch = Watch(self.painter.model, time.perf_counter)
+        with watch():
+            began = time.perf_counter()
+            report = self.painter(request).report
+            total = time.perf_counter() - began
+        return {"total": total, "unet": watch.seconds["unet"], "calls": watch.calls["unet"], "steps": steps,
+                "size": report["crops"][0]["size"], "dtype": str(self.painter.model.dtype).removeprefix("torch.")}
+
+
+def contenders(folder: Path, small: bool) -> dict[str, Callable]:
+    """{name: method -> something to run}."""
+    wide, half = torch.float32, torch.bfloat16
+    found = {"diffusers, PNDM": partial(Peer, folder, scheduler="PNDMScheduler", tuned=False, dtype=wide),
+             "diffusers, DDIM": partial(Peer, folder, scheduler="DDIMScheduler", tuned=False, dtype=wide),
+             "diffusers, tuned": partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=half),
+             "ours, exact": partial(Ours, folder), "ours, Fast": partial(Ours, folder, speed="fast")}
+    if small:  # a small model is quicker in float32, so the tuned peer may have that too
+        found["diffusers, tuned, float32"] = partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=wide)
+    return found
+
+
+def projected(row: dict) -> float:
+    """Seconds of a run of FULL steps."""
+    extra = row["calls"] - row["steps"]  # PNDM's one call more
+    return row["total"] - row["unet"] + row["unet"] / row["calls"] * (FULL + extra)
+
+
+def compared(given, folder: Path, side: int, small: bool) -> str:
+    """All contenders in turn, each loaded, warmed up, run and let go, and their ratios to the default peer."""
+    rows, shown = Rows(given.into, f"peers {given.what}"), []
+    picture, hole = photo(side, side, (side // 4, side // 4, 5 * side // 8, 5 * side // 8))
+    for method in given.methods:
+        names = contenders(folder, small)
+        for turn in range(given.runs):
+            for name, make in names.items():
+                if given.only and not any(word in name for word in given.only):
+                    continue
+                steps = FULL if "Fast" in name else given.steps
+                rows.once(f"{method}, {name}, {steps} steps, turn {turn + 1}",
+                          partial(_measured, make, method, picture, hole, steps, (side, side)))
+        shown += _ratios(rows, method, names)
+    return table(["method", "", "ran", "measured", "20 steps", "to default", "to DDIM", "to tuned"], shown)
+
+
+def _measured(make: Callable, method: str, picture, hole, steps: int, size: tuple[int, int]) -> dict:
+    contender = make(method=method)
+    tiny = tuple(n // 4 // 8 * 8 for n in size)
+    contender(picture.resize(tiny), hole.resize(tiny), 1, tiny)  # every weight has been touched once
+    row = contender(picture, hole, steps, size)
+    del contender
+    gc.collect()
+    print(f"  {method} {size[0]}×{size[1]} {steps} steps: {row['total']:.1f} s", flush=True)
+    return row
+
+
+def _ratios(rows: Rows, method: str, names) -> list[list]:
+    found = {}
+    for name in names:
+        ran = [row for key, row in rows.rows.items() if key.startswith(f"{method}, {name}, ") and "turn" in key
+               and key.removeprefix(f"{method}, {name}, ")[0].isdigit()]
+        if ran:
+            found[name] = middle(map(projected, ran)), middle(row["total"] for row in ran), ran
+    lines = []
+    for name, (full, total, ran) in found.items():
+        ratios = [f"{found[peer][0] / full:.2f}×" if peer in found else "" for peer in
+                  ("diffusers, PNDM", "diffusers, DDIM", "diffusers, tuned")]
+        what = f"{ran[0]['steps']} steps, {ran[0]['calls']} calls, {len(ran)} run{'s' * (len(ran) > 1)}"
+        lines.append([method, name, what, f"{total:.2f} s", f"{full:.2f} s", *ratios])
+    return lines
+
+
+def in_a_photo(given, folder: Path) -> str:
+    """A hole of 200 px in 1536 × 1024: the default peer on the whole picture, ours on a close-up of the hole."""
+    rows, shown, size = Rows(given.into, "peers photo"), [], (1536, 1024)
+    picture, hole = photo(*size, (700, 400, 900, 600))
+    peer = partial(Peer, folder, scheduler="DDIMScheduler", tuned=False, dtype=torch.float32)
+    ours = {"ours, exact, native detail": {"whole": False, "size": 304},
+            "ours, Fast, native detail": {"whole": False, "size": 304, "speed": "fast"},
+            "ours, exact, enlarged to the model's 512 px": {"whole": False, "size": 512}}
+    method = given.methods[-1]
+    every = {"diffusers, DDIM, whole picture": (peer, given.steps)}
+    every |= {name: (partial(Ours, folder, **settings), FULL if "Fast" in name else max(given.steps, 4))
+              for name, settings in ours.items()}
+    for name, (make, steps) in every.items():
+        row = rows.once(f"{method}, {name}, {steps} steps",
+                        partial(_measured, make, method, picture, hole, steps, size))
+        first = next(iter(rows.rows.values()))
+        shown.append([name, f"{row['steps']} of 20 steps", f"{row['total']:.1f} s", f"{projected(row):.1f} s",
+                      f"{projected(first) / projected(row):.1f}×"])
+    return table([f"200 px hole, 1536×1024, {method}", "ran", "measured", "20 steps", "to the peer"], shown)
+
+
+def main() -> None:
+    parser = arguments(__doc__, runs=1)
+    parser.add_argument("what", choices=("builtin", "sd15", "photo"))
+    parser.add_argument("--steps", type=int, help="of all but Fast (builtin 20, sd15 4, photo 1)")
+    parser.add_argument("--methods", nargs="*", default=["base", "inpaint"], choices=("base", "inpaint"))
+    parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="contenders with such a word")
+    parser.add_argument("--side", type=int, help="pixels (the model's own)")
+    given = parser.parse_args()
+    given.steps = given.steps or {"builtin": 20, "sd15": 4, "photo": 1}[given.what]
+    folder = models.BUILTIN if given.what == "builtin" else cached()
+    print(f"{date.today()}, {machine()}; {given.what}, guidance {GUIDANCE}", flush=True)
+    if given.what == "photo":
+        print("\n" + in_a_photo(given, folder))
+        return
+    side = given.side or models.Model.side_of(models.source((str(folder),)))
+    print("\n" + compared(given, folder, side, given.what == "builtin"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What the benchmarks share: the machine's name, medians, and tables that may be filled in several sittings.
+
+A row is measured once and written to a JSON file at once (`--into`), so a run that was cut short goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / "bench" / "work"
+
+
+def machine() -> str:
+    """The processor and how many of its cores may be used, and the versions that matter."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as lines:
+            name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{cores} cores of {name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+class Rows:
+    """Rows by name: `once` measures what is not there yet and writes it down; Markdown at the end."""
+
+    def __init__(self, into: Path | None, table: str):
+        self.into, self.table = into, table
+        self.all = json.loads(into.read_text()) if into and into.is_file() else {}
+        self.rows: dict[str, dict] = self.all.setdefault(table, {})
+
+    def once(self, name: str, measure: Callable[[], dict]) -> dict:
+        """The row of that name, measured now unless it is there."""
+        if name not in self.rows:
+            self.rows[name] = {**measure(), "date": str(date.today())}
+            self.save()
+        return self.rows[name]
+
+    def save(self) -> None:
+        if self.into:
+            self.into.parent.mkdir(parents=True, exist_ok=True)
+            self.into.write_text(json.dumps(self.all, indent=1, ensure_ascii=False) + "\n")
+
+
+def table(head: list[str], rows: list[list]) -> str:
+    """Markdown."""
+    lines = [head, ["---"] * len(head), *[[str(cell) for cell in row] for row in rows]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def arguments(doc: str, *, runs: int, **more) -> argparse.ArgumentParser:
+    """The options that every script has; `more` sets other defaults."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=runs, help=f"of each kind; the median is shown ({runs})")
+    parser.add_argument("--into", type=Path, help="a JSON file of rows: what is in there is not measured again")
+    parser.set_defaults(**more)
+    return parser
+
+
+def middle(values) -> float:
+    """The median."""
+    return float(median(values))
