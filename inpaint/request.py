@@ -172,8 +172,10 @@ def _typed(name: str, kind: type, value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
+    """Plain values as Python writes them, of others only what they are: no addresses, no code of theirs."""
+    plain = value is None or type(value) in (bool, int, float, str, bytes, list, dict, tuple)
     try:
-        text = repr(value)
-    except ValueError:  # Python does not print whole numbers of thousands of digits
-        text = "so large a number"
+        text = repr(value) if plain else f"a {type(value).__name__}"
+    except (ValueError, RecursionError):  # Python does not print whole numbers of thousands of digits
+        text = "so large a value"
     return text if len(text) <= 40 else text[:37] + "…"
