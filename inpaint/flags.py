@@ -22,13 +22,16 @@ Write - for what is not there: no mask changes the whole picture, no picture eit
   python -m inpaint --from out.png --seed 8"""
 CODES = """Exit status: 0 done; 1 something failed inside, or some pictures of a batch did;
 2 what was given cannot be used; 130 stopped with Ctrl-C."""
+LONGEST = 400  # characters of what is said about a wrong word
 TITLES = {"prompt": "words", "area": "what the model is shown", "finish": "filling and joining"}
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, without the usage."""
-        self.exit(2, f"inpaint: {message.rstrip('.')}. See --help.\n")
+        """One line, without the usage; of long words, which it quotes, only the start."""
+        message = "".join(c if c.isprintable() else "?" for c in message).rstrip(".")
+        message = message if len(message) <= LONGEST else message[:LONGEST - 1] + "…"
+        self.exit(2, f"inpaint: {message}. See --help.\n")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -25,9 +25,9 @@ class Model:
     """
 
     def __init__(self, name: str, parts, device: torch.device, dtype: torch.dtype, policy: memory.Policy, *,
-                 extra=None, vae=None, loras=(), quality: str = ""):
+                 extra=None, vae=None, loras=(), quality: str = "", guidance: float = 7.5):
         self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
-        self.quality, self.notes = quality, []
+        self.quality, self.guidance, self.notes = quality, guidance, []
         self.lenders = dict.fromkeys(parts.methods, parts) | ({"inpaint": extra} if extra else {})
         self.methods = tuple(method for method in ("base", "inpaint") if method in self.lenders)
         config = parts.schedule()

@@ -32,6 +32,7 @@ class Card:
     base: tuple[str, ...]
     inpaint: tuple[str, ...] = ()
     quality: str = QUALITY
+    guidance: float = 7.5
     about: str = ""
 
 
@@ -76,7 +77,8 @@ def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", me
     precision = devices.precision(place.type, dtype, parameters=parameters, bfloat16=devices.has_bfloat16(place))
     policy = memories.choose(place.type, devices.free_bytes(place), parameters * precision.itemsize,
                              Model.side_of(parts), memory)
-    model = Model(name, parts, place, precision, policy, extra=lender, vae=painter, loras=loras, quality=card.quality)
+    model = Model(name, parts, place, precision, policy, extra=lender, vae=painter, loras=loras, quality=card.quality,
+                  guidance=card.guidance)
     _check(model)
     model.unet(model.methods[-1])  # the one `auto` takes: if it cannot be read, that is said now
     return model

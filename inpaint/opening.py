@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,20 +96,24 @@ def _identified(file, name: str) -> Image.Image:
 def _decoded(image: Image.Image, name: str) -> Opened:
     """The first frame, or the one an open image stands at, turned upright."""
     sound(image, name)
+    several = _several(image)  # before it is decoded: looking for more frames may undo that, and the file closes
     try:
         image.load()
     except MemoryError as error:
         raise _too_large(name, f"{image.width} × {image.height} pixels do not fit into memory") from error
     except Exception as error:  # as above; also an image opened lazily from a file that is gone
         raise UnreadablePicture(f"{name} is damaged or cut off.", "Choose another file.") from error
-    return Opened(upright.turned(image), upright.exif_of(image), _several(image))
+    return Opened(upright.turned(image), upright.exif_of(image), several)
 
 
 def _several(image: Image.Image) -> bool:
     """More than one frame or page; the depth maps and previews in a phone's MPO are not for people."""
+    at = image.tell()
     try:
         return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-    except Exception:
+    except Exception:  # a broken second frame
+        with suppress(Exception):
+            image.seek(at)
         return False
 
 

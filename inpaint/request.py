@@ -65,8 +65,8 @@ class Request:
     sampler: str = option("ddim", "How to walk from noise to picture.", choices=SAMPLERS, group="sampling")
     eta: float = option(0.0, "Fresh noise in each step: 0 is DDIM, 1 is DDPM-like.", low=0.0, high=1.0, step=0.05,
                         group="sampling")
-    guidance_scale: float = option(7.5, "How strongly the prompt pulls; 1 is off.", low=0.0, high=30.0, step=0.5,
-                                   group="sampling", flag="--guidance")
+    guidance_scale: float = option(0.0, "How strongly the prompt pulls; 1 is off, 0 as strongly as suits the model.",
+                                   low=0.0, high=30.0, step=0.5, group="sampling", flag="--guidance")
     guidance_end: float = option(1.0, "The share of the steps that is guided; a step without guidance takes half the "
                                  "time.", low=0.0, high=1.0, step=0.05, group="sampling")
     guidance_rescale: float = option(0.0, "Tame the contrast of strong guidance.", low=0.0, high=1.0, step=0.05,

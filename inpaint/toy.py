@@ -54,7 +54,7 @@ class Model:
     """
 
     name, fingerprint, side, factor, channels = "toy", "toy-1", 256, 8, 4
-    methods, quality = ("base",), ""
+    methods, quality, guidance = ("base",), "", 7.5
 
     def __init__(self):
         self.device, self.alphas_cumprod, self.schedule = torch.device("cpu"), alphas_cumprod(), dict(SCHEDULE)

@@ -29,7 +29,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "speed": ("Speed", "速度", "fast：多数步骤沿用上一完整步骤的结果；图像几乎相同，用时至多一半。"),
     "sampler": ("Sampler", "采样器", "从噪声走到图像的方式。"),
     "eta": ("Eta", "Eta", "每步新噪声：0 为 DDIM，1 近似 DDPM。"),
-    "guidance_scale": ("Guidance", "引导强度", "提示词的拉力；1 为关闭。"),
+    "guidance_scale": ("Guidance", "引导强度", "提示词的拉力；1 为关闭，0 为模型默认。"),
     "guidance_end": ("Guide until", "引导截止", "受引导的步数比例；无引导的步骤用时减半。"),
     "guidance_rescale": ("Guidance rescale", "引导重缩放", "抑制强引导的过高对比。"),
     "seed": ("Seed", "种子", "同种子同图；-1 为随机。"),

@@ -172,6 +172,15 @@ def test_seed_minus_one_is_drawn_and_reported(painters, photo):
     assert again.image.tobytes() == first.image.tobytes()
 
 
+def test_guidance_zero_is_the_models_own_and_reported(painters, photo):
+    for name in ("toy", "builtin"):
+        painter = painters[name]
+        own = painter(Request("x", photo, disc(photo.size), seed=1, steps=2))
+        assert own.request.guidance_scale == painter.model.guidance > 0
+        said = painter(Request("x", photo, disc(photo.size), seed=1, steps=2, guidance_scale=painter.model.guidance))
+        assert said.image.tobytes() == own.image.tobytes()
+
+
 def test_settings_that_do_less_than_they_seem_to_are_said(painters, photo):
     weak = painters["toy"](Request("", photo, disc(photo.size), steps=20, strength=0.1, guidance_scale=1.0,
                                    negative_prompt="blur"))
