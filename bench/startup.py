@@ -1,6 +1,6 @@
-"""Seconds from `python app.py` to the page's first HTTP 200, several times; the target is 2.5 on two cores.
+"""Seconds to the page's first HTTP 200, to the command line's help, and to `import inpaint`.
 
-    python bench/startup.py [times] [app.py's arguments …]
+    python -m bench.startup [--runs 5] [--only page|help|import] [app.py's arguments …]
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
+from datetime import date
 
-ROOT = Path(__file__).resolve().parents[1]
+from .record import ROOT, arguments, machine, middle, table
+
+BARE = "pass"  # what Python itself takes
 
 
-def once(arguments: list[str]) -> float:
+def page(extra: list[str]) -> float:
     """Seconds until the page answers; the server is ended afterwards."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port), *arguments],
+    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port), *extra],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while process.poll() is None:
@@ -37,7 +39,40 @@ def once(arguments: list[str]) -> float:
         process.wait(30)
 
 
+def whole(*command: str) -> float:
+    """Seconds a Python process takes from start to end."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def imported(extra: list[str]) -> float:
+    """Seconds of `import inpaint` inside a Python that has started."""
+    code = "import time; began = time.perf_counter(); import inpaint; print(time.perf_counter() - began)"
+    return float(subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True,
+                                text=True).stdout)
+
+
+KINDS = {"page": ("`python app.py` to HTTP 200", 2.5, page),
+         "help": ("`python -m inpaint --help`", 0.3, lambda extra: whole("-m", "inpaint", "--help")),
+         "import": ("`import inpaint`", 0.2, imported)}
+
+
+def main() -> None:
+    parser = arguments(__doc__, runs=5)
+    parser.add_argument("--only", choices=KINDS)
+    given, extra = parser.parse_known_args()
+    rows = []
+    for kind in [given.only] if given.only else KINDS:
+        name, goal, measure = KINDS[kind]
+        taken = [measure(extra) for _ in range(given.runs)]
+        rows.append([name, f"{middle(taken):.2f} s", f"{min(taken):.2f} s", f"{max(taken):.2f} s", f"< {goal} s"])
+    bare = [whole("-c", BARE) for _ in range(given.runs)]
+    rows.append(["Python itself, for comparison", f"{middle(bare):.2f} s", f"{min(bare):.2f} s",
+                 f"{max(bare):.2f} s", ""])
+    print(f"{date.today()}, {machine()}; {given.runs} runs\n")
+    print(table(["", "median", "best", "worst", "goal"], rows))
+
+
 if __name__ == "__main__":
-    times = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    taken = [once(sys.argv[2:]) for _ in range(times)]
-    print("seconds to HTTP 200:", " ".join(f"{t:.2f}" for t in taken), f"  best {min(taken):.2f}")
+    main()
