@@ -87,6 +87,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "prompt": ("What should be there?", "这里应该是什么？"),
     "prompt_fill": ("Describe it, or leave empty to fill from what is around it", "描述内容，留空则按周围填充"),
     "knows": ("The built-in model draws {n} things, such as", "内置模型能画 {n} 种东西，例如（英文）"),
+    "known": ("The built-in model knows this.", "内置模型认识它。"),
+    "unknown": ("The built-in model may not know this. It draws", "内置模型可能不认识它。它能画（英文）"),
     "prompt_remove": ("Nothing needed: the surroundings close over it", "无需填写：由周围自然补全"),
     "prompt_replace": ("A red scarf, a wooden bench, …", "红围巾、木长椅……"),
     "prompt_touch": ("What it shows, to keep it the same but better", "描述画面，使其保持不变但更好"),
@@ -127,6 +129,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "stopped_early": ("Cancelled before the first step. Nothing has changed.", "在第一步之前已取消，未作任何改变。"),
     "unexpected": ("Something went wrong that should not have ({error}). Your picture and mask are still here.",
                    "出现意外错误（{error}）。图片和蒙版仍在。"),
+    "malformed": ("What was sent cannot be read. Send what the API's description asks for, files as uploads.",
+                  "无法读取所发送的内容。请按 API 说明发送，文件须先上传。"),
     # keeping
     "compare": ("Before and after", "前后对比"),
     "keep": ("Keep", "采用"),

@@ -1,8 +1,9 @@
-// What the built-in model knows, offered while a prompt is typed: a list under the field, by mouse or by arrow keys.
+// What the built-in model knows: a row of names under the prompt's field, taken by mouse or by arrow keys.
+// It has its place in the page, so that nothing is ever covered by it or moves as it changes.
 
-const SHOWN = 6;
+const SHOWN = 8; // as many as fit are seen
 
-// names that the last word or words of `text` begin; whole names first
+// names that the typed text or its last word begins; whole names first
 function matching(names, text) {
   const typed = text.toLowerCase().replace(/\s+/g, " ").trimStart();
   const starts = names.filter((name) => name.startsWith(typed));
@@ -13,35 +14,45 @@ function matching(names, text) {
 class Suggest {
   constructor(names) {
     this.names = names;
-    this.list = el("ul.suggest", { id: "suggest", role: "listbox", "aria-label": say("knows", { n: names.length }), hidden: true });
+    this.hint = el("div.hint");
+    this.row = el("div.names", { id: "suggest-names", role: "listbox" });
+    this.box = el("div.suggest", { id: "suggest", hidden: true }, this.hint, this.row);
     this.at = -1;
-    for (const kind of ["input", "focusin"]) document.addEventListener(kind, (event) => this.field(event) && this.offer());
-    document.addEventListener("focusout", (event) => this.field(event) && this.close());
-    document.addEventListener("keydown", (event) => this.field(event) && this.key(event), true);
+    this.few = this.some();
+    for (const kind of ["input", "focusin", "click"]) document.addEventListener(kind, () => requestAnimationFrame(() => this.offer()));
+    document.addEventListener("keydown", (event) => event.target.matches?.("#prompt textarea") && this.key(event), true);
+    const ready = setInterval(() => {
+      this.offer();
+      if (document.querySelector("#model input")?.value) clearInterval(ready);
+    }, 200);
   }
 
-  // the prompt's field, where the event came from it
-  field(event) {
-    if (!event.target.matches?.("#prompt textarea")) return null;
-    return (this.text = event.target);
+  get field() {
+    return document.querySelector("#prompt textarea");
   }
 
-  get wanted() {
-    return document.querySelector("#model input")?.value === "builtin" && this.text.value.length < 40;
+  // of these names, with one already in the text, with nothing that fits it
+  state(typed) {
+    const text = ` ${typed.toLowerCase().replace(/[^\p{L}\p{N}’'-]+/gu, " ").trim()} `;
+    if (!typed.trim()) return ["knows", this.few];
+    const found = matching(this.names, typed).filter((name) => ` ${name} ` !== text);
+    if (found.length) return ["knows", found];
+    return this.names.some((name) => text.includes(` ${name} `)) ? ["known", []] : ["unknown", this.few];
   }
 
   offer() {
-    const typed = this.text.value;
-    const found = typed.trim() ? matching(this.names, typed).filter((name) => name !== typed.toLowerCase()) : this.some();
-    if (!this.wanted || !found.length) return this.close();
+    const field = this.field, builtin = document.querySelector("#model input")?.value === "builtin";
+    this.box.hidden = !(field && builtin);
+    if (this.box.hidden || this.told === field.value && this.box.isConnected) return;
+    this.told = field.value;
     this.at = -1;
-    const head = el("li.hint", { role: "presentation" }, say("knows", { n: this.names.length }));
-    this.list.replaceChildren(...(typed.trim() ? [] : [head]), ...found.map((name, n) => el("li.item", {
-      id: `suggest-${n}`, role: "option", onpointerdown: (event) => { event.preventDefault(); this.take(name); } }, name)));
-    this.text.closest("#prompt").append(this.list);
-    this.list.hidden = false;
-    Object.entries({ role: "combobox", "aria-controls": "suggest", "aria-expanded": "true", "aria-autocomplete": "list" })
-      .forEach(([name, value]) => this.text.setAttribute(name, value));
+    const [word, found] = this.state(field.value);
+    this.hint.textContent = say(word, { n: this.names.length });
+    this.row.setAttribute("aria-label", this.hint.textContent);
+    this.row.replaceChildren(...found.map((name, n) => el("button.item", {
+      id: `suggest-${n}`, type: "button", role: "option", tabindex: "-1", onclick: () => this.take(name) }, name)));
+    field.setAttribute("aria-controls", "suggest-names");
+    if (!this.box.isConnected) field.closest("#prompt").append(this.box);
   }
 
   // a few from all over the list, others each time
@@ -50,29 +61,24 @@ class Suggest {
     return Array.from({ length: SHOWN }, (_, n) => this.names[(from + n * stride) % this.names.length]);
   }
 
-  close() {
-    this.list.hidden = true;
-    this.text?.setAttribute("aria-expanded", "false");
-    this.text?.removeAttribute("aria-activedescendant");
-  }
-
   take(name) {
-    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(this.text, name);
-    this.text.dispatchEvent(new Event("input", { bubbles: true }));
-    this.close();
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(this.field, name);
+    this.field.dispatchEvent(new Event("input", { bubbles: true }));
+    this.field.focus();
   }
 
+  // down and up walk along the row; Enter takes the name that is marked
   key(event) {
-    if (this.list.hidden || event.isComposing) return;
-    const items = [...this.list.querySelectorAll("[role=option]")];
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      const step = event.key === "ArrowDown" ? 1 : -1;
-      this.at = (this.at + step + items.length + (this.at < 0 && step < 0)) % items.length;
-      items.forEach((item, n) => item.setAttribute("aria-selected", n === this.at));
-      this.text.setAttribute("aria-activedescendant", items[this.at].id);
-    } else if (event.key === "Enter" && this.at >= 0 && !event.ctrlKey && !event.metaKey) this.take(items[this.at].textContent);
-    else if (event.key === "Escape") this.close();
+    const items = [...this.row.children].filter((item) => item.offsetTop === this.row.firstChild.offsetTop);
+    if (this.box.hidden || event.isComposing || !items.length) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") this.at += event.key === "ArrowDown" ? 1 : -1;
+    else if (event.key === "Enter" && this.at >= 0 && !event.ctrlKey && !event.metaKey) this.take(items[this.at].textContent);
+    else if (event.key === "Escape" && this.at >= 0) this.at = -1;
     else return;
+    this.at = this.at < -1 ? items.length - 1 : this.at % items.length;
+    items.forEach((item, n) => item.setAttribute("aria-selected", n === this.at));
+    if (this.at >= 0) this.field.setAttribute("aria-activedescendant", items[this.at].id);
+    else this.field.removeAttribute("aria-activedescendant");
     event.preventDefault();
     event.stopPropagation();
   }
