@@ -13,7 +13,10 @@ PLACEMENTS = ("resident", "offload", "sequential")
 
 @dataclass(frozen=True)
 class Policy:
-    """resident: everything stays on the device; offload: one network at a time; sequential: one layer at a time."""
+    """resident: everything stays on the device; offload: one network at a time; sequential: one layer at a time.
+
+    On a CPU offload means that a network's weights, mapped from disk, give way while another one works.
+    """
 
     placement: str = "resident"
     vae_tiling: bool = False
@@ -25,10 +28,12 @@ def choose(kind: str, free: int, model: int, side: int, asked: str = "auto") -> 
 
     A pass needs room beside the weights, about 2 KiB for each pixel of the working size in half precision.
     """
+    if kind == "cpu" and asked in ("low", "offload", "sequential"):  # slices take more there than fused attention
+        return Policy("offload", vae_tiling=True)
     if asked in PLACEMENTS:
-        return Policy(asked if kind != "cpu" else "resident", vae_tiling=asked != "resident")
+        return Policy(asked, vae_tiling=asked != "resident")
     if asked == "low":
-        return Policy("offload" if kind != "cpu" else "resident", vae_tiling=True, attention_slicing=True)
+        return Policy("offload", vae_tiling=True, attention_slicing=True)
     if asked != "auto":
         raise ModelError(f"memory cannot be {asked!r}.", f"Choose one of: auto, low, {', '.join(PLACEMENTS)}.")
     room = 2048 * side * side

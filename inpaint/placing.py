@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from . import device as devices
+from . import paging
 from .memory import Policy
 
 
@@ -17,6 +19,7 @@ class Placing:
 
     def __init__(self, device: torch.device, policy: Policy):
         self.device, self.policy = device, policy
+        self.last = lambda: None  # the network that worked last, as long as it lives
 
     def settle(self, policy: Policy, networks: list[nn.Module]) -> None:
         """Put all of them where they rest under this policy."""
@@ -36,7 +39,15 @@ class Placing:
 
     @contextmanager
     def at_work(self, network: nn.Module) -> Iterator[None]:
-        """On the device inside the block; back to where it rests after it."""
+        """On the device inside the block; back to where it rests after it.
+
+        On a CPU, where there is nowhere else to go, the network that worked before makes room.
+        """
+        if self.policy.placement == "offload" and self.device.type == "cpu":
+            before = self.last()
+            if before is not None and before is not network:
+                paging.rest(before)
+            self.last = weakref.ref(network)
         moves = self.policy.placement == "offload" and self.device.type != "cpu"
         if moves:
             network.to(self.device)

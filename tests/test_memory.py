@@ -1,10 +1,14 @@
 """Decision tables for device, precision and memory, through fakes; and the ladder."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from inpaint import device, memory
 from inpaint.errors import ModelError
+from inpaint.placing import Placing
 
 GIB = 2**30
 
@@ -69,7 +73,8 @@ def test_policy_for_stable_diffusion(kind, free, placement, tiling, slicing):
 def test_policy_that_was_asked_for():
     assert memory.choose("cuda", 80 * GIB, GIB, 512, "sequential").placement == "sequential"
     assert memory.choose("cuda", 80 * GIB, GIB, 512, "low") == memory.Policy("offload", True, True)
-    assert memory.choose("cpu", 80 * GIB, GIB, 512, "offload").placement == "resident"
+    assert memory.choose("cpu", 80 * GIB, GIB, 512, "low") == memory.Policy("offload", True, False)
+    assert memory.choose("cpu", 80 * GIB, GIB, 512, "resident") == memory.Policy()
     with pytest.raises(ModelError, match="Choose one of"):
         memory.choose("cpu", GIB, GIB, 512, "huge")
 
@@ -95,3 +100,28 @@ def test_the_ladder_ends_and_says_each_rung(kind, rungs):
 ])
 def test_what_counts_as_out_of_memory(error, is_one):
     assert memory.is_out_of_memory(error) is is_one
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory now."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+
+def test_mapped_weights_give_way_to_the_next_network_and_come_back(tmp_path):
+    def mapped(name: str) -> torch.nn.Module:
+        save_file({"weight": torch.arange(2**24, dtype=torch.float32).view(2**12, 2**12)}, tmp_path / name)
+        network = torch.nn.Linear(2**12, 2**12, bias=False)
+        network.weight = torch.nn.Parameter(load_file(tmp_path / name)["weight"])
+        return network
+
+    first, second = mapped("first.safetensors"), mapped("second.safetensors")
+    placing = Placing(torch.device("cpu"), memory.Policy("offload", vae_tiling=True))
+    with placing.at_work(first):
+        total = first.weight.sum().item()
+    before = resident()
+    with placing.at_work(second):
+        assert before - resident() > 48 * 2**20, "64 MiB of weights stayed in memory"
+    with placing.at_work(first):
+        assert first.weight.sum().item() == total
+        assert torch.equal(first.weight.flatten()[:5], torch.arange(5.0))
