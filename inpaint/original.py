@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .request import Request
 
+LARGER = 400  # times the result's pixels: 20 by 20 of the article's 512 × 512; a small forged file stays small
+
 
 def part(request: Request, image: Image.Image) -> tuple[dict[str, Any], dict[str, Image.Image]]:
     """How to find the request's picture in the result `image`, and the parts of it that are not in there.
@@ -50,6 +52,8 @@ def rebuilt(record: Any, shown: Picture, parts: dict[bytes, bytes]) -> tuple[Pic
     if not isinstance(record, dict):
         raise damaged("it does not say where the original is")
     whole, offset = size(record.get("size")), _whole_numbers(record.get("offset"), 2)
+    if whole[0] * whole[1] > LARGER * shown.size[0] * shown.size[1]:
+        raise damaged("its sizes make no sense")
     rgb, alpha = _seen(shown.rgb, shown.alpha, whole, offset)
     if record.get("box") is not None:
         left, top, right, bottom = box = _whole_numbers(record["box"], 4)

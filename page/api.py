@@ -25,6 +25,7 @@ from .words import say
 log = logging.getLogger("inpaint.page")
 KEPT = 3600  # seconds that a result can be fetched
 
+
 class Api:
     """Answers /inpaint; it knows no session."""
 
@@ -64,12 +65,12 @@ class Api:
             raise InvalidRequest("picture", "There is no picture.", "Send one as `picture`.")
         try:
             chosen = json.loads(settings or "{}") if isinstance(settings, str) else dict(settings or {})
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:  # RecursionError: brackets nested without end
             raise InvalidRequest("settings", "The settings are no JSON.",
                                  'Send an object like {"steps": 20}.') from error
         unknown = set(chosen) - set(options()) if isinstance(chosen, dict) else {"settings"}
         if unknown:
-            raise InvalidRequest("settings", f"There is no option named {sorted(unknown)[0]}.",
+            raise InvalidRequest("settings", f"There is no option named {repr(sorted(unknown)[0][:40])[1:-1]}.",
                                  f"Options are: {', '.join(options())}.")
         name = model or self.page.model
         self.page.check_model(name, "en")
@@ -120,6 +121,22 @@ def stored(data: bytes, name: str) -> str:
         raise InpaintError("The result cannot be stored: the disk is full or closed to writing.",
                            "Try again later.") from error
     return str(write(path, data))
+
+
+def guarded(demo: gr.Blocks) -> None:
+    """What Gradio says of malformed data (its own words show folders and types) becomes one sentence."""
+    read = demo.preprocess_data
+
+    async def preprocess_data(*args, **kwargs):
+        try:
+            return await read(*args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:
+            log.info("malformed data: %s", type(error).__name__)
+            raise gr.Error(say("malformed"), print_exception=False) from None
+
+    demo.preprocess_data = preprocess_data
 
 
 def add_api(page) -> None:

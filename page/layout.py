@@ -43,7 +43,7 @@ class Page:
 
     def build(self) -> gr.Blocks:
         """The Blocks, ready to be launched."""
-        from .api import add_api
+        from .api import add_api, guarded
         from .batch import batch_tab
         from .learn import learn_tab
 
@@ -67,6 +67,7 @@ class Page:
             self.connect(demo)
             theme.click(None, js=THEME_JS, api_visibility="private")
             add_api(self)
+        guarded(demo)
         return demo
 
     def connect(self, demo: gr.Blocks) -> None:

@@ -48,5 +48,5 @@ class Limits:
         for name in ("steps", "count", "size", "width", "height"):
             limit = getattr(self, name if name in ("steps", "count") else "size")
             value = settings.get(name) or 0
-            if isinstance(value, (int, float)) and value > limit:
+            if isinstance(value, (int, float)) and limit < value < 10**9:  # beyond, the request refuses
                 raise InvalidRequest(name, say("over_limit", language, name=name, value=int(value), limit=limit))

@@ -1,0 +1,132 @@
+"""Ten thousand attacks: does each end in a right result or in one clear sentence?
+
+    python -m bench.hostile --cases 10000 --seed 0 [--through api|cli|http|all]
+    python -m bench.hostile --only 4711 --through api       one case alone, with the program's own traceback
+
+Case n is made from the number seed + n alone, so a failure is repeated by its number.  The API takes all cases, the
+command line a tenth of them in one process and forty as real processes, the running app.py a twentieth, and every
+malformed body of tests/hostile/envelope.py.  Prints a Markdown table, and what failed; the exit status tells too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import platform
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.hostile import api, cli, envelope, http
+from tests.hostile.cases import Case, case
+from tests.hostile.verdict import MEGABYTES, SECONDS, Verdict, judged
+
+ROUTES = ("api", "cli", "process", "http")
+FILES_ALONE = ("weights", "zip")  # cases that are no request
+SOUND = 25  # after so many cases an ordinary request is made, which must be answered
+
+
+class Table:
+    """What became of the cases, by way and kind."""
+
+    def __init__(self):
+        self.rows, self.faults = collections.defaultdict(list), []
+
+    def add(self, route: str, kind: str, what: str, verdict: Verdict) -> None:
+        self.rows[route, kind].append((verdict, what))
+        if verdict.fault:
+            self.faults.append(f"- {route}, {what}: {verdict.fault[:300]!r}")
+            print(self.faults[-1], file=sys.stderr, flush=True)
+
+    def markdown(self) -> Iterator[str]:
+        yield "| through | cases | kind | right results | clear refusals | failures | slowest | most memory |"
+        yield "|---|--:|---|--:|--:|--:|--:|--:|"
+        for (route, kind), made in self.rows.items():
+            verdicts = [verdict for verdict, _ in made]
+            failed = sum(bool(v.fault) for v in verdicts)
+            refused = sum(bool(v.refused and not v.fault) for v in verdicts)
+            yield (f"| {route} | {len(made)} | {kind} | {len(made) - failed - refused} | {refused} | {failed} "
+                   f"| {max(v.seconds for v in verdicts):.2f} s | {max(v.megabytes for v in verdicts):.0f} MiB |")
+
+
+@contextmanager
+def opened(route: str):
+    """(what carries a case out, the process whose memory is watched)"""
+    with tempfile.TemporaryDirectory() as name:
+        if route == "http":
+            with http.served() as (address, process, _):
+                through = http.Through(address)
+                through.sound("unipc")  # its library is read at the first use
+                yield through, process.pid
+        elif route == "api":
+            yield api.Through(Path(name)), "self"
+        else:
+            yield cli.Through(Path(name), process=route == "process"), "self"
+
+
+def attack(route: str, seeds: range, table: Table) -> None:
+    """Carries the cases out, one after the other."""
+    with opened(route) as (through, pid):
+        for n, seed in enumerate(seeds):
+            made = case(seed, only_json=route != "api")
+            if made.kind in ({"api": (), "http": FILES_ALONE}.get(route, ("zip",))):
+                continue
+            patience = made.patience * (3 if route == "process" else 1)  # its start reads torch
+            table.add(route, made.kind, str(made), judged(_run(through, made), pid, patience))
+            if route == "http" and n % SOUND == 0:
+                table.add(route, "an ordinary request after them", f"after seed {seed}", judged(through.sound, pid))
+        if route == "http":
+            picture, mask = through.uploaded(http.sound_picture(), "a.png"), through.uploaded(http.sound_mask(),
+                                                                                              "b.png")
+            for what, body in envelope.bodies(picture, mask).items():
+                table.add(route, "envelope", what, judged(_images(through, body), pid))
+            table.add(route, "an ordinary request after them", "at the end", judged(through.sound, pid))
+
+
+def _run(through, made: Case) -> Callable[[], None]:
+    return lambda: through.run(made)
+
+
+def _images(through: http.Through, body) -> Callable[[], None]:
+    return lambda: through.answers(body)
+
+
+def alone(route: str, seed: int) -> None:
+    """One case, with whatever it raises."""
+    with opened(route) as (through, _):
+        made = case(seed, only_json=route != "api")
+        print(made, made.settings)
+        through.run(made)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--through", choices=(*ROUTES, "all"), default="all")
+    parser.add_argument("--only", type=int, metavar="SEED", help="repeat this case alone")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if asked.only is not None:
+        return alone("api" if asked.through == "all" else asked.through, asked.only) or 0
+    table, began = Table(), time.perf_counter()
+    api.warm()
+    counts = {"api": asked.cases, "cli": asked.cases // 10, "process": min(40, asked.cases // 100),
+              "http": asked.cases // 20}
+    for route in ROUTES if asked.through == "all" else (asked.through,):
+        count = counts[route] if asked.through == "all" else asked.cases
+        attack(route, range(asked.seed, asked.seed + count), table)
+    total = sum(map(len, table.rows.values()))
+    print(f"{total} cases, seed {asked.seed}, in {time.perf_counter() - began:.0f} s; more than {SECONDS:.0f} s "
+          f"or {MEGABYTES} MiB is a failure.  {time.strftime('%Y-%m-%d')}, {platform.machine()}, "
+          f"Python {platform.python_version()}.\n")
+    print(*table.markdown(), "", f"{len(table.faults)} failures", *table.faults, sep="\n")
+    return bool(table.faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
