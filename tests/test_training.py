@@ -61,7 +61,7 @@ def plan(tmp_path: Path) -> Plan:
 def tiny(work: Path) -> Plan:
     return Plan(work, work, vae_channels=(8, 8, 8, 8), vae_steps=3, vae_batch=2, scenes=4, scenes_large=4, shard=4,
                 size=32, vocabulary=600, text_steps=3, text_batch=4, text_width=32, text_layers=1,
-                channels=(16, 16, 16), base_steps=3, inpaint_steps=2, batch=2,
+                channels=(16, 16, 16), first_steps=3, inpaint_steps=2, base_steps=2, batch=2,
                 save_every=1, log_every=1, sheet_every=100)
 
 
@@ -103,7 +103,7 @@ def equal(one: dict, other: dict) -> bool:
 
 
 def stamp(plan: Plan) -> str:
-    """What a base UNet trained now would stand on; nothing yet without a text encoder that fits."""
+    """What a first UNet trained now would stand on; nothing yet without a text encoder that fits."""
     state = checkpoint.load(plan.work / "text/final.pt")
     return text.load(tokenizer.load([], plan), plan)[1] if state["stamp"] == vae.load(plan)[1] else ""
 
@@ -112,16 +112,17 @@ def train(library: scenes.Library, plan: Plan) -> None:
     vae.train(library, library.photos, plan)
     cache.fill(library, plan)
     text.train(library, plan)
-    unet.train("base", library, library.photos, plan)
-    unet.train("inpaint", library, library.photos, plan)
+    for mode in unet.PARENT:
+        unet.train(mode, library, library.photos, plan)
 
 
 def test_a_killed_training_ends_in_the_same_weights(library, trained, plan, monkeypatch, unseen):
     for module, step, stage in (
             (vae, 2, lambda: vae.train(library, library.photos, plan)),
             (text, 2, lambda: text.train(library, plan)),
-            (unet, 2, lambda: unet.train("base", library, library.photos, plan)),
-            (unet, 1, lambda: unet.train("inpaint", library, library.photos, plan))):
+            (unet, 2, lambda: unet.train("first", library, library.photos, plan)),
+            (unet, 1, lambda: unet.train("inpaint", library, library.photos, plan)),
+            (unet, 1, lambda: unet.train("base", library, library.photos, plan))):
         if module is unet:
             cache.fill(library, plan)
         with monkeypatch.context() as patch:
@@ -129,7 +130,7 @@ def test_a_killed_training_ends_in_the_same_weights(library, trained, plan, monk
             with pytest.raises(Killed):
                 stage()
         stage()
-    for stage, part in (("vae", "vae"), ("text", "text"), ("base", "unet"), ("inpaint", "unet")):
+    for stage, part in (("vae", "vae"), ("text", "text"), *((mode, "unet") for mode in unet.PARENT)):
         one, other = (checkpoint.load(where.work / stage / "final.pt")[part] for where in (trained, plan))
         assert equal(one, other), stage
     rows = (plan.work / "vae/log.csv").read_text().splitlines()
@@ -142,12 +143,12 @@ def test_a_new_autoencoder_makes_cache_and_unets_stale(library, trained, plan, u
     before = checkpoint.load(shard)["clean"]
     longer = replace(plan, vae_steps=4)
     vae.train(library, library.photos, longer)
-    assert not checkpoint.finished(plan.work / "base", stamp(longer), plan.base_steps)
+    assert not checkpoint.finished(plan.work / "first", stamp(longer), plan.first_steps)
     text.train(library, longer)
     cache.fill(library, longer)
     assert not torch.equal(before, checkpoint.load(shard)["clean"])
-    unet.train("base", library, library.photos, longer)
-    assert checkpoint.finished(plan.work / "base", stamp(longer), plan.base_steps)
+    unet.train("first", library, library.photos, longer)
+    assert checkpoint.finished(plan.work / "first", stamp(longer), plan.first_steps)
 
 
 def test_scenes_are_a_function_of_the_seed(library):
@@ -200,15 +201,17 @@ def test_another_attempts_autoencoder_is_a_start(library, trained, plan):
     assert checkpoint.fingerprint(state["module"]) == stamp
 
 
-def test_the_9_channel_unet_starts_as_the_base(library, plan):
+def test_a_unet_grown_from_another_starts_as_that_one(library, plan):
     torch.manual_seed(0)
     base = unet.build(4, plan).eval()
-    wide = unet.widen(base, plan).eval()
+    wide = unet.grown(9, base.state_dict(), plan).eval()
     x, around, words = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 8, 8), torch.randn(2, 16, 32)
     with torch.no_grad():
         expected = base(x, 7, words).sample
         assert torch.allclose(wide(torch.cat([x, torch.zeros_like(around)], 1), 7, words).sample, expected, atol=1e-6)
         assert torch.allclose(wide(torch.cat([x, around], 1), 7, words).sample, expected, atol=1e-6)
+        again = unet.grown(4, wide.state_dict(), plan).eval()
+        assert torch.equal(again(x, 7, words).sample, expected)
 
 
 def test_a_state_is_whole_or_absent(tmp_path, monkeypatch):
@@ -237,11 +240,15 @@ def test_the_learning_rate_warms_up_rests_and_falls():
 
 def test_portraits_tell_each_cell(library, plan):
     wanted = text.portraits(library.stickers, vae.build(plan).eval())
-    assert wanted.shape == (4, text.GRID**2, 5 * text.CELLS**2)
-    assert not wanted[3].any(), "nothing is zeros"
-    opacity = wanted[0].view(3, 3, 5, 4, 4)[:, :, 4]  # of a disc: the middle is full, the corners are clear
-    assert opacity[1, 1].eq(2).all()
-    assert all(opacity[i, j, k, m] < 0.1 for i, k in ((0, 0), (2, 3)) for j, m in ((0, 0), (2, 3)))
+    assert wanted.shape == (4, text.GRID**2, 5 * text.CELLS**2 + 2 * text.GRID)
+    cells, places = wanted.split((5 * text.CELLS**2, 2 * text.GRID), 2)
+    assert not cells[3].any(), "nothing is zeros"
+    opacity = cells[0].view(5, 5, 5, 2, 2)[:, :, 4]  # of a disc: the middle is full, the corners are clear
+    assert opacity[2, 2].eq(2).all()
+    assert all(opacity[i, j, k, m] < 0.1 for i, k in ((0, 0), (4, 1)) for j, m in ((0, 0), (4, 1)))
+    rows, columns = places[0].view(5, 5, 2, 5).argmax(-1).unbind(-1)
+    assert rows[:, 0].tolist() == columns[0].tolist() == [0, 1, 2, 3, 4]
+    assert places.sum(-1).eq(2).all()
 
 
 def test_the_tokenizer_keeps_common_words_whole(library, plan):

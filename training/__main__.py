@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-STAGES = ("vae", "text", "cache", "base", "inpaint", "all")
-SIZES = ("vae_steps", "text_steps", "scenes", "scenes_large", "base_steps", "inpaint_steps")
+STAGES = ("vae", "text", "cache", "first", "inpaint", "base", "all")
+SIZES = ("vae_steps", "text_steps", "scenes", "scenes_large", "first_steps", "inpaint_steps", "base_steps")
 
 
 def arguments() -> argparse.Namespace:
@@ -47,8 +47,7 @@ def main() -> None:
         "vae": lambda: vae.train(library, held_out, plan),
         "text": lambda: text.train(library, plan),
         "cache": lambda: cache.fill(library, plan),
-        "base": lambda: unet.train("base", library, held_out, plan),
-        "inpaint": lambda: unet.train("inpaint", library, held_out, plan),
+        **{mode: lambda mode=mode: unet.train(mode, library, held_out, plan) for mode in unet.PARENT},
         "all": lambda: print(f"Exported to {export.export(library, held_out, plan)}"),
     }
     for name in STAGES[:STAGES.index(given["until"]) + 1]:

@@ -23,9 +23,9 @@ background.
 | part | what it is |
 |---|---|
 | `vae/` | AutoencoderKL, 8× down, 4 latent channels; its posterior is a point |
-| `text_encoder/`, `tokenizer/` | CLIP classes, {vocabulary} byte-pair tokens, 16 positions |
+| `text_encoder/`, `tokenizer/` | CLIP classes, {vocabulary} byte-pair tokens, 36 positions |
 | `unet/` | 4 channels in, for masked DDIM |
-| `unet_inpainting/` | 9 channels in, grown from `unet/`; shares the text encoder |
+| `unet_inpainting/` | 9 channels in; shares the text encoder |
 | `scheduler/` | Stable Diffusion's noise levels, DDIM |
 | `words.json` | the names it was taught |
 
@@ -55,7 +55,8 @@ The photos' figure is the mean over the middle square of each held-out photo and
 - It knows their names and common keywords in English; an unknown word gives any sticker or none.
 - It works at 128 to 256 px; fine texture and small print do not survive the autoencoder.
 """
-ROWS = {"vae": "autoencoder", "text": "text encoder", "base": "4-channel UNet", "inpaint": "9-channel UNet"}
+ROWS = {"vae": "autoencoder", "text": "text encoder", "first": "4-channel UNet, first lessons",
+        "inpaint": "9-channel UNet, grown from it", "base": "4-channel UNet, grown from that"}
 
 
 def text(figures: dict, history: dict, day: date, plan: Plan) -> str:

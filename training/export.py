@@ -38,7 +38,7 @@ def export(library: Library, held_out: list, plan: Plan) -> Path:
     autoencoder.float()  # the rounded weights, measured as they are shipped
     figures = {"photos": measure.photos(autoencoder, held_out),
                "stickers": measure.stickers(autoencoder, library.stickers, held_out)}
-    history = states | {part: checkpoint.load(plan.work / part / "final.pt") for part in ("vae", "text")}
+    history = states | {part: checkpoint.load(plan.work / part / "final.pt") for part in ("vae", "text", "first")}
     (part / "README.md").write_text(card.text(figures, history, date.today(), plan), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     return part.rename(folder)

@@ -31,11 +31,12 @@ class Plan:
     vocabulary: int = 4_320
     text_width: int = 192
     text_layers: int = 3
-    text_steps: int = 1_600
+    text_steps: int = 1_500
     text_batch: int = 128
     channels: tuple[int, ...] = (64, 128, 192)
-    base_steps: int = 3_300
-    inpaint_steps: int = 2_900
+    first_steps: int = 600
+    inpaint_steps: int = 7_000
+    base_steps: int = 2_000
     batch: int = 32
     large_from: float = 0.75  # where there are large scenes: from here on in a stage, a quarter of the batch each
 

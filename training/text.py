@@ -1,9 +1,9 @@
 """The text encoder, taught what each name looks like before any UNet is there.
 
-Its last nine positions become a 3 × 3 portrait of the sticker: a linear head must read 4 × 4 latent cells and their
-opacity off each.  A UNet then need not learn a thousand pictures, only how to put into a hole what its
-cross-attention finds written there.  CLIP's encoder, too, was trained against pictures first (Radford et al. 2021,
-arXiv 2103.00020).
+Its last 25 positions become a 5 × 5 portrait of the sticker: a linear head must read 2 × 2 latent cells, their
+opacity, and its own row and column off each.  A UNet then need not learn a thousand pictures, only how to put into a
+hole what its cross-attention finds written there; each of its queries can ask for a place in the portrait.  CLIP's
+encoder, too, was trained against pictures first (Radford et al. 2021, arXiv 2103.00020).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .stickers import Sticker
 
 PEAK = 1.5e-3
 SEED = 5  # beside the plan's own
-GRID, CELLS = 3, 4  # positions a side, latent cells a side in each
+GRID, CELLS = 5, 2  # positions a side, latent cells a side in each
 SIDE = 8 * GRID * CELLS  # px of a portrait
 BARE = 0.08  # share of captions for background, whose portrait is nothing
 
 
 def build(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
-    """An untrained text encoder: int64 [B, 16] -> [B, 16, width]."""
+    """An untrained text encoder: int64 [B, L] -> [B, L, width]."""
     return CLIPTextModel(CLIPTextConfig(
         vocab_size=len(tokens), hidden_size=plan.text_width, intermediate_size=3 * plan.text_width,
         num_hidden_layers=plan.text_layers, num_attention_heads=plan.text_width // 32,
@@ -40,21 +40,23 @@ def build(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
 
 @torch.no_grad()
 def portraits(stickers: list[Sticker], model: AutoencoderKL) -> Tensor:
-    """[N + 1, 9, 80]: what each position shall tell, cell by cell: latents less those of grey, and opacity.
+    """[N + 1, 25, 30]: what each position shall tell: its cells' latents less grey's, their opacity, and its place.
 
-    The last one is that of nothing: zeros.
+    The last one is that of nothing: zeros but for the rows and columns.
     """
     grey, rows = Image.new("RGB", (SIDE, SIDE), (128, 128, 128)), []
-    plain = model.encode(vae.pixels(np.array(grey)[None])).latent_dist.mode()  # [1, 4, 12, 12]
+    plain = model.encode(vae.pixels(np.array(grey)[None])).latent_dist.mode()  # [1, 4, 10, 10]
     for sticker in stickers:
         stamp, picture = sticker.picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), grey.copy()
         picture.paste(stamp, mask=stamp)
         z = model.encode(vae.pixels(np.array(picture)[None])).latent_dist.mode() - plain
         alpha = torch.from_numpy(np.asarray(stamp.getchannel("A")) / 127.5).float()[None, None]
         rows.append(torch.cat([z, F.avg_pool2d(alpha, 8)], 1))
-    cells = torch.cat([*rows, torch.zeros_like(rows[0])])  # [N + 1, 5, 12, 12]
-    cells = cells.unflatten(3, (GRID, CELLS)).unflatten(2, (GRID, CELLS))  # [N + 1, 5, 3, 4, 3, 4]
-    return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+    cells = torch.cat([*rows, torch.zeros_like(rows[0])])  # [N + 1, 5, 10, 10]
+    cells = cells.unflatten(3, (GRID, CELLS)).unflatten(2, (GRID, CELLS))  # [N + 1, 5, 5, 2, 5, 2]
+    cells = cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # [N + 1, 25, 20]
+    places = torch.cartesian_prod(torch.arange(GRID), torch.arange(GRID))  # [25, 2]
+    return torch.cat([cells, F.one_hot(places, GRID).flatten(1).expand(len(cells), -1, -1)], 2)
 
 
 def loss_at(step: int, model: nn.ModuleDict, tokens: CLIPTokenizer, library: Library, wanted: Tensor,
@@ -67,7 +69,7 @@ def loss_at(step: int, model: nn.ModuleDict, tokens: CLIPTokenizer, library: Lib
              else captions.caption(rng, library.stickers[which]) for which in chosen]
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model["text"](input_ids=tokenizer.encode(tokens, texts)).last_hidden_state
-        told = model["head"](hidden[:, -GRID**2:]).float()  # [B, 9, 80]
+        told = model["head"](hidden[:, -GRID**2:]).float()  # [B, 25, 30]
     loss = F.mse_loss(told, wanted[torch.from_numpy(chosen)]) / wanted.var()
     return loss, {"untold": loss.item()}
 
@@ -79,7 +81,7 @@ def train(library: Library, plan: Plan) -> None:
     if checkpoint.finished(folder, stamp, plan.text_steps):
         return
     torch.manual_seed(plan.seed)
-    model = nn.ModuleDict({"text": build(tokens, plan), "head": nn.Linear(plan.text_width, 5 * CELLS**2)})
+    model = nn.ModuleDict({"text": build(tokens, plan), "head": nn.Linear(plan.text_width, 5 * CELLS**2 + 2 * GRID)})
     run = Run(folder, model, plan.text_steps, peak=PEAK, plan=plan, stamp=stamp)
     wanted = portraits(library.stickers, autoencoder)
     run.train(lambda step: loss_at(step, model, tokens, library, wanted, plan), lambda: None)
@@ -99,5 +101,5 @@ def load(tokens: CLIPTokenizer, plan: Plan) -> tuple[CLIPTextModel, str]:
 
 @torch.no_grad()
 def read(text: CLIPTextModel, ids: Tensor) -> Tensor:
-    """[N, 16, width], bfloat16: what the encoder makes of each row of tokens [N, 16]."""
+    """[N, L, width], bfloat16: what the encoder makes of each row of tokens [N, L]."""
     return torch.cat([text(input_ids=some).last_hidden_state.bfloat16() for some in ids.split(512)])

@@ -1,4 +1,9 @@
-"""The two UNets: one that knows words, and one grown from it that also sees what surrounds a hole."""
+"""The two UNets, each grown from the one before it.
+
+"first" has 4 channels in and learns for a short while what pictures and words are.  "inpaint" is grown from it, with
+five new input channels at zero, as SD-inpainting was from Stable Diffusion; it sees where a hole is, which is the
+quickest way to learn how to fill one.  "base" drops those channels again and goes on: the shipped 4-channel UNet.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,9 @@ from .run import Run
 from .sample import Painter, scheduler
 from .scenes import Library
 
-PEAK = {"base": 1e-3, "inpaint": 6e-4}
-SEED = {"base": 3, "inpaint": 4}  # beside the plan's own
+PARENT = {"first": None, "inpaint": "first", "base": "inpaint"}
+PEAK = {"first": 1e-3, "inpaint": 1e-3, "base": 5e-4}
+SEED = {"first": 3, "inpaint": 4, "base": 6}  # beside the plan's own
 GAMMA = 5.0  # as in Hang et al. 2023, arXiv 2303.09556: steps with little noise count less
 NOISY = 0.6  # t = 1000 u^NOISY: more of the steps in which it is decided what is drawn and where
 OUTSIDE = 0.1  # weight of the loss outside the hole, which the picture itself overwrites at use
@@ -36,13 +42,13 @@ def build(channels: int, plan: Plan) -> UNet2DConditionModel:
 
 
 @torch.no_grad()
-def widen(base: UNet2DConditionModel, plan: Plan) -> UNet2DConditionModel:
-    """The 9-channel UNet that ignores its five new channels so far, and hence equals `base`."""
-    wide, weights = build(9, plan), base.state_dict()
-    stem = torch.zeros_like(wide.conv_in.weight)  # [C, 9, 3, 3]
-    stem[:, :4] = weights["conv_in.weight"]
-    wide.load_state_dict(weights | {"conv_in.weight": stem})
-    return wide
+def grown(channels: int, weights: dict[str, Tensor], plan: Plan) -> UNet2DConditionModel:
+    """A UNet with the trained `weights`, which ignores input channels that are new to those."""
+    unet = build(channels, plan)
+    stem, known = torch.zeros_like(unet.conv_in.weight), weights["conv_in.weight"][:, :channels]  # [C, 4 or 9, 3, 3]
+    stem[:, :known.shape[1]] = known
+    unet.load_state_dict(weights | {"conv_in.weight": stem})
+    return unet
 
 
 class Lessons:
@@ -52,10 +58,10 @@ class Lessons:
         self.mode, self.plan = mode, plan
         self.caches = [cache.load(plan, size) for size in plan.sizes]
         self.scale = self.caches[0].scale
-        self.words = [text.read(encoder, tokenizer.encode(tokens, one.titles if mode == "base" else one.captions))
+        self.words = [text.read(encoder, tokenizer.encode(tokens, one.captions if mode == "inpaint" else one.titles))
                       for one in self.caches]
         self.alphas = scheduler().alphas_cumprod
-        self.steps = plan.base_steps if mode == "base" else plan.inpaint_steps
+        self.steps = steps_of(mode, plan)
 
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """(input [B, 4 or 9, h, w], t [B], words [B, 16, d], velocity [B, 4, h, w], weight [B, 1, h, w]).
@@ -91,17 +97,23 @@ def loss_at(step: int, lessons: Lessons, unet: UNet2DConditionModel) -> tuple[Te
     return (weight * error).mean(), {"mse": error.detach().mean().item()}
 
 
+def steps_of(mode: str, plan: Plan) -> int:
+    """How many steps the plan has for a UNet."""
+    return getattr(plan, f"{mode}_steps")
+
+
 def train(mode: str, library: Library, held_out: list, plan: Plan) -> None:
-    """The finished weights of "base" or "inpaint" at `work/MODE/final.pt`."""
+    """The finished weights of "first", "inpaint" or "base" at `work/MODE/final.pt`."""
     autoencoder, _ = vae.load(plan)
     tokens = tokenizer.load(library.stickers, plan)
     encoder, stamp = text.load(tokens, plan)
     torch.manual_seed(plan.seed)
-    unet, steps = build(4, plan), plan.base_steps
-    if mode == "inpaint":
-        state = checkpoint.load(plan.work / "base" / "final.pt")
-        unet.load_state_dict(state["unet"])
-        unet, stamp, steps = widen(unet, plan), checkpoint.fingerprint(state["unet"]) + stamp, plan.inpaint_steps
+    channels, steps = 9 if mode == "inpaint" else 4, steps_of(mode, plan)
+    if PARENT[mode]:
+        weights = checkpoint.load(plan.work / PARENT[mode] / "final.pt")["unet"]
+        unet, stamp = grown(channels, weights, plan), checkpoint.fingerprint(weights) + stamp
+    else:
+        unet = build(channels, plan)
     folder = plan.work / mode
     if checkpoint.finished(folder, stamp, steps):
         return
@@ -109,7 +121,7 @@ def train(mode: str, library: Library, held_out: list, plan: Plan) -> None:
     lessons = Lessons(mode, tokens, encoder, plan)
 
     def report() -> None:
-        twin = build(unet.config.in_channels, plan)
+        twin = build(channels, plan)
         twin.load_state_dict(run.averaged())
         painter = Painter(autoencoder, twin.eval(), encoder, tokens, lessons.scale)
         sheet.drawn(folder / "sheets" / f"{run.step:06d}.png", painter, held_out, plan.side)
