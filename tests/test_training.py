@@ -59,7 +59,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def tiny(work: Path) -> Plan:
-    return Plan(work, work, vae_channels=(8, 8, 8, 8), vae_steps=3, vae_batch=2, scenes=4, scenes_large=4, shard=4,
+    return Plan(work, work, vae_channels=(8, 8, 8, 8), vae_steps=3, vae_batch=2, scenes=4, shard=4,
                 size=32, vocabulary=600, text_steps=3, text_batch=4, text_width=32, text_layers=1,
                 channels=(16, 16, 16), first_steps=3, inpaint_steps=2, base_steps=2, batch=2,
                 save_every=1, log_every=1, sheet_every=100)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 STAGES = ("vae", "text", "cache", "first", "inpaint", "base", "all")
-SIZES = ("vae_steps", "text_steps", "scenes", "scenes_large", "first_steps", "inpaint_steps", "base_steps")
+SIZES = ("vae_steps", "text_steps", "scenes", "first_steps", "inpaint_steps", "base_steps")
 
 
 def arguments() -> argparse.Namespace:

@@ -19,7 +19,7 @@ from .scenes import Library, scene
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Encoded scenes of one size; h = w = size / 8."""
+    """Encoded scenes; h = w = size / 8."""
 
     clean: Tensor  # float16 [N, 4, h, w], unscaled
     masked: Tensor  # float16 [N, 4, h, w]: the picture with its hole grey
@@ -34,10 +34,10 @@ class Cache:
 
 
 @torch.no_grad()
-def encode(model: AutoencoderKL, library: Library, size: int, shard: int, plan: Plan) -> dict:
+def encode(model: AutoencoderKL, library: Library, shard: int, plan: Plan) -> dict:
     """Shard number `shard`: a function of the seed, the size and the number."""
-    rng = np.random.default_rng([plan.seed, 2, size, shard])
-    scenes = [scene(rng, library, size) for _ in range(plan.shard)]
+    rng = np.random.default_rng([plan.seed, 2, plan.size, shard])
+    scenes = [scene(rng, library, plan.size) for _ in range(plan.shard)]
     clean, masked, holes = [], [], []
     for start in range(0, len(scenes), 16):
         some = scenes[start:start + 16]
@@ -53,10 +53,9 @@ def encode(model: AutoencoderKL, library: Library, size: int, shard: int, plan: 
             "captions": [one.caption for one in scenes], "titles": [one.title for one in scenes]}
 
 
-def shards(plan: Plan, size: int) -> list[Path]:
-    """The files of one size."""
-    count = (plan.scenes if size == plan.size else plan.scenes_large) // plan.shard
-    return [plan.work / "cache" / str(size) / f"{number:04d}.pt" for number in range(count)]
+def shards(plan: Plan) -> list[Path]:
+    """The files of the plan's size."""
+    return [plan.work / "cache" / str(plan.size) / f"{number:04d}.pt" for number in range(plan.scenes // plan.shard)]
 
 
 def fill(library: Library, plan: Plan) -> None:
@@ -67,15 +66,14 @@ def fill(library: Library, plan: Plan) -> None:
         shutil.rmtree(mark.parent)
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(stamp)
-    for size in plan.sizes:
-        for number, path in enumerate(shards(plan, size)):
-            if not path.exists():
-                checkpoint.save(path, encode(model, library, size, number, plan))
+    for number, path in enumerate(shards(plan)):
+        if not path.exists():
+            checkpoint.save(path, encode(model, library, number, plan))
 
 
-def load(plan: Plan, size: int) -> Cache:
-    """All the shards of one size as one."""
-    parts = [checkpoint.load(path) for path in shards(plan, size)]
+def load(plan: Plan) -> Cache:
+    """All the shards as one."""
+    parts = [checkpoint.load(path) for path in shards(plan)]
     tensors = [torch.cat([part[name] for part in parts]) for name in ("clean", "masked", "hole")]
     texts = [[text for part in parts for text in part[name]] for name in ("captions", "titles")]
     return Cache(*tensors, *texts)

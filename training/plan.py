@@ -20,10 +20,8 @@ class Plan:
     vae_batch: int = 10  # patches of 64 px; many small steps beat few large ones early on
     vae_final: float = 0.85  # from this share of the steps on: patches of 128 px, for the attention's sake
 
-    # Cached scenes: as a close-up of a hole shows it, at the working size; with scenes_large the end of each stage
-    # is trained at twice that size, and the model then works there
+    # Cached scenes: as a close-up of a hole shows it, at the size that the model works at
     scenes: int = 24_576
-    scenes_large: int = 0
     shard: int = 256
     size: int = 128
 
@@ -38,19 +36,8 @@ class Plan:
     inpaint_steps: int = 7_000
     base_steps: int = 2_000
     batch: int = 32
-    large_from: float = 0.75  # where there are large scenes: from here on in a stage, a quarter of the batch each
 
     # Habits
     save_every: int = 250
     log_every: int = 50
     sheet_every: int = 500
-
-    @property
-    def side(self) -> int:
-        """The size in pixels that the finished model works at."""
-        return 2 * self.size if self.scenes_large else self.size
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """The sizes that scenes are cached at."""
-        return (self.size, self.side) if self.scenes_large else (self.size,)

@@ -32,7 +32,7 @@ def build(channels: int, plan: Plan) -> UNet2DConditionModel:
     """An untrained UNet; no attention at full size, where it costs most and the text says least."""
     plain, cross = len(plan.channels) - 1, "CrossAttn"
     unet = UNet2DConditionModel(
-        sample_size=plan.side // 8, in_channels=channels, out_channels=4,
+        sample_size=plan.size // 8, in_channels=channels, out_channels=4,
         down_block_types=("DownBlock2D",) + (f"{cross}DownBlock2D",) * plain,
         up_block_types=(f"{cross}UpBlock2D",) * plain + ("UpBlock2D",),
         block_out_channels=plan.channels, layers_per_block=1, cross_attention_dim=plan.text_width,
@@ -56,12 +56,11 @@ class Lessons:
 
     def __init__(self, mode: str, tokens: CLIPTokenizer, encoder: CLIPTextModel, plan: Plan):
         self.mode, self.plan = mode, plan
-        self.caches = [cache.load(plan, size) for size in plan.sizes]
-        self.scale = self.caches[0].scale
-        self.words = [text.read(encoder, tokenizer.encode(tokens, one.captions if mode == "inpaint" else one.titles))
-                      for one in self.caches]
+        self.scenes = scenes = cache.load(plan)
+        self.scale = scenes.scale
+        self.words = text.read(encoder, tokenizer.encode(
+            tokens, scenes.captions if mode == "inpaint" else scenes.titles))
         self.alphas = scheduler().alphas_cumprod
-        self.steps = steps_of(mode, plan)
 
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """(input [B, 4 or 9, h, w], t [B], words [B, 16, d], velocity [B, 4, h, w], weight [B, 1, h, w]).
@@ -69,9 +68,7 @@ class Lessons:
         The velocity, √ᾱ noise − √(1−ᾱ) z (Salimans & Ho 2022, arXiv 2202.00512), tells colours at every noise
         level: an error in it is never magnified, as one in the noise is where hardly anything else is left.
         """
-        large = len(self.caches) > 1 and step >= self.plan.large_from * self.steps
-        scenes, words = self.caches[large], self.words[large]
-        count = max(1, self.plan.batch // 4) if large else self.plan.batch
+        scenes, words, count = self.scenes, self.words, self.plan.batch
         rng = np.random.default_rng([self.plan.seed, SEED[self.mode], step])
         chosen = torch.from_numpy(rng.integers(len(words), size=count))
         t = torch.from_numpy((1000 * rng.random(count) ** NOISY).astype(np.int64))
@@ -124,7 +121,7 @@ def train(mode: str, library: Library, held_out: list, plan: Plan) -> None:
         twin = build(channels, plan)
         twin.load_state_dict(run.averaged())
         painter = Painter(autoencoder, twin.eval(), encoder, tokens, lessons.scale)
-        sheet.drawn(folder / "sheets" / f"{run.step:06d}.png", painter, held_out, plan.side)
+        sheet.drawn(folder / "sheets" / f"{run.step:06d}.png", painter, held_out, plan.size)
 
     run.train(lambda step: loss_at(step, lessons, unet), report)
     checkpoint.save(folder / "final.pt", {"step": run.step, "seconds": run.seconds, "stamp": stamp,
