@@ -117,6 +117,8 @@ class Request:
             object.__setattr__(self, "mask", open_mask(self.mask))
         if self.picture is None and (self.mask is not None or self.mask_from_alpha or self.expand):
             raise InvalidRequest("picture", "There is a mask but no picture.", "Open the picture it belongs to.")
+        if self.article and self.speed != "exact":
+            raise InvalidRequest("speed", "The article's program has no fast steps.", "Choose exact, or not article.")
 
     def settings(self) -> dict[str, Any]:
         """Everything but the two pictures, ready for JSON."""

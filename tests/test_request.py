@@ -156,3 +156,8 @@ def test_importing_is_quick_and_light():
         assert heavy == []
         best = min(best, float(seconds))
     assert best < 0.2
+
+
+def test_the_article_has_no_fast_steps():
+    with pytest.raises(InvalidRequest, match="no fast steps"):
+        Request("x", article=True, speed="fast")
