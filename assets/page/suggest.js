@@ -3,11 +3,14 @@
 
 const SHOWN = 8; // as many as fit are seen
 
-// names that the typed text or its last word begins; whole names first
+// as one compares: small letters, one kind of blank and apostrophe
+const plain = (text) => text.toLowerCase().replace(/\s+/g, " ").replaceAll("’", "'");
+
+// names that the typed text begins, or one of whose words it does; the former first
 function matching(names, text) {
-  const typed = text.toLowerCase().replace(/\s+/g, " ").trimStart();
-  const starts = names.filter((name) => name.startsWith(typed));
-  const words = names.filter((name) => !name.startsWith(typed) && ` ${name}`.includes(` ${typed}`));
+  const typed = plain(text).trimStart();
+  const starts = names.filter((name) => plain(name).startsWith(typed));
+  const words = names.filter((name) => !starts.includes(name) && ` ${plain(name)}`.includes(` ${typed}`));
   return [...starts, ...words].slice(0, SHOWN);
 }
 
@@ -33,11 +36,11 @@ class Suggest {
 
   // of these names, with one already in the text, with nothing that fits it
   state(typed) {
-    const text = ` ${typed.toLowerCase().replace(/[^\p{L}\p{N}’'-]+/gu, " ").trim()} `;
+    const text = ` ${plain(typed).replace(/[^\p{L}\p{N}'-]+/gu, " ").trim()} `;
     if (!typed.trim()) return ["knows", this.few];
-    const found = matching(this.names, typed).filter((name) => ` ${name} ` !== text);
+    const found = matching(this.names, typed).filter((name) => ` ${plain(name)} ` !== text);
     if (found.length) return ["knows", found];
-    return this.names.some((name) => text.includes(` ${name} `)) ? ["known", []] : ["unknown", this.few];
+    return this.names.some((name) => text.includes(` ${plain(name)} `)) ? ["known", []] : ["unknown", this.few];
   }
 
   offer() {
