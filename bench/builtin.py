@@ -1,6 +1,6 @@
 """Does the built-in model draw what is asked, erase what is there, keep what it shall keep, and is it quick?
 
-    python -m bench.builtin draws|erases|keeps|quick [--model builtin] [--work training/work] [--photos FOLDER]
+    python -m bench.builtin draws|erases|keeps|quick [--model FOLDER] [--work training/work] [--photos FOLDER]
                             [--count 100] [--guidance G] [--sheet PATH]
 
 On the photos that training never saw (training/photos.py).  `draws` and `erases` ask a classifier that was trained
@@ -13,6 +13,7 @@ import argparse
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 import inpaint
+from inpaint import models
 from training import measure, photos, stickers
 from training.holes import hole
 from training.scenes import Library, turned
@@ -43,7 +45,9 @@ class World:
         folder = given.photos or given.work / "photos"
         self.seen = Library(photos.load(folder), stickers.load(given.work / "npm"))
         self.held_out = Library(photos.load(folder, held_out=True), self.seen.stickers)
-        self.painter = inpaint.load(given.model)
+        # A folder is measured as it would be in the built-in model's place: its guidance, no words added.
+        models.FAMILIES["builtin"] = replace(models.FAMILIES["builtin"], base=(str(given.model),))
+        self.painter = inpaint.load("builtin")
         self.methods = [method for method in ("inpaint", "base") if method in self.painter.model.methods]
 
     @property
@@ -162,7 +166,7 @@ began = time.perf_counter(); inpaint.load({model!r}); print(time.perf_counter() 
 
 def quick(world: World) -> None:
     """Seconds to load, to the first preview and to the finished picture: medians of seven runs."""
-    command = [sys.executable, "-c", LOAD.format(model=world.given.model)]
+    command = [sys.executable, "-c", LOAD.format(model=str(world.given.model))]
     loads = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
              for _ in range(5)]
     rng, firsts, totals = np.random.default_rng(SEED), [], []
@@ -195,7 +199,7 @@ def sheet(world: World, tiles: list, labels: list[str], columns: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("draws", "erases", "keeps", "quick"))
-    parser.add_argument("--model", default="builtin")
+    parser.add_argument("--model", type=Path, default=models.BUILTIN)
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--count", type=int, default=100)
