@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from inpaint.models import FAMILIES
+
 from .photos import HELD_OUT
 from .plan import Plan
 
@@ -32,14 +34,17 @@ background.
 ## Data
 - Stickers: 3D Fluent emoji (MIT), from the npm package `@lobehub/fluent-emoji-3d`; names and keywords from
   `unicode-emoji-json` and `emojilib` (MIT). People, flags and symbols are left out.
-- Photos: 40 photographs, most of them CC0 or public domain, {held_out} of them never trained on
-  ({held_out_names}).
+- Photos: 40 photographs, CC0 or public domain but for 9 whose single terms were not checked again and which are used
+  for training only; {held_out} of them were never trained on ({held_out_names}).
 
 ## Training
 {history}
 
-The seed is {seed}; a killed run goes on where it was saved and ends in the same weights.  The first 12,500 steps of
-the autoencoder were drafts of this recipe, which also saw the held-out photos.
+The seed is {seed}; a killed run goes on where it was saved and ends in the same weights.  These weights are not quite
+a run of the plan as it stands: the first 12,500 steps of the autoencoder were drafts of this recipe, which also saw
+the held-out photos, and the 9-channel UNet's budget was first 6,500, then 8,000, then 6,500 and at last 7,500 steps,
+its learning rate already falling before it was raised; holes with nothing in them were half of its batches from step
+6,500 on, not 5,625.
 
 ## Measured ({day}, on these float16 weights)
 | what | dB |
@@ -53,7 +58,8 @@ The photos' figure is the mean over the middle square of each held-out photo and
 ## Limits
 - It draws the stickers it was taught and nothing else: no people, no flags, no scenes, no style words.
 - It knows their names and common keywords in English; an unknown word gives any sticker or none.
-- It works at 128 to 256 px; fine texture and small print do not survive the autoencoder.
+- It works at {size} px, on a close-up of the hole, which is then enlarged: fine texture and small print are lost.
+- A guidance of about {guidance:g} suits it, far less than large models take; more makes colours garish.
 """
 ROWS = {"vae": "autoencoder", "text": "text encoder", "first": "4-channel UNet, first lessons",
         "inpaint": "9-channel UNet, grown from it", "base": "4-channel UNet, grown from that"}
@@ -61,11 +67,12 @@ ROWS = {"vae": "autoencoder", "text": "text encoder", "first": "4-channel UNet, 
 
 def text(figures: dict, history: dict, day: date, plan: Plan) -> str:
     """The card in Markdown, from measured figures and the runs' final states."""
-    rows = ["| stage | steps | hours, one thread beside other work |", "|---|---|---|"]
+    rows = ["| stage | steps | hours, mostly one thread beside other work |", "|---|---|---|"]
     rows += [f"| {name} | {history[stage]['step']:,} | {history[stage]['seconds'] / 3600:.1f} |"
              for stage, name in ROWS.items()]
     stickers, scenes = figures["stickers"]
     return CARD.format(
         vocabulary=f"about {plan.vocabulary:,}", held_out=len(HELD_OUT), held_out_names=", ".join(HELD_OUT),
-        history="\n".join(rows), seed=plan.seed, day=day.isoformat(), photos=figures["photos"],
-        stickers=stickers, scenes=scenes)
+        history="\n".join(rows), seed=plan.seed, size=plan.size,
+        guidance=FAMILIES["builtin"].guidance, day=day.isoformat(), photos=figures["photos"], stickers=stickers,
+        scenes=scenes)

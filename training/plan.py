@@ -33,9 +33,10 @@ class Plan:
     text_batch: int = 128
     channels: tuple[int, ...] = (64, 128, 192)
     first_steps: int = 600
-    inpaint_steps: int = 7_000
-    base_steps: int = 2_000
+    inpaint_steps: int = 7_500
+    base_steps: int = 1_400
     batch: int = 32
+    ground_from: float = 0.75  # from this share of the steps on half of a batch are holes with nothing in them
 
     # Habits
     save_every: int = 250

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from . import cache, checkpoint, sheet, text, tokenizer, vae
+from .captions import EMPTY
 from .plan import Plan
 from .run import Run
 from .sample import Painter, scheduler
@@ -60,6 +61,7 @@ class Lessons:
         self.scale = scenes.scale
         self.words = text.read(encoder, tokenizer.encode(
             tokens, scenes.captions if mode == "inpaint" else scenes.titles))
+        self.bare = torch.tensor([n for n, words in enumerate(scenes.captions) if words in EMPTY])
         self.alphas = scheduler().alphas_cumprod
 
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -71,6 +73,8 @@ class Lessons:
         scenes, words, count = self.scenes, self.words, self.plan.batch
         rng = np.random.default_rng([self.plan.seed, SEED[self.mode], step])
         chosen = torch.from_numpy(rng.integers(len(words), size=count))
+        if len(self.bare) and step >= self.plan.ground_from * steps_of(self.mode, self.plan):
+            chosen[: count // 2] = self.bare[chosen[: count // 2] % len(self.bare)]
         t = torch.from_numpy((1000 * rng.random(count) ** NOISY).astype(np.int64))
         z = scenes.clean[chosen].float() * self.scale  # [B, 4, h, w]
         noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
