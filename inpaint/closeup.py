@@ -69,7 +69,9 @@ class CloseUp:
     def patches(self, x: Tensor) -> list[Image.Image]:
         """The finished latents [B, 4, h, w] as RGB patches at the size of the crop's box."""
         if not x.isfinite().all():
-            raise ModelError("The UNet produced no valid numbers.", "Load the model with dtype float32.")
+            half = getattr(self.model, "dtype", torch.float32) != torch.float32
+            raise ModelError("The UNet produced no valid numbers.",
+                             "Load the model with dtype float32." if half else "Try another seed, prompt or model.")
         return [self.crop.place(patch) for patch in to_images(self.model.decode(self.strategy.finish(x)))]
 
     def join(self, original: Image.Image, patch: Image.Image, composite: Image.Image,

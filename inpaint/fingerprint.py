@@ -10,24 +10,33 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
+from .errors import ModelError
+
 EDGE, BLOCK, BLOCKS = 1 << 20, 1 << 14, 64
 
 
 def of_files(files: Iterable[Path]) -> str:
-    """The fingerprint of these files, in this order."""
+    """The fingerprint of these files, in this order; ModelError if one of them has gone meanwhile."""
     digest = blake2b(digest_size=6)
-    for path in files:
-        size = path.stat().st_size
-        digest.update(size.to_bytes(8, "little"))
-        with open(path, "rb") as file:
-            digest.update(file.read(EDGE))
-            if size > 2 * EDGE:
-                for k in range(BLOCKS):
-                    file.seek(EDGE + (size - 2 * EDGE) * k // BLOCKS)
-                    digest.update(file.read(BLOCK))
-            file.seek(max(0, size - EDGE))
-            digest.update(file.read(EDGE))
+    try:
+        for path in files:
+            _add(digest, path)
+    except OSError as error:
+        raise ModelError(f"The model file {path.name} cannot be read.", "Check the path.") from error
     return digest.hexdigest()
+
+
+def _add(digest, path: Path) -> None:
+    size = path.stat().st_size
+    digest.update(size.to_bytes(8, "little"))
+    with open(path, "rb") as file:
+        digest.update(file.read(EDGE))
+        if size > 2 * EDGE:
+            for k in range(BLOCKS):
+                file.seek(EDGE + (size - 2 * EDGE) * k // BLOCKS)
+                digest.update(file.read(BLOCK))
+        file.seek(max(0, size - EDGE))
+        digest.update(file.read(EDGE))
 
 
 def combined(plain: str, extras: list) -> str:

@@ -52,7 +52,8 @@ class Folder:
         from transformers import CLIPTextModel
 
         with silent():  # a bar for a fraction of a second; and without a dtype it would take the file's own
-            return network(CLIPTextModel, self.path, "text_encoder", dtype=dtype)
+            # its configuration could name a program on the Hub to compute attention with: here it is torch's
+            return network(CLIPTextModel, self.path, "text_encoder", dtype=dtype, attn_implementation="sdpa")
 
     def tokenizer(self):
         from .text import tokenizer

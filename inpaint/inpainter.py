@@ -8,8 +8,9 @@ import torch
 
 from . import article
 from .errors import InvalidRequest
-from .job import Job
+from .job import Job, too_much
 from .latents import Encoder
+from .memory import is_out_of_memory
 from .request import Request
 from .result import Result
 from .sampling import Step
@@ -34,8 +35,8 @@ class Inpainter:
     @torch.no_grad()
     def stream(self, request: Request) -> Iterator[Step | Result]:
         """Every step as it is made, then the result.  Raises InpaintError."""
-        job = Job(self.model, self.encoder, request, self.method(request))
         try:
+            job = Job(self.model, self.encoder, request, self.method(request))
             if request.strength == 0 and request.picture is not None:
                 pass  # nothing may change
             elif request.article:
@@ -43,6 +44,10 @@ class Inpainter:
             else:
                 yield from job.paint()
             yield job.result()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise too_much() from error  # where there is no ladder
         finally:
             self.model.free()
 

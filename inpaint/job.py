@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from time import perf_counter
+from typing import Any
 
 from PIL import Image
 from PIL.ImageChops import lighter
@@ -33,10 +34,21 @@ class Job:
         self.asked = replace(asked, seed=seed, guidance_scale=asked.guidance_scale or model.guidance)
         self.seeds = tuple((seed + k) % 2**32 for k in range(asked.count))
         self.notes: list[str] = list(asked.picture.notes) if asked.picture else []
+        self._close()
         self.model.notes.clear()
         self.steps, self.finish, self.scores = 0, "none", []
         with self.stage("prepare"):
             self._prepare()
+
+    def _close(self):
+        """Without a prompt some models do best from a smooth fill, unless another strength or fill was asked for."""
+        asked, closing = self.asked, self.model.closing
+        plain = asked.strength == 1 and asked.fill in ("auto", "smooth") and not (asked.article or asked.expand)
+        hole = asked.mask is not None or asked.mask_from_alpha
+        if closing < 1 and plain and hole and not asked.prompt.strip():
+            self.asked = replace(asked, strength=closing, fill="smooth")
+            self.notes.append("Without a prompt this model closes a hole from its surroundings, at strength "
+                              f"{closing:g}; choose the fill “noise” to have it begin anew.")
 
     def _prepare(self):
         request = self.asked
@@ -73,16 +85,17 @@ class Job:
         self._advise(run)
         with self.stage("text"):
             prompt = ", ".join(part for part in (request.prompt.strip(), self.quality()) if part)
-            text = self.model.embed([request.negative_prompt, prompt], clip_skip=request.clip_skip,
-                                    layer=request.text_layer)
+            text = self._within_memory(lambda: self.model.embed(
+                [request.negative_prompt, prompt], clip_skip=request.clip_skip, layer=request.text_layer))
         walks = len(self.places) * -(-len(self.seeds) // batch)
         total, done = walks * run, 0
         for place, box in self.places:
             composite = self._composite(box)
             with self.stage("encode"):
-                closeup = CloseUp(self.model, self.encoder, request, self.method, place,
-                                  place.cut(self.picture.rgb) if self.picture else None,
-                                  place.cut(self.masks.hole) if self.masks else None)
+                closeup = self._within_memory(partial(
+                    CloseUp, self.model, self.encoder, request, self.method, place,
+                    place.cut(self.picture.rgb) if self.picture else None,
+                    place.cut(self.masks.hole) if self.masks else None))
             for first in range(0, len(self.seeds), batch):
                 for step in self._walk(closeup, first, self.seeds[first:first + batch], text, composite):
                     yield replace(step, index=done + step.index, total=total)
@@ -116,12 +129,22 @@ class Job:
                     raise
                 self._relieve(error)
 
+    def _within_memory(self, work: Callable[[], Any]) -> Any:
+        """What `work` gives; after out-of-memory once more, one rung down the ladder."""
+        while True:
+            try:
+                return work()
+            except Exception as error:
+                if not memory.is_out_of_memory(error):
+                    raise
+                self._relieve(error)
+
     def _relieve(self, error: Exception) -> None:
+        error.__traceback__ = None  # its frames hold what did not fit
         self.model.free()
         note = self.model.relieve()
         if note is None:
-            raise OutOfMemory("This picture needs more memory than there is.",
-                              "Try a smaller working size, fewer variations or a smaller model.") from error
+            raise too_much() from error
         self.notes.append(note)
 
     def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:
@@ -190,6 +213,12 @@ class Job:
 
     def _add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+def too_much() -> OutOfMemory:
+    """The end of the ladder, in words."""
+    return OutOfMemory("This picture needs more memory than there is.",
+                       "Try a smaller working size, fewer variations or a smaller model.")
 
 
 @cache

@@ -11,6 +11,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +81,8 @@ def read(lora: str | Path | tuple[str, float]) -> Lora:
             raise ModelError(f"{name} is a DoRA, which is not supported.", "Choose a plain LoRA.")
         weights, alphas = Mixin.lora_state_dict(raw)
         return Lora(_changes(name, weights, alphas or {}, notes), strength, fingerprint.of_files([path]))
-    except (SafetensorError, OSError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, RuntimeError,
+            OverflowError) as error:
         raise ModelError(f"{name} is no LoRA for Stable Diffusion.", "Choose another file.") from error
 
 
@@ -96,11 +98,22 @@ def _changes(name: str, weights: dict[str, Tensor], alphas: dict, notes: dict) -
             rank = len(down)
             alpha = float(alphas.get(f"{key}.alpha", weights.get(f"{found['layer']}.alpha",
                                                                  notes.get(f"{part}.lora_alpha", rank))))
-            changes.setdefault(part, {})[module] = Change(alpha / rank, weights[other], down)
+            changes.setdefault(part, {})[module] = _sound(name, Change(alpha / max(rank, 1), weights[other], down))
             rest -= {key, other}
     if rest or not any(changes.values()) or len(changes) > 2:
         raise ModelError(f"{name} is no LoRA for Stable Diffusion 1.x or 2.x.", "Choose another file.")
     return changes
+
+
+def _sound(name: str, change: Change) -> Change:
+    """The same change, if its two matrices belong together and hold numbers."""
+    scale, up, down = change
+    fits = up.ndim == down.ndim and down.ndim in (2, 4) and up.shape[1] == len(down) > 0
+    if not fits or set(up.shape[2:]) - {1}:
+        raise ModelError(f"The matrices in {name} do not belong together.", "Download it again.")
+    if not (isfinite(scale) and all(each.is_floating_point() and each.isfinite().all() for each in (up, down))):
+        raise ModelError(f"{name} holds values that are no numbers.", "Download it again.")
+    return change
 
 
 def _module(layer: str) -> str:
@@ -128,9 +141,9 @@ def merge(network: nn.Module, part: str, loras: list[Lora]) -> nn.Module:
         for name, change in lora.changes[part].items():
             name = name if name in modules else name.removeprefix("text_model.")
             weight = getattr(modules.get(name), "weight", None)
-            delta = lora.weight * change.scale * _product(change.up.float(), change.down.float())
-            if weight is None or weight.numel() != delta.numel():
+            if weight is None or weight.numel() != len(change.up) * change.down[0].numel():  # before it is multiplied
                 raise ModelError(f"A LoRA does not fit this model: its layer {name} is not there.",
                                  "Use it with the model it was made for.")
+            delta = lora.weight * change.scale * _product(change.up.float(), change.down.float())
             weight.copy_((weight.float() + delta.reshape(weight.shape)).to(weight.dtype))
     return network

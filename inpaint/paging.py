@@ -33,3 +33,10 @@ def rest(network: nn.Module) -> None:
         if length > 0:
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), PAGEOUT)
     libc.malloc_trim(0)
+
+
+def trim() -> None:
+    """What the allocator only keeps for later goes back to the system, such as pieces of a model that has gone."""
+    libc = _libc()
+    if libc is not None:
+        libc.malloc_trim(0)

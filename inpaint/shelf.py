@@ -52,8 +52,10 @@ class Shelf:
         gc.collect()
         if device is not None:
             from .device import empty_cache
+            from .paging import trim
 
             empty_cache(device)
+            trim()
 
 
 def _load(name: str, **options) -> Any:

@@ -74,7 +74,9 @@ class SingleFile:
         from diffusers.loaders import single_file_utils as utils
         from transformers import CLIPTextConfig, CLIPTextModel
 
-        config, weights = CLIPTextConfig(**read_config(self.folder, "text_encoder")), self._tensors()
+        told = {key: value for key, value in read_config(self.folder, "text_encoder").items()
+                if "attn_implementation" not in key}  # which could name a program on the Hub
+        config, weights = CLIPTextConfig(**told), self._tensors()
         with readable(self.name):
             with init_empty_weights(include_buffers=False):  # its position ids stay real
                 encoder = CLIPTextModel(config)

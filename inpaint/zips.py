@@ -50,7 +50,8 @@ def unpack(source: Any, folder: Path) -> list[Path]:
 def pack(files: Iterable[Path], path: Path) -> Path:
     """A zip of these files by their names alone, stored as they are: pictures do not shrink twice."""
     taken: set[str] = set()
-    with saving.whole(path) as packed, zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+    with saving.whole(path) as packed, zipfile.ZipFile(
+            packed, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:  # a clock may stand at 1970
         for file in files:
             name, number = file.name, 0
             while name.lower() in taken:

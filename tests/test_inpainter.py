@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 import inpaint
 from inpaint import InpaintError, InvalidRequest, OutOfMemory, Request
 from inpaint.inpainter import Inpainter
+from inpaint.models import FAMILIES
 from inpaint.sampling import Step
 from inpaint.toy import Model as Toy
 
@@ -179,6 +180,19 @@ def test_guidance_zero_is_the_models_own_and_reported(painters, photo):
         assert own.request.guidance_scale == painter.model.guidance > 0
         said = painter(Request("x", photo, disc(photo.size), seed=1, steps=2, guidance_scale=painter.model.guidance))
         assert said.image.tobytes() == own.image.tobytes()
+
+
+def test_without_a_prompt_a_hole_is_closed_as_suits_the_model(painters, photo):
+    picture, hole = photo, disc(photo.size)
+    closed = painters["builtin"](Request("", picture, hole, seed=1, steps=10))
+    asked = closed.request
+    assert (asked.strength, asked.fill) == (FAMILIES["builtin"].closing, "smooth") and asked.strength < 1
+    assert any("closes a hole from its surroundings" in note for note in closed.report["notes"])
+    again = painters["builtin"](asked)
+    assert again.request == asked and again.image.tobytes() == closed.image.tobytes()
+    for other in ({"prompt": "pizza"}, {"fill": "noise"}, {"mask": None}):
+        assert painters["builtin"](Request(**{"prompt": "", "picture": picture, "mask": hole, "seed": 1, "steps": 2}
+                                           | other)).request.strength == 1
 
 
 def test_settings_that_do_less_than_they_seem_to_are_said(painters, photo):
