@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 
     quick.install()
     from page import zerogpu  # imports `spaces` first where it is installed  # noqa: F401
+    from page.gate import guards
     from page.layout import Page, head, theme
     from page.limits import Limits
     from page.stage import style
@@ -61,9 +62,9 @@ def main(argv: list[str] | None = None) -> None:
         demo = page.build()
     demo.launch(server_name=asked.host, server_port=asked.port, share=asked.share, mcp_server=asked.mcp,
                 auth=tuple(asked.auth.split(":", 1)) if asked.auth else None, inbrowser=asked.open, theme=theme(),
-                css=style(), head=head(), footer_links=["api"], max_file_size=limits.megabytes * 2**20,
-                run_history=False, ssr_mode=False, show_error=True, i18n=i18n(), prevent_thread_lock=True,
-                strict_cors=True, favicon_path=Path(__file__).parent / "assets" / "page" / "icon.svg")
+                css=style(), head=head(), footer_links=["api"], run_history=False, ssr_mode=False, show_error=True,
+                i18n=i18n(), prevent_thread_lock=True, **guards(limits),
+                favicon_path=Path(__file__).parent / "assets" / "page" / "icon.svg")
     page.warm()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the private folder goes
     demo.block_thread()

@@ -1,25 +1,146 @@
-"""Twenty clients in line, five of them leaving mid-run: do all others finish, and does the memory come back?
+"""Up to fifty clients and one device: does everybody get a picture or a place in the line, in the order they came?
 
-    python bench/crowd.py [app.py's arguments …]
+    python -m bench.crowd [--clients 50] [--steps 10] [--leaving 5] [--queue 100] [--at-once] [app.py's arguments …]
 
-Runs one crowd to warm up (caches, thread pools, the allocator's arenas), then measures a second one.
+The clients ask over HTTP on the loopback, each as soon as the one before has heard from the server, or all at once;
+some leave in the middle of their run.  The first crowd warms the server up (caches, thread pools, the allocator's
+arenas); the ones after it are measured, and memory is compared between them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
-from gradio_client import Client, handle_file
+import httpx
 
-ROOT = Path(__file__).resolve().parents[1]
+from .record import ROOT, arguments, machine, middle, table
+
 EXAMPLE = ROOT / "assets" / "examples" / "wren"
+PREFIX = "/gradio_api"
+
+
+@dataclass
+class Seen:
+    """What one client saw; times in seconds since the crowd began, None for what never came."""
+
+    number: int
+    asked: float = 0.0
+    first: float | None = None  # first preview
+    done: float | None = None
+    previews: int = 0
+    places: list[int] = field(default_factory=list)
+    error: str = ""
+    left: bool = False
+    right: bool = False  # the result is this client's own
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def crowd(address: str, clients: int, *, leaving: int = 0, steps: int = 10, prompt: str = "",
+                files: tuple[Path, Path] | None = None, at_once: bool = False) -> list[Seen]:
+    """What each client saw; the first `leaving` go after their first preview."""
+    seen, began = [Seen(n) for n in range(clients)], time.perf_counter()
+    pair = files or (Path(f"{EXAMPLE}.jpg"), Path(f"{EXAMPLE}-mask.png"))
+    apart = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # as many browsers, not as one
+    async with httpx.AsyncClient(base_url=address, timeout=600, limits=apart) as http:
+        async def one(it: Seen) -> None:
+            try:
+                picture, mask = [await uploaded(http, path) for path in pair]
+                if it.number and not at_once:
+                    await seen[it.number - 1].heard.wait()
+                settings = json.dumps({"steps": steps, "seed": it.number})
+                await follow(http, it, [picture, mask, prompt, settings, ""], it.number < leaving, began)
+            except httpx.HTTPError as error:
+                it.error = f"the connection: {type(error).__name__}"  # counts as lost
+            finally:
+                it.heard.set()
+
+        await asyncio.gather(*map(one, seen))
+    return seen
+
+
+async def uploaded(http: httpx.AsyncClient, path: Path) -> dict:
+    answer = await http.post(f"{PREFIX}/upload", files={"files": (path.name, path.read_bytes())})
+    return {"path": answer.raise_for_status().json()[0], "meta": {"_type": "gradio.FileData"}}
+
+
+async def follow(http: httpx.AsyncClient, it: Seen, data: list, leave: bool, began: float) -> None:
+    """Asks, and listens to the end or to the first preview."""
+    it.asked = time.perf_counter() - began
+    asked = await http.post(f"{PREFIX}/call/inpaint", json={"data": data})
+    if asked.status_code != 200:
+        it.error = asked.text
+        return
+    async with http.stream("GET", f"{PREFIX}/call/inpaint/{asked.json()['event_id']}") as lines:
+        kind = ""
+        async for line in lines.aiter_lines():
+            if line.startswith("event: "):
+                kind = line[7:]
+            elif line.startswith("data: ") and kind in ("generating", "complete", "error"):
+                note(it, kind, json.loads(line[6:]), time.perf_counter() - began)
+                it.heard.set()
+                if leave and it.first is not None:
+                    it.left = True
+                    return
+
+
+def note(it: Seen, kind: str, told, now: float) -> None:
+    """One message of the server."""
+    if kind == "error":
+        it.error = str(told.get("error") if isinstance(told, dict) else told) or "an error without words"
+        return
+    files, report = told[0], json.loads(told[1])
+    if report["state"] == "waiting":
+        it.places.append(report["place"])
+    elif report["state"] == "step" and files:
+        it.previews += 1
+        it.first = now if it.first is None else it.first
+    elif report["state"] == "done":
+        it.first, it.done = now if it.first is None else it.first, now
+        it.right = report["seed"] == it.number
+
+
+def overtaken(seen: list[Seen]) -> list[int]:
+    """For each that was served, in the order of asking: how many that asked later began before it."""
+    served = sorted((it for it in seen if it.first is not None), key=lambda it: it.asked)
+    return [sum(other.first < it.first for other in served[n + 1:]) for n, it in enumerate(served)]
+
+
+def turns(seen: list[Seen]) -> list[float]:
+    """Seconds from the end of the job before to the first preview of the next, where it waited for that end."""
+    served = sorted((it for it in seen if it.first is not None), key=lambda it: it.first)
+    pairs = [(before.done, it) for before, it in pairwise(served) if before.done is not None]
+    return [it.first - ended for ended, it in pairs if it.asked < ended <= it.first]
+
+
+def percentile(values: list[float], part: float) -> float:
+    values = sorted(values)
+    return values[min(len(values) - 1, int(part * len(values)))] if values else 0.0
+
+
+def row(seen: list[Seen]) -> dict[str, object]:
+    """The table's columns for one crowd."""
+    done, refused = [it for it in seen if it.right], [it for it in seen if it.error]
+    waits, late = [it.first - it.asked for it in seen if it.first is not None], overtaken(seen)
+    ends = [it.done for it in done]
+    return {"finished": len(done), "refused with the line's length": sum("number" in it.error for it in refused),
+            "left": sum(it.left for it in seen),
+            "lost": len(seen) - len(done) - sum("number" in it.error for it in refused) - sum(it.left for it in seen),
+            "wall": f"{max(ends, default=0):.1f} s",
+            "wait p50 / p95": f"{percentile(waits, 0.5):.1f} / {percentile(waits, 0.95):.1f} s",
+            "first preview after its turn, p95": f"{1000 * percentile(turns(seen), 0.95):.0f} ms",
+            "previews a job": f"{middle([it.previews for it in done] or [0]):.0f}",
+            "overtaken by others": f"{sum(n > 0 for n in late)} jobs, at most by {max(late, default=0)}"}
 
 
 def megabytes(pid: int) -> float:
@@ -28,47 +149,49 @@ def megabytes(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def crowd(address: str, folder: str, clients: int = 20, leaving: int = 5) -> tuple[int, float]:
-    """How many got their picture, and the seconds it took."""
-    files = handle_file(f"{EXAMPLE}.jpg"), handle_file(f"{EXAMPLE}-mask.png")
-    began, jobs = time.perf_counter(), []
-    for n in range(clients):
-        client = Client(address, verbose=False, download_files=folder)
-        jobs.append(client.submit(*files, "", json.dumps({"steps": 10, "seed": n}), api_name="/inpaint"))
-    while not jobs[0].outputs():
-        time.sleep(0.02)
-    for job in jobs[:leaving]:
-        job.cancel()
-    done = sum(json.loads(job.result(timeout=600)[1])["seed"] == n for n, job in enumerate(jobs[leaving:], leaving))
-    return done, time.perf_counter() - began
-
-
-def main() -> None:
+@contextmanager
+def served(extra: list[str], queue: int):
+    """(address, process id) of an app.py of one's own."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port), *sys.argv[1:]],
-                               stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port), *extra],
+                               stdout=subprocess.DEVNULL, env={**os.environ, "INPAINT_MAX_QUEUE": str(queue)})
     try:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(300):
+        while process.poll() is None:
             try:
-                urllib.request.urlopen(address, timeout=5).close()
+                httpx.get(f"http://127.0.0.1:{port}/", timeout=5)
                 break
-            except OSError:
+            except httpx.HTTPError:
                 time.sleep(0.1)
-        with tempfile.TemporaryDirectory() as folder:
-            crowd(address, folder)
-            time.sleep(3)
-            before = megabytes(process.pid)
-            done, seconds = crowd(address, folder)
-            time.sleep(3)
-            after = megabytes(process.pid)
-        print(f"{done} of 15 finished in {seconds:.1f} s; memory {before:.0f} -> {after:.0f} MiB "
-              f"({100 * (after / before - 1):+.1f} %)")
+        yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.terminate()
         process.wait(30)
+
+
+def main() -> None:
+    parser = arguments(__doc__, runs=2)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--leaving", type=int, default=5, help="of them go after their first preview (5)")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--queue", type=int, default=100, help="the longest line the server allows (100)")
+    parser.add_argument("--at-once", action="store_true", help="nobody waits for the one before to be heard")
+    asked, extra = parser.parse_known_args()
+    rows = []
+    with served(extra, asked.queue) as (address, pid):
+        for run in range(asked.runs + 1):
+            before = megabytes(pid)
+            seen = asyncio.run(crowd(address, asked.clients, leaving=asked.leaving, steps=asked.steps,
+                                     at_once=asked.at_once))
+            time.sleep(2)  # what is freed late
+            if run:
+                after = megabytes(pid)
+                rows.append({"crowd": run, **row(seen),
+                             "memory": f"{before:.0f} → {after:.0f} MiB ({100 * (after / before - 1):+.1f} %)"})
+    print(f"{asked.clients} clients, a line of at most {asked.queue}, {asked.steps} steps each; "
+          f"{date.today()}, {machine()}\n")
+    print(table(list(rows[0]), [list(each.values()) for each in rows]))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 import gradio as gr
+from anyio import CapacityLimiter, to_thread
 
 from inpaint import InpaintError, InvalidRequest, Picture, Request
 from inpaint.request import options
@@ -30,7 +31,7 @@ class Api:
     """Answers /inpaint; it knows no session."""
 
     def __init__(self, page):
-        self.page = page
+        self.page, self.door = page, CapacityLimiter(4)  # pictures decoded at once
 
     async def inpaint(self, picture: str, mask: str, prompt: str = "", settings: str = "{}", model: str = ""):
         """Repaint the masked part of a picture with Stable Diffusion; every other pixel stays as it is.
@@ -46,13 +47,15 @@ class Api:
             The picture as it stands (previews first, the finished PNG last), and JSON that tells step and report.
         """
         try:
-            request, name = self.request(picture, mask, prompt, settings, model)
+            # in threads: decoding and storing take a while, and meanwhile nobody else would get an answer
+            request, name = await to_thread.run_sync(self.request, picture, mask, prompt, settings, model,
+                                                     limiter=self.door)
             async for kind, value in self.page.desk.run(lambda: studio.paint(name, [request])):
-                told = self.told(kind, value)
+                told = await to_thread.run_sync(self.told, kind, value)
                 if told:
                     yield told
-        except Busy:
-            raise gr.Error(say("busy"), print_exception=False) from None
+        except Busy as busy:
+            raise gr.Error(say("busy", n=busy.place), print_exception=False) from None
         except InpaintError as error:
             raise gr.Error(str(error), print_exception=False) from error
         except Exception as error:  # its own words may hold paths
@@ -77,10 +80,13 @@ class Api:
         if self.page.limits.public:
             chosen["keep_gps"] = False
         self.page.limits.check(chosen)
+        for path in filter(None, (picture, mask)):
+            self.page.limits.check_file(path)
         opened = Picture.open(Path(picture))
         self.page.opening.check_size(opened)
         request = Request(picture=opened, mask=Path(mask) if mask else None, prompt=prompt or "",
                           **{k: v for k, v in chosen.items() if k != "prompt"})
+        self.page.limits.check_canvas(request)
         return studio.requests_for(request, request.method)[0], name
 
     def told(self, kind: str, value: Any):
@@ -121,22 +127,6 @@ def stored(data: bytes, name: str) -> str:
         raise InpaintError("The result cannot be stored: the disk is full or closed to writing.",
                            "Try again later.") from error
     return str(write(path, data))
-
-
-def guarded(demo: gr.Blocks) -> None:
-    """What Gradio says of malformed data (its own words show folders and types) becomes one sentence."""
-    read = demo.preprocess_data
-
-    async def preprocess_data(*args, **kwargs):
-        try:
-            return await read(*args, **kwargs)
-        except gr.Error:
-            raise
-        except Exception as error:
-            log.info("malformed data: %s", type(error).__name__)
-            raise gr.Error(say("malformed"), print_exception=False) from None
-
-    demo.preprocess_data = preprocess_data
 
 
 def add_api(page) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 
 from inpaint import InpaintError, InvalidRequest, Picture, Request
+from inpaint.batch import Output, pair
 
-from . import studio
+from . import names, studio
 from .desk import Busy
+from .session import made
 from .words import i18n, language, say
 
 log = logging.getLogger("inpaint.page")
@@ -31,9 +33,7 @@ class Batch:
         lines: list[str] = []
         try:
             jobs, settings = self.plan(pictures, masks, model, values, words)
-            folder = session.file("batch").parent / "batch"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+            folder = made(session.file("batch"))
             for n, job in enumerate(jobs, 1):
                 state = say("batch_state", words, i=n, n=len(jobs), name=job.picture.name)
                 yield "\n".join([*lines, state]), gr.skip()
@@ -43,15 +43,13 @@ class Batch:
                 lines.append(line)
             lines.append(say("batch_done", words, n=sum(line[0] == "✓" for line in lines), all=len(jobs)))
             yield "\n".join(lines), packed(folder)
-        except Busy:
-            yield say("busy", words), gr.skip()
+        except Busy as busy:
+            yield say("busy", words, n=busy.place), gr.skip()
         except InpaintError as error:
             yield str(error), gr.skip()
 
     def plan(self, pictures, masks, model: str, values, words: str):
         """The jobs and the settings they share."""
-        from inpaint.batch import pair
-
         if not pictures:
             raise InvalidRequest("picture", say("no_picture", words))
         if len(pictures) > self.page.limits.batch:
@@ -73,9 +71,7 @@ class Batch:
         if job.problem:
             return f"✗ {name}: {job.problem}"
         try:
-            picture = Picture.open(job.picture)
-            self.page.opening.check_size(picture)
-            request = Request(picture=picture, mask=job.mask, **settings)
+            request = await to_thread.run_sync(self.request, job, settings)
 
             def begin(task):
                 session.task = task
@@ -84,15 +80,21 @@ class Batch:
                 if kind == "stopped":
                     return None
                 if kind == "event" and hasattr(value, "images"):
-                    for k in range(len(value.images)):
-                        mark = f"-{k + 1}" if len(value.images) > 1 else ""
-                        value.save(folder / f"{job.picture.stem}{mark}.png", k)
+                    await to_thread.run_sync(Output(folder).save, value, names.stem(job.picture.name))
             return f"✓ {name}"
         except InpaintError as error:
             return f"✗ {name}: {error}"
         except Exception as error:
             log.exception("a picture of a batch failed")
             return f"✗ {name}: {type(error).__name__}"
+
+    def request(self, job, settings: dict) -> Request:
+        """The picture and its mask, opened, within this page's limits."""
+        for path in filter(None, (job.picture, job.mask)):
+            self.page.limits.check_file(path)
+        request = Request(picture=Picture.open(job.picture), mask=job.mask, **settings)
+        self.page.limits.check_canvas(request)
+        return request
 
 
 def packed(folder: Path) -> Any:

@@ -18,7 +18,11 @@ Work = Callable[[], Iterator[Any]]
 
 
 class Busy(Exception):
-    """The line is as long as it may be."""
+    """The line is as long as it may be; `place` is the one that this job would have had."""
+
+    def __init__(self, place: int):
+        super().__init__(place)
+        self.place = place
 
 
 class Task:
@@ -66,10 +70,10 @@ class Desk:
     def join(self, task: Task) -> None:
         """Stands in line; raises Busy."""
         with self.changed:
+            ahead = len(self.line) + (self.current is not None)
             if len(self.line) >= self.longest:
-                raise Busy
+                raise Busy(ahead)
             self.line.append(task)
-            ahead = len(self.line) - 1 + (self.current is not None)
             self.changed.notify()
         if ahead:
             task.tell("place", ahead)

@@ -30,7 +30,7 @@ class Page:
 
     def __init__(self, limits: Limits, model: str):
         self.limits, self.model = limits, model
-        self.sessions, self.desk = Sessions(limits.session_minutes), Desk(limits.queue)
+        self.sessions, self.desk = Sessions(limits.session_minutes, limits.sessions), Desk(limits.queue)
         self.opening, self.running, self.keeping = Opening(self), Running(self), Keeping(self)
         painters.leaving = [self.sessions.let_go]
         self.after = []  # what other tabs connect once the controls are there
@@ -43,8 +43,9 @@ class Page:
 
     def build(self) -> gr.Blocks:
         """The Blocks, ready to be launched."""
-        from .api import add_api, guarded
+        from .api import add_api
         from .batch import batch_tab
+        from .gate import guarded
         from .learn import learn_tab
 
         word = i18n()
@@ -68,7 +69,8 @@ class Page:
             theme.click(None, js=THEME_JS, api_visibility="private")
             add_api(self)
         guarded(demo)
-        return demo
+        # every event waits here first, most for a moment; what has a line may not be called past it
+        return demo.queue(max_size=20 * self.limits.queue, api_open=False)
 
     def connect(self, demo: gr.Blocks) -> None:
         """Every event of the paint tab and the one who answers it."""

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from io import BytesIO
+from typing import Any
 
-from inpaint.errors import InvalidRequest
+from PIL import Image
+
+from inpaint.errors import InvalidRequest, UnreadablePicture
+from inpaint.opening import FORMATS
 
 from .words import say
 
-PUBLIC = {"megapixels": 12, "megabytes": 25, "steps": 50, "count": 2, "queue": 20, "batch": 8, "size": 768}
+PUBLIC = {"megapixels": 12, "megabytes": 25, "steps": 50, "count": 2, "queue": 20, "batch": 8, "size": 768,
+          "session_megabytes": 150, "disk_megabytes": 4000, "sessions": 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,8 @@ class Limits:
     size: int = 2048
     session_minutes: int = 120
     session_megabytes: int = 1500
+    disk_megabytes: int = 40_000
+    sessions: int = 500
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Limits:
@@ -50,3 +59,26 @@ class Limits:
             value = settings.get(name) or 0
             if isinstance(value, (int, float)) and limit < value < 10**9:  # beyond, the request refuses
                 raise InvalidRequest(name, say("over_limit", language, name=name, value=int(value), limit=limit))
+
+    def check_pixels(self, width: int, height: int, language: str = "en") -> None:
+        """Raises UnreadablePicture for more pixels than this page takes."""
+        megapixels = width * height / 1e6
+        if megapixels > self.megapixels:
+            raise UnreadablePicture(say("too_many_pixels", language, mp=megapixels, limit=self.megapixels))
+
+    def check_file(self, source: Any, language: str = "en") -> None:
+        """The same for a path or bytes, by what its header says: nothing is decoded for a file that is too large."""
+        size = 0, 0
+        with suppress(Exception), Image.open(  # what is no picture is told when it is opened
+                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+            size = image.size
+        self.check_pixels(*size, language)
+
+    def check_canvas(self, request: Any, language: str = "en") -> None:
+        """The same for the picture as the request expands it."""
+        if request.expand and request.picture is not None:
+            from inpaint.expand import sides
+
+            left, top, right, bottom = sides(request.expand, request.picture.size)
+            width, height = request.picture.size
+            self.check_pixels(width + left + right, height + top + bottom, language)

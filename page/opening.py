@@ -10,7 +10,7 @@ import gradio as gr
 
 from inpaint import InpaintError, InvalidRequest, Picture, Request, UnreadablePicture
 
-from . import display, examples, tasks
+from . import display, examples, names, tasks
 from .session import Session, files_folder
 from .stage import message
 from .words import language, say
@@ -30,7 +30,8 @@ class Opening:
         session.language = language(request)
         try:
             data = taken(str(event._data.get("path", "")))
-            return self.put(session, data, Path(str(event._data.get("name") or "picture")).name)
+            self.page.sessions.check_room(session)
+            return self.put(session, data, str(event._data.get("name")))
         except InpaintError as error:
             return self.sorry(str(error))
 
@@ -38,7 +39,11 @@ class Opening:
         """An example on the table, with its mask painted."""
         session = self.page.sessions.of(request)
         session.language = language(request)
-        picture, mask, prompt = examples.read(str(event._data.get("name", "")))
+        try:
+            self.page.sessions.check_room(session)
+            picture, mask, prompt = examples.read(str(event._data.get("name", "")))
+        except InpaintError as error:
+            return self.sorry(str(error))
         session.put(picture, self.page.limits.session_megabytes)
         session.name = "example"
         told = self.picture(session, mask=display.shown_grey(mask))
@@ -47,6 +52,7 @@ class Opening:
 
     def put(self, session: Session, data: bytes, name: str):
         """These bytes as the picture, or as everything their record tells."""
+        self.page.limits.check_file(data, session.language)
         try:
             record = Request.from_image(data)
         except InvalidRequest:
@@ -55,12 +61,12 @@ class Opening:
             picture = Picture.open(data)
             self.check_size(picture, session.language)
             session.put(picture, self.page.limits.session_megabytes)
-            session.name = Path(name).stem[:80] or "picture"
+            session.name = names.stem(name)
             notes = " ".join(picture.notes)
             return self.picture(session, say=notes), gr.skip(), gr.skip(), *self.skips()
         self.check_size(record.picture, session.language)
         session.put(record.picture, self.page.limits.session_megabytes)
-        session.name = Path(name).stem[:80] or "picture"
+        session.name = names.stem(name)
         mask = display.shown_grey(record.mask) if record.mask is not None else None
         told = self.picture(session, mask=mask, say=say("restored", session.language))
         settings = record.settings()
@@ -68,9 +74,7 @@ class Opening:
 
     def check_size(self, picture: Picture, words: str = "en") -> None:
         """Raises UnreadablePicture for more pixels than this page takes."""
-        megapixels, limit = picture.size[0] * picture.size[1] / 1e6, self.page.limits.megapixels
-        if megapixels > limit:
-            raise UnreadablePicture(say("too_many_pixels", words, mp=megapixels, limit=limit))
+        self.page.limits.check_pixels(*picture.size, words)
 
     def picture(self, session: Session, **more: Any) -> dict[str, Any]:
         """The message that puts the session's picture on the table."""
@@ -94,9 +98,12 @@ class Opening:
 
 def taken(path: str) -> bytes:
     """The uploaded bytes; the stored copy is removed.  Only files that were uploaded can be named."""
-    file, folder = Path(path).resolve(), files_folder()
-    if folder not in file.parent.parents or folder / "sessions" in file.parents or not file.is_file():
-        raise UnreadablePicture("The file did not arrive.", "Choose it again.")
-    data = file.read_bytes()
+    try:
+        file, folder = Path(path).resolve(), files_folder()
+        if folder not in file.parent.parents or folder / "sessions" in file.parents or not file.is_file():
+            raise UnreadablePicture("The file did not arrive.", "Choose it again.")
+        data = file.read_bytes()
+    except (OSError, ValueError, RuntimeError) as error:  # a zero byte, a loop of links, a name without end
+        raise UnreadablePicture("The file did not arrive.", "Choose it again.") from error
     shutil.rmtree(file.parent, ignore_errors=True)
     return data[:-SALT]

@@ -42,8 +42,8 @@ class Running:
                 yield told, gr.skip()
             if session.pending:
                 yield gr.skip(), session.pending[0].result.request.seed
-        except Busy:
-            yield message("stopped", say=say("busy", session.language), bad=True), gr.skip()
+        except Busy as busy:
+            yield message("stopped", say=say("busy", session.language, n=busy.place), bad=True), gr.skip()
         except InpaintError as error:
             yield message("stopped", say=str(error), bad=True), gr.skip()
         except Exception as error:
@@ -60,6 +60,8 @@ class Running:
                 raise InvalidRequest("picture", say("no_result", session.language))
             async for told in self.watch(session, painters.name, [session.asked], (live, True)):
                 yield told
+        except Busy as busy:
+            yield message("stopped", say=say("busy", session.language, n=busy.place), bad=True)
         except InpaintError as error:
             yield message("stopped", say=str(error), bad=True)
         except Exception as error:

@@ -14,7 +14,9 @@ from typing import Any
 
 import gradio as gr
 
-from inpaint import InpaintError, Picture
+from inpaint import InpaintError, InvalidRequest, Picture
+
+from .words import say
 
 
 @dataclass(slots=True)
@@ -71,15 +73,12 @@ class Session:
     def file(self, name: str) -> Path:
         """A place for a file that only this session knows of."""
         if self.folder is None:
-            folder = files_folder() / "sessions" / secrets.token_urlsafe(24)
-            try:
-                folder.mkdir(parents=True)
-            except OSError as error:
-                raise InpaintError("Nothing can be stored here: the disk is full or closed to writing.",
-                                   "Free some space.") from error
-            self.folder = folder
+            self.folder = made(files_folder() / "sessions" / secrets.token_urlsafe(24))
         for old in self.folder.iterdir():
-            old.unlink()
+            if old.is_dir():  # a batch's
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.unlink(missing_ok=True)
         return self.folder / Path(name).name
 
     def close(self) -> None:
@@ -94,19 +93,28 @@ class Session:
 class Sessions:
     """All visitors, by Gradio's session hash; idle ones are forgotten after a while."""
 
-    def __init__(self, minutes: float):
-        self.minutes, self.all, self.lock = minutes, {}, threading.Lock()
+    def __init__(self, minutes: float, most: int = 500):
+        self.minutes, self.most, self.all, self.lock = minutes, most, {}, threading.Lock()
 
     def of(self, request) -> Session:
         key = getattr(request, "session_hash", None) or secrets.token_hex(8)
         with self.lock:
-            idle = [k for k, s in self.all.items() if k != key and monotonic() - s.seen > 60 * self.minutes]
+            crowded = len(self.all) > 20 * self.most  # somebody makes up sessions: those that hold nothing go
+            idle = [k for k, s in self.all.items() if k != key and (
+                monotonic() - s.seen > 60 * self.minutes or (crowded and not s.pictures and not s.task))]
             gone = [self.all.pop(k) for k in idle]
             session = self.all.setdefault(key, Session())
             session.seen = monotonic()
         for other in gone:
             other.close()
         return session
+
+    def check_room(self, session: Session) -> None:
+        """Raises InvalidRequest if as many others hold pictures in memory as may."""
+        with self.lock:
+            holding = sum(bool(other.pictures) for other in self.all.values() if other is not session)
+        if holding >= self.most:
+            raise InvalidRequest("picture", say("too_many", session.language))
 
     def let_go(self) -> None:
         """The model is about to go: films keep pictures of their steps, not the steps, which hold on to it."""
@@ -121,6 +129,16 @@ class Sessions:
             session = self.all.pop(getattr(request, "session_hash", None), None)
         if session:
             session.close()
+
+
+def made(folder: Path) -> Path:
+    """The folder, new and empty; InpaintError where there is no room for it."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise InpaintError("Nothing can be stored here: the disk is full or closed to writing.",
+                           "Free some space.") from error
+    return folder
 
 
 def megabytes_of(picture: Picture) -> float:

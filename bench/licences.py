@@ -1,0 +1,104 @@
+"""Every package that requirements.txt brings along: its version, its licence, and who asks for it.
+
+    python -m bench.licences [--requirements requirements.txt]
+
+Read from what is installed, offline; a package that another platform or an extra would bring is not shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from .record import ROOT, table
+
+# What may be used by a program under the MIT licence without further ado: permissive, or weak copyleft by the file
+FREE = re.compile(r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|0BSD|HPND|MPL|Mozilla|Unlicense|CC0|Zlib"
+                  r"|Public Domain|BSL-1\.0|NCSA|LGPL.*|CNRI.*)\b", re.IGNORECASE)
+
+
+def wanted(path: Path) -> list[Requirement]:
+    """The lines of a requirements file."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+def everything(first: list[Requirement]) -> dict[str, set[str]]:
+    """{package: who asks for it} of these and all they need here; extras are followed where they are asked for."""
+    found: dict[str, set[str]] = {}
+    todo = [(requirement, "requirements.txt") for requirement in first]
+    seen = set()
+    while todo:
+        requirement, asker = todo.pop()
+        name = plain(requirement.name)
+        found.setdefault(name, set()).add(asker)
+        if (name, frozenset(requirement.extras)) in seen:
+            continue
+        seen.add((name, frozenset(requirement.extras)))
+        try:
+            needs = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        for need in map(Requirement, needs):
+            if applies(need, requirement.extras):
+                todo.append((need, name))
+    return found
+
+
+def applies(need: Requirement, extras: set[str]) -> bool:
+    """Whether it is needed here, by itself or for one of the extras."""
+    return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def licence(found: metadata.PackageMetadata) -> str:
+    """The SPDX expression if there is one, else the classifiers, else the first line of the licence field."""
+    told = found.get("License-Expression")
+    if told:
+        return told
+    classified = [each.rpartition(" :: ")[2] for each in found.get_all("Classifier") or []
+                  if each.startswith("License ::")]
+    classified = [each for each in classified if each != "OSI Approved"]
+    text = (found.get("License") or "").strip().splitlines()
+    return ", ".join(classified) or (text[0][:60] if text else "not told")
+
+
+def rows(asked: list[Requirement]) -> list[tuple[str, str, str, str]]:
+    """(name, version, licence, who asks for it), by name; a pinned version that is not installed is told."""
+    pinned = {plain(each.name): each.specifier for each in asked}
+    found = []
+    for name, askers in sorted(everything(asked).items()):
+        try:
+            told = metadata.metadata(name)
+        except metadata.PackageNotFoundError:
+            found.append((name, "not installed", "", ", ".join(sorted(askers))))
+            continue
+        version = told["Version"]
+        if name in pinned and not pinned[name].contains(version, prereleases=True):
+            version += f" (asked for: {pinned[name]})"
+        found.append((told["Name"], version, licence(told), ", ".join(sorted(askers))))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requirements", type=Path, default=ROOT / "requirements.txt")
+    found = rows(wanted(parser.parse_args().requirements))
+    odd = [row for row in found if row[2] and not FREE.search(row[2])]
+    print(f"{len(found)} packages on Python {sys.version.split()[0]}, {sys.platform}; {date.today()}\n")
+    print(table(["package", "version", "licence", "asked for by"], [list(row) for row in found]))
+    print("\nTo be looked at by a person: " + ", ".join(f"{row[0]} ({row[2]})" for row in odd) + "." if odd else
+          "\nEvery one of them names a permissive or weak copyleft licence.")
+
+
+if __name__ == "__main__":
+    main()
