@@ -46,7 +46,7 @@ class Job:
         plain = asked.strength == 1 and asked.fill in ("auto", "smooth") and not (asked.article or asked.expand)
         hole = asked.mask is not None or asked.mask_from_alpha
         if closing < 1 and plain and hole and not asked.prompt.strip():
-            self.asked = replace(asked, strength=closing, fill="smooth")
+            self.asked = replace(asked, strength=closing, fill="smooth", method=self.method)  # auto goes by strength
             self.notes.append("Without a prompt this model closes a hole from its surroundings, at strength "
                               f"{closing:g}; choose the fill “noise” to have it begin anew.")
 
