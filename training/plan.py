@@ -34,9 +34,9 @@ class Plan:
     channels: tuple[int, ...] = (64, 128, 192)
     first_steps: int = 600
     inpaint_steps: int = 7_500
-    base_steps: int = 1_400
+    base_steps: int = 1_500
     batch: int = 32
-    ground_from: float = 0.75  # from this share of the steps on half of a batch are holes with nothing in them
+    ground_from: float = 0.75  # of the 9-channel UNet's steps; then half a batch are holes with nothing in them
 
     # Habits
     save_every: int = 250

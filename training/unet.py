@@ -73,7 +73,7 @@ class Lessons:
         scenes, words, count = self.scenes, self.words, self.plan.batch
         rng = np.random.default_rng([self.plan.seed, SEED[self.mode], step])
         chosen = torch.from_numpy(rng.integers(len(words), size=count))
-        if len(self.bare) and step >= self.plan.ground_from * steps_of(self.mode, self.plan):
+        if self.mode == "inpaint" and len(self.bare) and step >= self.plan.ground_from * self.plan.inpaint_steps:
             chosen[: count // 2] = self.bare[chosen[: count // 2] % len(self.bare)]
         t = torch.from_numpy((1000 * rng.random(count) ** NOISY).astype(np.int64))
         z = scenes.clean[chosen].float() * self.scale  # [B, 4, h, w]
