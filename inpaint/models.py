@@ -38,7 +38,7 @@ class Card:
 
 
 FAMILIES = {
-    "builtin": Card((str(BUILTIN),), quality="", guidance=1.5, closing=0.4,
+    "builtin": Card((str(BUILTIN),), quality="", guidance=1.5, closing=0.3,
                     about="Small, offline, ships with the program."),
     "toy": Card((), quality="", about="No weights: exact on smooth fields, knows no words."),
     "sd15": Card(("stable-diffusion-v1-5/stable-diffusion-v1-5",),
