@@ -24,7 +24,7 @@ from pathlib import Path
 
 import httpx
 
-from .record import ROOT, arguments, machine, middle, table
+from .record import ROOT, arguments, machine, middle, process_memory, table
 
 EXAMPLE = ROOT / "assets" / "examples" / "wren"
 PREFIX = "/gradio_api"
@@ -145,8 +145,7 @@ def row(seen: list[Seen]) -> dict[str, object]:
 
 def megabytes(pid: int) -> float:
     """Resident memory of a process, MiB (Linux)."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+    return process_memory("VmRSS", pid) / 2**20
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .record import ROOT, arguments, machine, table
+from .record import ROOT, arguments, machine, process_memory, table
 
 GOLDEN = ROOT / "tests" / "data" / "golden"
 TINY = GOLDEN / "model_ldm" / "tiny_sd_v1.safetensors"
@@ -34,11 +34,10 @@ def models() -> list[tuple[str, dict]]:
     return [("toy", {}), ("builtin", {}), *tiny]
 
 
-def memory() -> dict[str, float]:
+def megabytes() -> dict[str, float]:
     """MiB: all that is resident, and what no file backs (Linux)."""
     gc.collect()
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
-    return {name: int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon")}
+    return {name: process_memory(name) / 2**20 for name in ("VmRSS", "RssAnon")}
 
 
 def job(model, rng: random.Random, steps: int, size: tuple[int, int] | None = None) -> None:
@@ -68,16 +67,16 @@ def endure(jobs: int, switches: int, steps: int) -> Iterator[tuple[str, dict[str
     for name, options in [*known, *known, known[0]]:
         for size in SIZES:
             job(shelf.take(name, **options), rng, steps, size)
-    yield f"0 jobs; {known[0][0]}", memory()
+    yield f"0 jobs; {known[0][0]}", megabytes()
     changed = 0
     for n in range(jobs):
         changed = -(-(n + 1) * switches // jobs)  # spread evenly, rounded up
         name, options = known[changed % len(known)]
         job(shelf.take(name, **options), rng, steps)
         if (n + 1) % max(1, jobs // 10) == 0 and n + 1 < jobs:
-            yield f"{n + 1} jobs, {changed} changes; {Path(name).stem}", memory()
+            yield f"{n + 1} jobs, {changed} changes; {Path(name).stem}", megabytes()
     shelf.take(known[0][0])  # as at the start: the same model is on the shelf
-    yield f"{jobs} jobs, {changed} changes; {known[0][0]}", memory()
+    yield f"{jobs} jobs, {changed} changes; {known[0][0]}", megabytes()
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from .record import ROOT, Rows, arguments, machine, table
+from .record import ROOT, Rows, arguments, machine, process_memory, table
 from .sd15_size import cached
 
 GB, MB = 1e9, 1e6
@@ -35,14 +35,12 @@ CASES = {  # name: model, load's memory, method, picture's size, hole's box, who
 
 def peak() -> int:
     """Bytes: the most this process has had in memory so far, files it has mapped and touched included."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    return process_memory("VmHWM")
 
 
 def anonymous() -> int:
     """Bytes in memory now that no file backs: what only this process holds."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+    return process_memory("RssAnon")
 
 
 def run(name: str, steps: int, folder: Path) -> dict:

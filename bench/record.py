@@ -32,6 +32,13 @@ def machine() -> str:
     return f"{cores} cores of {name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
+def process_memory(name: str, pid: int | str = "self") -> int:
+    """Bytes that Linux reports of a process: VmRSS is what is in memory now, VmHWM its peak, RssAnon what no file
+    backs."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
 class Rows:
     """Rows by name: `once` measures what is not there yet and writes it down; Markdown at the end."""
 

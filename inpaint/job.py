@@ -125,8 +125,6 @@ class Job:
                 self.steps += step.total
                 return
             except Exception as error:
-                if not memory.is_out_of_memory(error):
-                    raise
                 self._relieve(error)
 
     def _within_memory(self, work: Callable[[], Any]) -> Any:
@@ -135,11 +133,12 @@ class Job:
             try:
                 return work()
             except Exception as error:
-                if not memory.is_out_of_memory(error):
-                    raise
                 self._relieve(error)
 
     def _relieve(self, error: Exception) -> None:
+        """One rung down the ladder after out-of-memory; at its end, and after any other error, raises."""
+        if not memory.is_out_of_memory(error):
+            raise error
         error.__traceback__ = None  # its frames hold what did not fit
         self.model.free()
         note = self.model.relieve()

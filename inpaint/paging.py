@@ -32,7 +32,7 @@ def rest(network: nn.Module) -> None:
         length = (storage.data_ptr() + storage.nbytes()) // page * page - start
         if length > 0:
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), PAGEOUT)
-    libc.malloc_trim(0)
+    trim()
 
 
 def trim() -> None:

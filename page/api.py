@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from anyio import CapacityLimiter, to_thread
 
-from inpaint import InpaintError, InvalidRequest, Picture, Request
+from inpaint import InpaintError, InvalidRequest, Request
 from inpaint.request import options
 from inpaint.saving import write
 
@@ -80,13 +80,8 @@ class Api:
         if self.page.limits.public:
             chosen["keep_gps"] = False
         self.page.limits.check(chosen)
-        for path in filter(None, (picture, mask)):
-            self.page.limits.check_file(path)
-        opened = Picture.open(Path(picture))
-        self.page.opening.check_size(opened)
-        request = Request(picture=opened, mask=Path(mask) if mask else None, prompt=prompt or "",
-                          **{k: v for k, v in chosen.items() if k != "prompt"})
-        self.page.limits.check_canvas(request)
+        chosen["prompt"] = prompt or ""
+        request = self.page.limits.request(Path(picture), Path(mask) if mask else None, **chosen)
         return studio.requests_for(request, request.method)[0], name
 
     def told(self, kind: str, value: Any):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from anyio import to_thread
 
-from inpaint import InpaintError, InvalidRequest, Picture, Request
+from inpaint import InpaintError, InvalidRequest
 from inpaint.batch import Output, pair
 
 from . import names, studio
@@ -71,7 +72,7 @@ class Batch:
         if job.problem:
             return f"✗ {name}: {job.problem}"
         try:
-            request = await to_thread.run_sync(self.request, job, settings)
+            request = await to_thread.run_sync(partial(self.page.limits.request, job.picture, job.mask, **settings))
 
             def begin(task):
                 session.task = task
@@ -87,14 +88,6 @@ class Batch:
         except Exception as error:
             log.exception("a picture of a batch failed")
             return f"✗ {name}: {type(error).__name__}"
-
-    def request(self, job, settings: dict) -> Request:
-        """The picture and its mask, opened, within this page's limits."""
-        for path in filter(None, (job.picture, job.mask)):
-            self.page.limits.check_file(path)
-        request = Request(picture=Picture.open(job.picture), mask=job.mask, **settings)
-        self.page.limits.check_canvas(request)
-        return request
 
 
 def packed(folder: Path) -> Any:

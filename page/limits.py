@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from io import BytesIO
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -19,6 +20,9 @@ from inpaint.errors import InvalidRequest, UnreadablePicture
 from inpaint.opening import FORMATS
 
 from .words import say
+
+if TYPE_CHECKING:
+    from inpaint import Request
 
 PUBLIC = {"megapixels": 12, "megabytes": 25, "steps": 50, "count": 2, "queue": 20, "batch": 8, "size": 768,
           "session_megabytes": 150, "disk_megabytes": 4000, "sessions": 60}
@@ -82,3 +86,15 @@ class Limits:
             left, top, right, bottom = sides(request.expand, request.picture.size)
             width, height = request.picture.size
             self.check_pixels(width + left + right, height + top + bottom, language)
+
+    def request(self, picture: Path, mask: Path | None, **settings: Any) -> Request:
+        """The request for two files, opened, within these limits; of files that are too large nothing is decoded."""
+        from inpaint import Picture, Request
+
+        for path in filter(None, (picture, mask)):
+            self.check_file(path)
+        opened = Picture.open(picture)
+        self.check_pixels(*opened.size)
+        request = Request(picture=opened, mask=mask, **settings)
+        self.check_canvas(request)
+        return request

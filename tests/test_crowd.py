@@ -10,15 +10,11 @@ import pytest
 from PIL import Image
 
 from bench.crowd import Seen, crowd, overtaken, percentile, row, turns
-from page import quick
 
+from . import gradio_aside
 from .hostile.visitor import hosted, png
 
-quick.install()
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning:gradio", "ignore::DeprecationWarning:starlette", "ignore::DeprecationWarning:httpx",
-    "ignore::DeprecationWarning:websockets", "ignore::DeprecationWarning:fastapi", "ignore::ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning")  # gradio's own, and its sockets at exit
+pytestmark = gradio_aside.warnings
 
 
 @pytest.fixture(scope="module")

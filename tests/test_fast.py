@@ -236,8 +236,7 @@ def test_the_page_and_its_endpoint_offer_it(tmp_path):
     from page.limits import Limits
     from page.words import WORDS
 
-    page = SimpleNamespace(model="toy", limits=Limits(), check_model=lambda *_: None,
-                           opening=SimpleNamespace(check_size=lambda *_: None))
+    page = SimpleNamespace(model="toy", limits=Limits(), check_model=lambda *_: None)
     Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
     request, _ = Api(page).request(str(tmp_path / "picture.png"), "", "pizza", '{"speed": "fast"}', "")
     assert request.speed == "fast"

@@ -10,15 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from page import quick
-
+from . import gradio_aside
 from .hostile.visitor import PREFIX, Visitor, hosted, named, painted, png
 
-quick.install()
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning:gradio", "ignore::DeprecationWarning:starlette", "ignore::DeprecationWarning:httpx",
-    "ignore::DeprecationWarning:websockets", "ignore::DeprecationWarning:fastapi", "ignore::ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning")  # gradio's own, and its sockets at exit
+pytestmark = gradio_aside.warnings
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "nobody may read this"

@@ -10,15 +10,11 @@ import pytest
 from PIL import Image
 
 from inpaint import UnreadablePicture
-from page import quick
 
+from . import gradio_aside
 from .hostile.visitor import PREFIX, Visitor, hosted, named, painted, png
 
-quick.install()
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning:gradio", "ignore::DeprecationWarning:starlette", "ignore::DeprecationWarning:httpx",
-    "ignore::DeprecationWarning:websockets", "ignore::DeprecationWarning:fastapi", "ignore::ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning")  # gradio's own, and its sockets at exit
+pytestmark = gradio_aside.warnings
 
 SMALL = {"megapixels": 1, "megabytes": 1, "steps": 20, "count": 1, "queue": 3, "batch": 2, "size": 768}
 ADDRESSES = ("http://169.254.169.254/latest/meta-data/a.png", "http://127.0.0.1:9/a.png", "http://localhost/a.png",

@@ -1,11 +1,11 @@
 """Decision tables for device, precision and memory, through fakes; and the ladder."""
 
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from bench.record import process_memory
 from inpaint import device, memory
 from inpaint.errors import ModelError
 from inpaint.placing import Placing
@@ -102,12 +102,6 @@ def test_what_counts_as_out_of_memory(error, is_one):
     assert memory.is_out_of_memory(error) is is_one
 
 
-def resident() -> int:
-    """Bytes of this process that are in memory now."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
-
-
 def test_mapped_weights_give_way_to_the_next_network_and_come_back(tmp_path):
     def mapped(name: str) -> torch.nn.Module:
         save_file({"weight": torch.arange(2**24, dtype=torch.float32).view(2**12, 2**12)}, tmp_path / name)
@@ -119,9 +113,9 @@ def test_mapped_weights_give_way_to_the_next_network_and_come_back(tmp_path):
     placing = Placing(torch.device("cpu"), memory.Policy("offload", vae_tiling=True))
     with placing.at_work(first):
         total = first.weight.sum().item()
-    before = resident()
+    before = process_memory("VmRSS")
     with placing.at_work(second):
-        assert before - resident() > 48 * 2**20, "64 MiB of weights stayed in memory"
+        assert before - process_memory("VmRSS") > 48 * 2**20, "64 MiB of weights stayed in memory"
     with placing.at_work(first):
         assert first.weight.sum().item() == total
         assert torch.equal(first.weight.flatten()[:5], torch.arange(5.0))

@@ -15,14 +15,9 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from page import quick
+from . import gradio_aside
 
-quick.install()
-
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning:gradio", "ignore::DeprecationWarning:starlette", "ignore::DeprecationWarning:httpx",
-    "ignore::DeprecationWarning:websockets", "ignore::DeprecationWarning:fastapi", "ignore::ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning")  # gradio's own, and its sockets at exit
+pytestmark = gradio_aside.warnings
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from page import quick
+from . import gradio_aside
 
-quick.install()
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning:gradio", "ignore::DeprecationWarning:starlette", "ignore::DeprecationWarning:httpx",
-    "ignore::DeprecationWarning:websockets", "ignore::DeprecationWarning:fastapi", "ignore::ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning")  # gradio's own, and its sockets at exit
+pytestmark = gradio_aside.warnings
 
 
 @pytest.fixture(scope="module")

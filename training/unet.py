@@ -65,7 +65,7 @@ class Lessons:
         self.alphas = scheduler().alphas_cumprod
 
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(input [B, 4 or 9, h, w], t [B], words [B, 16, d], velocity [B, 4, h, w], weight [B, 1, h, w]).
+        """(input [B, 4 or 9, h, w], t [B], words [B, L, d], velocity [B, 4, h, w], weight [B, 1, h, w]).
 
         The velocity, √ᾱ noise − √(1−ᾱ) z (Salimans & Ho 2022, arXiv 2202.00512), tells colours at every noise
         level: an error in it is never magnified, as one in the noise is where hardly anything else is left.

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.record import process_memory
 from inpaint import InpaintError
 
 SECONDS, MEGABYTES, LONGEST = 5.0, 1536, 600  # of one case, of its own memory, characters of a sentence
@@ -127,10 +128,9 @@ def peak(pid: int | str = "self") -> float:
 
 def _status(name: str, pid: int | str) -> float:
     try:
-        text = Path(f"/proc/{pid}/status").read_text()
+        return process_memory(name, pid) / 2**20
     except OSError:
         return 0.0
-    return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith(name))
 
 
 def right(result, request) -> None:

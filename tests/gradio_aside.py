@@ -1,0 +1,12 @@
+"""What every test that runs Gradio in this process begins with: the quick import, and Gradio's own warnings aside."""
+
+import pytest
+
+from page import quick
+
+quick.install()
+
+warnings = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning:gradio", "ignore::DeprecationWarning:starlette", "ignore::DeprecationWarning:httpx",
+    "ignore::DeprecationWarning:websockets", "ignore::DeprecationWarning:fastapi", "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning")  # and its sockets at exit
