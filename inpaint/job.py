@@ -31,7 +31,7 @@ class Job:
         self.model, self.encoder, self.method, self.began = model, encoder, method, perf_counter()
         self.seconds: dict[str, float] = {}
         seed = draw_seed() if asked.seed == -1 else asked.seed
-        self.asked = replace(asked, seed=seed, guidance_scale=asked.guidance_scale or model.guidance)
+        self.asked = replace(asked, seed=seed, guidance_scale=asked.guidance_scale or model.guidance[method])
         self.seeds = tuple((seed + k) % 2**32 for k in range(asked.count))
         self.notes: list[str] = list(asked.picture.notes) if asked.picture else []
         self._close()

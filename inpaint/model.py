@@ -26,9 +26,10 @@ class Model:
 
     def __init__(self, name: str, parts, device: torch.device, dtype: torch.dtype, policy: memory.Policy, *,
                  extra=None, vae=None, loras=(), quality: str = "", guidance: float = 7.5,
-                 closing: float = 1.0):
+                 masked_guidance: float | None = None, closing: float = 1.0):
         self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
-        self.quality, self.guidance, self.closing, self.notes = quality, guidance, closing, []
+        self.quality, self.closing, self.notes = quality, closing, []
+        self.guidance = {"inpaint": guidance, "base": guidance if masked_guidance is None else masked_guidance}
         self.lenders = dict.fromkeys(parts.methods, parts) | ({"inpaint": extra} if extra else {})
         self.methods = tuple(method for method in ("base", "inpaint") if method in self.lenders)
         config = parts.schedule()

@@ -176,10 +176,13 @@ def test_seed_minus_one_is_drawn_and_reported(painters, photo):
 def test_guidance_zero_is_the_models_own_and_reported(painters, photo):
     for name in ("toy", "builtin"):
         painter = painters[name]
-        own = painter(Request("x", photo, disc(photo.size), seed=1, steps=2))
-        assert own.request.guidance_scale == painter.model.guidance > 0
-        said = painter(Request("x", photo, disc(photo.size), seed=1, steps=2, guidance_scale=painter.model.guidance))
-        assert said.image.tobytes() == own.image.tobytes()
+        for method in painter.model.methods:
+            request = Request("x", photo, disc(photo.size), method=method, seed=1, steps=2)
+            own, scale = painter(request), painter.model.guidance[method]
+            assert own.request.guidance_scale == scale > 0
+            assert painter(replace(request, guidance_scale=scale)).image.tobytes() == own.image.tobytes()
+            assert painter(replace(request, guidance_scale=scale + 2)).image.tobytes() != own.image.tobytes() \
+                or name == "toy"  # which knows no words
 
 
 def test_without_a_prompt_a_hole_is_closed_as_suits_the_model(painters, photo):

@@ -44,7 +44,8 @@ The seed is {seed}; a killed run goes on where it was saved and ends in the same
 a run of the plan as it stands: the first 12,500 steps of the autoencoder were drafts of this recipe, which also saw
 the held-out photos, and the 9-channel UNet's budget was first 6,500, then 8,000, then 6,500 and at last 7,500 steps,
 its learning rate already falling before it was raised; holes with nothing in them were half of its batches from step
-6,500 on, not 5,625.  The 4-channel UNet's budget was cut from 2,000 to 1,400, 1,500 and 1,300 on the way.
+6,500 on, not 5,625.  The 4-channel UNet's budget was 2,000, 1,400, 1,500, 1,300 and at last 6,000 steps, its learning
+rate already at its lowest when it was raised from 1,300.
 
 ## Measured ({day}, on these float16 weights)
 | what | dB |
@@ -59,7 +60,8 @@ The photos' figure is the mean over the middle square of each held-out photo and
 - It draws the stickers it was taught and nothing else: no people, no flags, no scenes, no style words.
 - It knows their names and common keywords in English; an unknown word gives any sticker or none.
 - It works at {size} px, on a close-up of the hole, which is then enlarged: fine texture and small print are lost.
-- A guidance of about {guidance:g} suits it, far less than large models take; more makes colours garish.
+- A guidance of about {guidance:g} suits the 9-channel UNet, far less than large models take; more makes colours
+  garish. Masked DDIM takes {masked_guidance:g}.
 """
 ROWS = {"vae": "autoencoder", "text": "text encoder", "first": "4-channel UNet, first lessons",
         "inpaint": "9-channel UNet, grown from it", "base": "4-channel UNet, grown from that"}
@@ -70,9 +72,9 @@ def text(figures: dict, history: dict, day: date, plan: Plan) -> str:
     rows = ["| stage | steps | hours, mostly one thread beside other work |", "|---|---|---|"]
     rows += [f"| {name} | {history[stage]['step']:,} | {history[stage]['seconds'] / 3600:.1f} |"
              for stage, name in ROWS.items()]
-    stickers, scenes = figures["stickers"]
+    (stickers, scenes), card = figures["stickers"], FAMILIES["builtin"]
     return CARD.format(
         vocabulary=f"about {plan.vocabulary:,}", held_out=len(HELD_OUT), held_out_names=", ".join(HELD_OUT),
         history="\n".join(rows), seed=plan.seed, size=plan.size,
-        guidance=FAMILIES["builtin"].guidance, day=day.isoformat(), photos=figures["photos"], stickers=stickers,
-        scenes=scenes)
+        guidance=card.guidance, masked_guidance=card.masked_guidance,
+        day=day.isoformat(), photos=figures["photos"], stickers=stickers, scenes=scenes)
