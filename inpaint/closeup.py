@@ -72,7 +72,10 @@ class CloseUp:
             half = getattr(self.model, "dtype", torch.float32) != torch.float32
             raise ModelError("The UNet produced no valid numbers.",
                              "Load the model with dtype float32." if half else "Try another seed, prompt or model.")
-        return [self.crop.place(patch) for patch in to_images(self.model.decode(self.strategy.finish(x)))]
+        patches, hold = to_images(self.model.decode(self.strategy.finish(x))), self.request.colour_hold
+        if hold and self.picture is not None:
+            patches = [finish.hold_colours(patch, self.filled, hold) for patch in patches]
+        return [self.crop.place(patch) for patch in patches]
 
     def join(self, original: Image.Image, patch: Image.Image, composite: Image.Image,
              hole: Image.Image) -> tuple[Image.Image, str]:

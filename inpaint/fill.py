@@ -8,6 +8,7 @@ from PIL import Image
 from .membrane import doubled, halved, membrane
 
 GREY = 127
+SOFT = 1 / 24  # of the shorter side: how far rays from the border are blurred into each other
 SIGMA = 2.0  # of each blur, in pixels of its level of the pyramid
 
 
@@ -15,7 +16,7 @@ def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
     """The picture (RGB) with its hole (L, 255 = fill) filled; both of the working size.
 
     original, noise  as it is;  neutral  mid-grey;  blur  its surroundings, blurred;
-    smooth  a membrane between its borders;  border  the nearest known pixel, carried inwards
+    smooth  a membrane between its borders;  border  the nearest known pixel, carried inwards and softened
     """
     if kind in ("original", "noise"):
         return rgb
@@ -49,10 +50,11 @@ def _spread(values: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def _border(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
 
     down, across = distance_transform_edt(hole, return_distances=False, return_indices=True)
-    return known[down, across]
+    sigma = min(hole.shape) * SOFT
+    return gaussian_filter(known[down, across], (sigma, sigma, 0), mode="nearest")
 
 
 FILLS = {"blur": _blur, "smooth": membrane, "border": _border}

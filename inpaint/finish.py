@@ -11,6 +11,7 @@ from .membrane import doubled, halved
 from .report import Seam, around
 
 ENOUGH = 64  # pixels to measure colours on
+BROAD = 1 / 18  # of a picture's shorter side: what is wider is colour, what is narrower is detail
 AROUND = 16  # pixels around the mask that are looked at
 
 
@@ -54,6 +55,18 @@ def match_colours(patch: Image.Image, original: Image.Image, hole: Image.Image, 
     gain = np.clip(want.std(0) / np.maximum(got.std(0), 1e-3), 0.5, 2)
     matched = (new - got.mean(0)) * gain + want.mean(0)
     return Image.fromarray(from_lab(new + amount * (matched - new)))
+
+
+def hold_colours(patch: Image.Image, held: Image.Image, amount: float) -> Image.Image:
+    """The patch with its own detail on the broad colours of `held`, as far as `amount`; both RGB of one size.
+
+    The low-pass exchange of ILVR (Choi et al. 2021, arXiv 2108.02938, eq. 6), once, on the finished picture.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    new, sigma = np.asarray(patch, np.float32), min(patch.size) * BROAD
+    off = gaussian_filter(np.asarray(held, np.float32) - new, (sigma, sigma, 0), mode="nearest")
+    return Image.fromarray((new + amount * off).round().clip(0, 255).astype(np.uint8))
 
 
 def _joined(picture: Image.Image, patch: Image.Image, edge: Edge, kinds: tuple[str, ...]) -> list[Image.Image]:

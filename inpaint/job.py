@@ -31,7 +31,9 @@ class Job:
         self.model, self.encoder, self.method, self.began = model, encoder, method, perf_counter()
         self.seconds: dict[str, float] = {}
         seed = draw_seed() if asked.seed == -1 else asked.seed
-        self.asked = replace(asked, seed=seed, guidance_scale=asked.guidance_scale or model.guidance[method])
+        eta = asked.eta if asked.eta >= 0 else 0.0 if asked.article else model.eta[method]
+        guidance = asked.guidance_scale or model.guidance[method]
+        self.asked = replace(asked, seed=seed, eta=eta, guidance_scale=guidance)
         self.seeds = tuple((seed + k) % 2**32 for k in range(asked.count))
         self.notes: list[str] = list(asked.picture.notes) if asked.picture else []
         self._close()
@@ -41,12 +43,14 @@ class Job:
             self._prepare()
 
     def _close(self):
-        """Without a prompt some models do best from a smooth fill, unless another strength or fill was asked for."""
+        """Without a prompt some models do best from what stands around, unless strength or fill was asked for."""
         asked, closing = self.asked, self.model.closing
-        plain = asked.strength == 1 and asked.fill in ("auto", "smooth") and not (asked.article or asked.expand)
+        plain = asked.strength == 1 and asked.fill in ("auto", "border") and not (asked.article or asked.expand)
         hole = asked.mask is not None or asked.mask_from_alpha
         if closing < 1 and plain and hole and not asked.prompt.strip():
-            self.asked = replace(asked, strength=closing, fill="smooth", method=self.method)  # auto goes by strength
+            finish = "multiband" if asked.finish == "auto" else asked.finish  # feather shifts the held colours
+            self.asked = replace(asked, strength=closing, fill="border", colour_hold=1.0, finish=finish,
+                                 method=self.method)  # auto would go by strength
             self.notes.append("Without a prompt this model closes a hole from its surroundings, at strength "
                               f"{closing:g}; choose the fill “noise” to have it begin anew.")
 

@@ -16,6 +16,7 @@ from .placing import Placing
 from .text import Text
 
 SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "trained_betas")
+GUIDANCE = 7.5  # the scale of guidance that suits Stable Diffusion
 
 
 class Model:
@@ -25,11 +26,12 @@ class Model:
     """
 
     def __init__(self, name: str, parts, device: torch.device, dtype: torch.dtype, policy: memory.Policy, *,
-                 extra=None, vae=None, loras=(), quality: str = "", guidance: float = 7.5,
-                 masked_guidance: float | None = None, closing: float = 1.0):
+                 extra=None, vae=None, loras=(), quality: str = "", guidance: dict[str, float] | None = None,
+                 eta: dict[str, float] | None = None, closing: float = 1.0):
         self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
         self.quality, self.closing, self.notes = quality, closing, []
-        self.guidance = {"inpaint": guidance, "base": guidance if masked_guidance is None else masked_guidance}
+        self.guidance = guidance or {"base": GUIDANCE, "inpaint": GUIDANCE}
+        self.eta = eta or {"base": 0.0, "inpaint": 0.0}
         self.lenders = dict.fromkeys(parts.methods, parts) | ({"inpaint": extra} if extra else {})
         self.methods = tuple(method for method in ("base", "inpaint") if method in self.lenders)
         config = parts.schedule()

@@ -32,14 +32,15 @@ class Card:
     base: tuple[str, ...]
     inpaint: tuple[str, ...] = ()
     quality: str = QUALITY
-    guidance: float = 7.5
-    masked_guidance: float | None = None  # where masked DDIM needs another
-    closing: float = 1.0  # strength at which a hole is closed, from a smooth fill, where there is no prompt
+    guidance: dict[str, float] | None = None  # by method; None: as large models take it
+    eta: dict[str, float] | None = None  # the same
+    closing: float = 1.0  # strength at which a hole is closed, from its borders, where there is no prompt
     about: str = ""
 
 
 FAMILIES = {
-    "builtin": Card((str(BUILTIN),), quality="", guidance=1.5, masked_guidance=4, closing=0.3,
+    "builtin": Card((str(BUILTIN),), quality="", closing=0.3,
+                    guidance={"base": 4, "inpaint": 1.5}, eta={"base": 1, "inpaint": 0},
                     about="Small, offline, ships with the program."),
     "toy": Card((), quality="", about="No weights: exact on smooth fields, knows no words."),
     "sd15": Card(("stable-diffusion-v1-5/stable-diffusion-v1-5",),
@@ -81,7 +82,7 @@ def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", me
     policy = memories.choose(place.type, devices.free_bytes(place), parameters * precision.itemsize,
                              Model.side_of(parts), memory)
     model = Model(name, parts, place, precision, policy, extra=lender, vae=painter, loras=loras, quality=card.quality,
-                  guidance=card.guidance, masked_guidance=card.masked_guidance, closing=card.closing)
+                  guidance=card.guidance, eta=card.eta, closing=card.closing)
     _check(model)
     model.unet(model.methods[-1])  # the one `auto` takes: if it cannot be read, that is said now
     return model

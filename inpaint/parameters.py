@@ -49,7 +49,7 @@ def _facts(request: declared.Request, model: dict[str, Any], size: tuple[int, in
         facts["Schedule type"] = "Karras"
     facts |= {"CFG scale": request.guidance_scale, "Seed": request.seed, "Size": f"{size[0]}x{size[1]}",
               "Model hash": str(model.get("fingerprint", ""))[:10], "Model": model.get("name", "")}
-    if request.eta:
+    if request.eta > 0:
         facts["Eta DDIM"] = request.eta
     if request.clip_skip:
         facts["Clip skip"] = request.clip_skip + 1  # theirs counts the layer it stops at

@@ -63,8 +63,8 @@ class Request:
     speed: str = option("exact", "fast: most steps reuse what the last whole one found; nearly the same picture in "
                         "half the time or less.", choices=SPEEDS, group="sampling")
     sampler: str = option("ddim", "How to walk from noise to picture.", choices=SAMPLERS, group="sampling")
-    eta: float = option(0.0, "Fresh noise in each step: 0 is DDIM, 1 is DDPM-like.", low=0.0, high=1.0, step=0.05,
-                        group="sampling")
+    eta: float = option(-1.0, "Fresh noise in each step: 0 is DDIM, 1 is DDPM-like, -1 as much as suits the model.",
+                        low=-1.0, high=1.0, step=0.05, group="sampling")
     guidance_scale: float = option(0.0, "How strongly the prompt pulls; 1 is off, 0 as strongly as suits the model.",
                                    low=0.0, high=30.0, step=0.5, group="sampling", flag="--guidance")
     guidance_end: float = option(1.0, "The share of the steps that is guided; a step without guidance takes half the "
@@ -105,6 +105,8 @@ class Request:
     blend: int = option(4, "Width of the joint inside the mask, in pixels.", low=0, high=64, group="finish")
     colour_match: float = option(0.0, "Match the patch's colours to its surroundings.", low=0.0, high=1.0,
                                  step=0.05, group="finish")
+    colour_hold: float = option(0.0, "Hold the patch's broad colours to what the hole held at first.", low=0.0, high=1.0,
+                                step=0.05, group="finish")
     keep_gps: bool = option(True, "Keep the place where the photo was taken in the result.", group="finish")
 
     def __post_init__(self):

@@ -49,10 +49,13 @@ class Branch(Job):
         if self.at_once or not walker.timesteps:
             yield Step(live.index, live.total, live.t, x0, x0)
             return
-        x = live.x[:1].to(self.model.device)
+        done = len(every) - len(walker.timesteps)
         if seeds[0] != live.seed:
             x = walker.q_sample(x0, walker.timesteps[0], first)
-        done = len(every) - len(walker.timesteps)
+        else:
+            x = live.x[:1].to(self.model.device)
+            for _ in range(done * (bool(request.eta) + request.fresh_noise)):
+                noise()  # what the steps before drew
         for step in closeup.denoise(walker, every, x, text):
             yield replace(step, index=done + step.index, total=len(every))
 

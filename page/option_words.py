@@ -28,7 +28,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "exact_steps": ("Exactly that many", "严格步数", "不论强度，都运行这么多步。"),
     "speed": ("Speed", "速度", "fast：多数步骤沿用上一完整步骤的结果；图像几乎相同，用时至多一半。"),
     "sampler": ("Sampler", "采样器", "从噪声走到图像的方式。"),
-    "eta": ("Eta", "Eta", "每步新噪声：0 为 DDIM，1 近似 DDPM。"),
+    "eta": ("Eta", "Eta", "每步新噪声：0 为 DDIM，1 近似 DDPM，-1 为模型默认。"),
     "guidance_scale": ("Guidance", "引导强度", "提示词的拉力；1 为关闭，0 为模型默认。"),
     "guidance_end": ("Guide until", "引导截止", "受引导的步数比例；无引导的步骤用时减半。"),
     "guidance_rescale": ("Guidance rescale", "引导重缩放", "抑制强引导的过高对比。"),
@@ -53,6 +53,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "finish": ("Finish", "接合方式", "补丁如何接合；auto 取最不可见的接缝。"),
     "blend": ("Joint width", "接缝宽度", "蒙版内接缝的宽度（像素）。"),
     "colour_match": ("Match colours", "匹配颜色", "使补丁颜色贴近周围。"),
+    "colour_hold": ("Hold colours", "保持颜色", "使补丁的大块颜色贴近初始填充。"),
     "keep_gps": ("Keep the location", "保留位置", "结果中保留拍摄地点。"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TASKS: dict[str, dict[str, object]] = {
     "fill": {"fill": "auto", "strength": 1.0, "grow": 0, "expand": ""},
-    "remove": {"fill": "smooth", "strength": 1.0, "grow": 4, "expand": "", "prompt": ""},
+    "remove": {"fill": "border", "strength": 1.0, "grow": 4, "expand": "", "prompt": ""},
     "replace": {"fill": "neutral", "strength": 1.0, "grow": 0, "expand": ""},
     "touch": {"fill": "original", "strength": 0.5, "grow": 0, "expand": ""},
     "expand": {"fill": "border", "strength": 1.0, "grow": 0, "expand": "16:9"},

@@ -213,6 +213,17 @@ def test_a_branch_is_guided_as_far_as_the_whole_walk_would_be(painter):
     assert len(rest) == 6 and fast.request.speed == "fast" and fast.image.tobytes() != result.image.tobytes()
 
 
+@pytest.mark.parametrize("settings", [{"eta": 0.0}, {"eta": 1.0}, {"eta": 0.0, "fresh_noise": True},
+                                      {"eta": 1.0, "fresh_noise": True}])
+def test_a_branch_of_the_same_seed_draws_the_noise_that_the_walk_drew(painter, settings):
+    from page import branching
+
+    request = asked(method="base", **settings)
+    *steps, result = painter.stream(request)
+    for at in (0, 3):
+        assert list(branching.stream(painter, steps[at], request))[-1].image.tobytes() == result.image.tobytes()
+
+
 def test_the_toy_has_nothing_to_skip():
     toy = inpaint.load("toy")
     assert toy(asked(speed="fast")).image.tobytes() == toy(asked()).image.tobytes()

@@ -164,6 +164,20 @@ def test_colours_are_matched_by_what_is_known_outside():
     assert finish.match_colours(shifted, truth, Image.new("L", truth.size, 255), 1.0) is shifted
 
 
+def test_held_colours_are_broad_and_the_detail_stays():
+    """Stripes on a ramp of one colour, held to a ramp of another: the stripes, on the other ramp."""
+    stripes = 20 * (np.arange(120) // 2 % 2 * 2 - 1)[None, :, None]
+    held = ramp()
+    truth = np.asarray(held, np.int16) + stripes
+    patch = (truth + (25, -15, 10)).clip(0, 255).astype(np.uint8)
+    got = np.asarray(finish.hold_colours(Image.fromarray(patch), held, 1.0), np.int16)
+    middle = (slice(20, -20), slice(20, -20))
+    assert abs(got[middle] - truth.clip(0, 255)[middle]).mean() < 2
+    half = np.asarray(finish.hold_colours(Image.fromarray(patch), held, 0.5), np.int16)
+    assert abs(half[middle].mean((0, 1)) - (got[middle].mean((0, 1)) + patch[middle].mean((0, 1))) / 2).max() < 1
+    assert finish.hold_colours(held, held, 1.0).tobytes() == held.tobytes()
+
+
 def test_lab_there_and_back():
     rgb = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert np.abs(colour.from_lab(colour.to_lab(rgb)).astype(int) - rgb).max() <= 1

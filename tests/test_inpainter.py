@@ -181,15 +181,28 @@ def test_guidance_zero_is_the_models_own_and_reported(painters, photo):
             own, scale = painter(request), painter.model.guidance[method]
             assert own.request.guidance_scale == scale > 0
             assert painter(replace(request, guidance_scale=scale)).image.tobytes() == own.image.tobytes()
-            assert painter(replace(request, guidance_scale=scale + 2)).image.tobytes() != own.image.tobytes() \
-                or name == "toy"  # which knows no words
+            stronger = painter(replace(request, guidance_scale=scale + 2))
+            assert (stronger.image.tobytes() == own.image.tobytes()) is (name == "toy")  # which knows no words
+
+
+def test_eta_below_zero_is_the_models_own_and_reported(painters, photo):
+    for name in ("toy", "builtin"):
+        painter = painters[name]
+        for method in painter.model.methods:
+            request = Request("x", photo, disc(photo.size), method=method, seed=1, steps=3)
+            own, eta = painter(request), painter.model.eta[method]
+            assert own.request.eta == eta == (1 if (name, method) == ("builtin", "base") else 0)
+            assert painter(replace(request, eta=eta)).image.tobytes() == own.image.tobytes()
+            assert painter(replace(request, eta=1 - eta)).image.tobytes() != own.image.tobytes()
+    article = painters["builtin"](Request("x", photo, disc(photo.size), article=True, seed=1, steps=2))
+    assert article.request.eta == 0
 
 
 def test_without_a_prompt_a_hole_is_closed_as_suits_the_model(painters, photo):
     picture, hole = photo, disc(photo.size)
     closed = painters["builtin"](Request("", picture, hole, seed=1, steps=10))
     asked = closed.request
-    assert (asked.strength, asked.fill) == (FAMILIES["builtin"].closing, "smooth") and asked.strength < 1
+    assert (asked.strength, asked.fill) == (FAMILIES["builtin"].closing, "border") and asked.strength < 1
     assert any("closes a hole from its surroundings" in note for note in closed.report["notes"])
     again = painters["builtin"](asked)
     assert again.request.settings() == asked.settings() and again.image.tobytes() == closed.image.tobytes()
