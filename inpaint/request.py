@@ -105,8 +105,8 @@ class Request:
     blend: int = option(4, "Width of the joint inside the mask, in pixels.", low=0, high=64, group="finish")
     colour_match: float = option(0.0, "Match the patch's colours to its surroundings.", low=0.0, high=1.0,
                                  step=0.05, group="finish")
-    colour_hold: float = option(0.0, "Hold the patch's broad colours to what the hole held at first.", low=0.0, high=1.0,
-                                step=0.05, group="finish")
+    colour_hold: float = option(0.0, "Hold the patch's broad colours to what the hole held at first.", low=0.0,
+                                high=1.0, step=0.05, group="finish")
     keep_gps: bool = option(True, "Keep the place where the photo was taken in the result.", group="finish")
 
     def __post_init__(self):

@@ -87,7 +87,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "prompt": ("What should be there?", "这里应该是什么？"),
     "prompt_fill": ("Describe it, or leave empty to fill from what is around it", "描述内容，留空则按周围填充"),
     "knows": ("The built-in model draws {n} things, such as", "内置模型能画 {n} 种东西，例如（英文）"),
-    "known": ("The built-in model knows this.", "内置模型认识它。"),
+    "known": ("The built-in model knows this. It also draws", "内置模型认识它。它还能画（英文）"),
     "unknown": ("The built-in model may not know this. It draws", "内置模型可能不认识它。它能画（英文）"),
     "prompt_remove": ("Nothing needed: the surroundings close over it", "无需填写：由周围自然补全"),
     "prompt_replace": ("A red scarf, a wooden bench, …", "红围巾、木长椅……"),

@@ -169,7 +169,7 @@ def test_held_colours_are_broad_and_the_detail_stays():
     stripes = 20 * (np.arange(120) // 2 % 2 * 2 - 1)[None, :, None]
     held = ramp()
     truth = np.asarray(held, np.int16) + stripes
-    patch = (truth + (25, -15, 10)).clip(0, 255).astype(np.uint8)
+    patch = (truth + np.array((25, -15, 10))).clip(0, 255).astype(np.uint8)
     got = np.asarray(finish.hold_colours(Image.fromarray(patch), held, 1.0), np.int16)
     middle = (slice(20, -20), slice(20, -20))
     assert abs(got[middle] - truth.clip(0, 255)[middle]).mean() < 2

@@ -60,8 +60,8 @@ The photos' figure is the mean over the middle square of each held-out photo and
 - It draws the stickers it was taught and nothing else: no people, no flags, no scenes, no style words.
 - It knows their names and common keywords in English; an unknown word gives any sticker or none.
 - It works at {size} px, on a close-up of the hole, which is then enlarged: fine texture and small print are lost.
-- A guidance of about {guidance[inpaint]:g} suits the 9-channel UNet, far less than large models take; more makes colours
-  garish. Masked DDIM takes {guidance[base]:g}.
+- A guidance of about {guidance[inpaint]:g} suits the 9-channel UNet, far less than large models take; more makes
+  colours garish. Masked DDIM takes {guidance[base]:g} and fresh noise in each step (eta {eta[base]:g}).
 """
 ROWS = {"vae": "autoencoder", "text": "text encoder", "first": "4-channel UNet, first lessons",
         "inpaint": "9-channel UNet, grown from it", "base": "4-channel UNet, grown from that"}
@@ -76,5 +76,5 @@ def text(figures: dict, history: dict, day: date, plan: Plan) -> str:
     return CARD.format(
         vocabulary=f"about {plan.vocabulary:,}", held_out=len(HELD_OUT), held_out_names=", ".join(HELD_OUT),
         history="\n".join(rows), seed=plan.seed, size=plan.size,
-        guidance=card.guidance,
+        guidance=card.guidance, eta=card.eta,
         day=day.isoformat(), photos=figures["photos"], stickers=stickers, scenes=scenes)

@@ -34,13 +34,13 @@ class Suggest {
     return document.querySelector("#prompt textarea");
   }
 
-  // of these names, with one already in the text, with nothing that fits it
+  // of these names; with one already in the text, or with nothing that fits it, a few others
   state(typed) {
     const text = ` ${plain(typed).replace(/[^\p{L}\p{N}'-]+/gu, " ").trim()} `;
     if (!typed.trim()) return ["knows", this.few];
     const found = matching(this.names, typed).filter((name) => ` ${plain(name)} ` !== text);
     if (found.length) return ["knows", found];
-    return this.names.some((name) => text.includes(` ${plain(name)} `)) ? ["known", []] : ["unknown", this.few];
+    return this.names.some((name) => text.includes(` ${plain(name)} `)) ? ["known", this.few] : ["unknown", this.few];
   }
 
   offer() {

@@ -32,7 +32,7 @@ def test_what_it_may_not_know_is_said(visit, real):
     prompt = page.locator("#prompt textarea")
     prompt.fill("a scarf, knitted by hand")
     page.wait_for_function(f"document.querySelector('{HINT}').textContent.includes('knows this')")
-    assert names(page) == []
+    assert len(names(page)) > 3 and "scarf" not in names(page)
     prompt.fill("quaternion")
     page.wait_for_function(f"document.querySelector('{HINT}').textContent.includes('may not know')")
     assert len(names(page)) > 3
