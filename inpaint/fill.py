@@ -8,7 +8,7 @@ from PIL import Image
 from .membrane import doubled, halved, membrane
 
 GREY = 127
-SOFT = 1 / 24  # of the shorter side: how far rays from the border are blurred into each other
+SOFT = 1 / 30  # of the shorter side: how far rays from the border are blurred into each other
 SIGMA = 2.0  # of each blur, in pixels of its level of the pyramid
 
 

@@ -31,12 +31,12 @@ class Job:
         self.model, self.encoder, self.method, self.began = model, encoder, method, perf_counter()
         self.seconds: dict[str, float] = {}
         seed = draw_seed() if asked.seed == -1 else asked.seed
-        eta = asked.eta if asked.eta >= 0 else 0.0 if asked.article else model.eta[method]
-        guidance = asked.guidance_scale or model.guidance[method]
-        self.asked = replace(asked, seed=seed, eta=eta, guidance_scale=guidance)
+        self.asked = replace(asked, seed=seed, guidance_scale=asked.guidance_scale or model.guidance[method])
         self.seeds = tuple((seed + k) % 2**32 for k in range(asked.count))
         self.notes: list[str] = list(asked.picture.notes) if asked.picture else []
         self._close()
+        if self.asked.eta < 0:
+            self.asked = replace(self.asked, eta=0.0 if asked.article else model.eta[method])
         self.model.notes.clear()
         self.steps, self.finish, self.scores = 0, "none", []
         with self.stage("prepare"):
@@ -50,7 +50,7 @@ class Job:
         if closing < 1 and plain and hole and not asked.prompt.strip():
             finish = "multiband" if asked.finish == "auto" else asked.finish  # feather shifts the held colours
             self.asked = replace(asked, strength=closing, fill="border", colour_hold=1.0, finish=finish,
-                                 method=self.method)  # auto would go by strength
+                                 eta=max(asked.eta, 0.0), method=self.method)  # auto would go by strength
             self.notes.append("Without a prompt this model closes a hole from its surroundings, at strength "
                               f"{closing:g}; choose the fill “noise” to have it begin anew.")
 

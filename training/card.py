@@ -44,8 +44,8 @@ The seed is {seed}; a killed run goes on where it was saved and ends in the same
 a run of the plan as it stands: the first 12,500 steps of the autoencoder were drafts of this recipe, which also saw
 the held-out photos, and the 9-channel UNet's budget was first 6,500, then 8,000, then 6,500 and at last 7,500 steps,
 its learning rate already falling before it was raised; holes with nothing in them were half of its batches from step
-6,500 on, not 5,625.  The 4-channel UNet's budget was 2,000, 1,400, 1,500, 1,300 and at last 6,000 steps, its learning
-rate already at its lowest when it was raised from 1,300.
+6,500 on, not 5,625.  The 4-channel UNet's budget was 2,000, 1,400, 1,500, 1,300, 6,000 and at last 11,000 steps, its
+learning rate already at its lowest when it was raised from 1,300 and from 6,000.
 
 ## Measured ({day}, on these float16 weights)
 | what | dB |

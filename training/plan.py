@@ -34,7 +34,7 @@ class Plan:
     channels: tuple[int, ...] = (64, 128, 192)
     first_steps: int = 600
     inpaint_steps: int = 7_500
-    base_steps: int = 6_000
+    base_steps: int = 11_000
     batch: int = 32
     ground_from: float = 0.75  # of the 9-channel UNet's steps; then half a batch are holes with nothing in them
 
