@@ -14,10 +14,10 @@ from PIL.ImageChops import lighter
 
 from . import crop, expand, mask, memory, report
 from .closeup import CloseUp
+from .defaults import settled
 from .errors import OutOfMemory
 from .latents import Encoder
 from .live import LiveStep, View
-from .noise import draw_seed
 from .request import Request
 from .result import Result
 from .sampling import Step
@@ -30,29 +30,13 @@ class Job:
     def __init__(self, model, encoder: Encoder, asked: Request, method: str):
         self.model, self.encoder, self.method, self.began = model, encoder, method, perf_counter()
         self.seconds: dict[str, float] = {}
-        seed = draw_seed() if asked.seed == -1 else asked.seed
-        self.asked = replace(asked, seed=seed, guidance_scale=asked.guidance_scale or model.guidance[method])
-        self.seeds = tuple((seed + k) % 2**32 for k in range(asked.count))
-        self.notes: list[str] = list(asked.picture.notes) if asked.picture else []
-        self._close()
-        if self.asked.eta < 0:
-            self.asked = replace(self.asked, eta=0.0 if asked.article else model.eta[method])
+        self.asked, notes = settled(asked, model, method)
+        self.seeds = tuple((self.asked.seed + k) % 2**32 for k in range(asked.count))
+        self.notes: list[str] = [*(asked.picture.notes if asked.picture else ()), *notes]
         self.model.notes.clear()
         self.steps, self.finish, self.scores = 0, "none", []
         with self.stage("prepare"):
             self._prepare()
-
-    def _close(self):
-        """Without a prompt some models do best from what stands around, unless strength or fill was asked for."""
-        asked, closing = self.asked, self.model.closing
-        plain = asked.strength == 1 and asked.fill in ("auto", "border") and not (asked.article or asked.expand)
-        hole = asked.mask is not None or asked.mask_from_alpha
-        if closing < 1 and plain and hole and not asked.prompt.strip():
-            finish = "multiband" if asked.finish == "auto" else asked.finish  # feather shifts the held colours
-            self.asked = replace(asked, strength=closing, fill="border", colour_hold=1.0, finish=finish,
-                                 eta=max(asked.eta, 0.0), method=self.method)  # auto would go by strength
-            self.notes.append("Without a prompt this model closes a hole from its surroundings, at strength "
-                              f"{closing:g}; choose the fill “noise” to have it begin anew.")
 
     def _prepare(self):
         request = self.asked

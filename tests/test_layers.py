@@ -33,7 +33,8 @@ TABLE = {
     "emphasis": NOTHING, "autoencoder": {"torch"}, "fingerprint": NOTHING, "ldmconfig": NOTHING,
     "prediction": {"torch"}, "reuse": {"torch"}, "shelf": NOTHING, "vaes": {"torch"}, "weights": {"torch"},
     # from a request to a result
-    "latents": NETWORKS, "preview": NETWORKS, "closeup": {"PIL", "torch"}, "live": {"PIL", "torch"}, "job": {"PIL"},
+    "latents": NETWORKS, "preview": NETWORKS, "closeup": {"PIL", "torch"}, "live": {"PIL", "torch"},
+    "job": {"PIL"}, "defaults": NOTHING,
     "inpainter": {"torch"},
 }
 
