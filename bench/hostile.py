@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.hostile import api, cli, envelope, http
 from tests.hostile.cases import Case, case
-from tests.hostile.verdict import LARGE, MEGABYTES, SECONDS, Verdict, judged
+from tests.hostile.verdict import LARGE, MEGABYTES, MORE, SECONDS, Verdict, judged
 
 ROUTES = ("api", "cli", "process", "http")
 FILES_ALONE = ("weights", "zip")  # cases that are no request
@@ -122,9 +122,8 @@ def main() -> int:
         attack(route, range(asked.seed, asked.seed + count), table)
     total = sum(map(len, table.rows.values()))
     print(f"{total} cases, seed {asked.seed}, in {time.perf_counter() - began:.0f} s; more than {SECONDS:.0f} s "
-          f"or {MEGABYTES} MiB is a failure; a picture has 1 s and 34 MB more a megapixel beyond {LARGE}.  "
-          f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, "
-          f"Python {platform.python_version()}.\n")
+          f"or {MEGABYTES} MiB is a failure; a picture has 1 s and {MORE} MB more a megapixel beyond {LARGE}.  "
+          f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, Python {platform.python_version()}.\n")
     print(*table.markdown(), "", f"{len(table.faults)} failures", *table.faults, sep="\n")
     return bool(table.faults)
 

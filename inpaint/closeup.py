@@ -67,7 +67,7 @@ class CloseUp:
                        interval)
 
     def patches(self, x: Tensor) -> list[Image.Image]:
-        """The finished latents [B, 4, h, w] as RGB patches at the size of the crop's box."""
+        """The finished latents [B, 4, h, w] as RGB patches at the size of the crop's box, their colours held."""
         if not x.isfinite().all():
             half = getattr(self.model, "dtype", torch.float32) != torch.float32
             raise ModelError("The UNet produced no valid numbers.",

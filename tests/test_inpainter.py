@@ -173,27 +173,28 @@ def test_seed_minus_one_is_drawn_and_reported(painters, photo):
     assert again.image.tobytes() == first.image.tobytes()
 
 
-def test_guidance_zero_is_the_models_own_and_reported(painters, photo):
+def every_method(painters, photo, steps):
+    """(name, painter, request) for each method of both models."""
     for name in ("toy", "builtin"):
-        painter = painters[name]
-        for method in painter.model.methods:
-            request = Request("x", photo, disc(photo.size), method=method, seed=1, steps=2)
-            own, scale = painter(request), painter.model.guidance[method]
-            assert own.request.guidance_scale == scale > 0
-            assert painter(replace(request, guidance_scale=scale)).image.tobytes() == own.image.tobytes()
-            stronger = painter(replace(request, guidance_scale=scale + 2))
-            assert (stronger.image.tobytes() == own.image.tobytes()) is (name == "toy")  # which knows no words
+        for method in painters[name].model.methods:
+            yield name, painters[name], Request("x", photo, disc(photo.size), method=method, seed=1, steps=steps)
+
+
+def test_guidance_zero_is_the_models_own_and_reported(painters, photo):
+    for name, painter, request in every_method(painters, photo, steps=2):
+        own, scale = painter(request), painter.model.guidance[request.method]
+        assert own.request.guidance_scale == scale > 0
+        assert painter(replace(request, guidance_scale=scale)).image.tobytes() == own.image.tobytes()
+        stronger = painter(replace(request, guidance_scale=scale + 2))
+        assert (stronger.image.tobytes() == own.image.tobytes()) is (name == "toy")  # which knows no words
 
 
 def test_eta_below_zero_is_the_models_own_and_reported(painters, photo):
-    for name in ("toy", "builtin"):
-        painter = painters[name]
-        for method in painter.model.methods:
-            request = Request("x", photo, disc(photo.size), method=method, seed=1, steps=3)
-            own, eta = painter(request), painter.model.eta[method]
-            assert own.request.eta == eta == (1 if (name, method) == ("builtin", "base") else 0)
-            assert painter(replace(request, eta=eta)).image.tobytes() == own.image.tobytes()
-            assert painter(replace(request, eta=1 - eta)).image.tobytes() != own.image.tobytes()
+    for name, painter, request in every_method(painters, photo, steps=3):
+        own, eta = painter(request), painter.model.eta[request.method]
+        assert own.request.eta == eta == (1 if (name, request.method) == ("builtin", "base") else 0)
+        assert painter(replace(request, eta=eta)).image.tobytes() == own.image.tobytes()
+        assert painter(replace(request, eta=1 - eta)).image.tobytes() != own.image.tobytes()
     article = painters["builtin"](Request("x", photo, disc(photo.size), article=True, seed=1, steps=2))
     assert article.request.eta == 0
 

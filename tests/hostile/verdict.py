@@ -19,7 +19,8 @@ from bench.record import process_memory
 from inpaint import InpaintError
 
 SECONDS, MEGABYTES, LONGEST = 5.0, 1536, 600  # of one case, of its own memory, characters of a sentence
-LARGE = 12  # megapixels, as many as a public page takes
+LARGE = 12  # megapixels, as many as a public page takes …
+MORE = 34  # … and MB that a picture has for each beyond them, beside a second
 LEAKS = re.compile(r"Traceback|File \"|<class |0x[0-9a-f]{6,}|object at|\berrno\b|Errno", re.IGNORECASE)
 
 
@@ -43,7 +44,7 @@ class TooLong(BaseException):
 def judged(run: Callable[[], float | None], pid: int | str = "self", patience: int = 1) -> Verdict:
     """The verdict on `run`, which returns after a right result, or raises InpaintError or Wrong.
 
-    `run` may return the megapixels of its picture: each beyond LARGE has a second and 34 MB more.
+    `run` may return the megapixels of its picture: each beyond LARGE has a second and MORE MB.
 
     pid  the process that does the work, whose memory is watched; patience: how many times the usual time it has
     """
@@ -66,7 +67,7 @@ def judged(run: Callable[[], float | None], pid: int | str = "self", patience: i
     more = max(0.0, size - LARGE)
     if took > patience * SECONDS + more:
         fault = fault or f"takes {took:.1f} s"
-    if used > MEGABYTES + 34 * more:
+    if used > MEGABYTES + MORE * more:
         fault = fault or f"takes {used:.0f} MiB"
     return Verdict(refused, fault, took, used)
 
