@@ -17,6 +17,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """What was asked for on the command line."""
     parser = argparse.ArgumentParser(prog="app.py", description="Repaint a part of a photo, in the browser.")
     parser.add_argument("--model", default="builtin", help="builtin, sd15, toy, a folder, a single file or a Hub id")
+    parser.add_argument("--backend", default="auto", choices=("auto", "torch", "openvino"),
+                        help="what runs the UNet on a CPU; auto: OpenVINO for large models, where it is installed")
     parser.add_argument("--host", help="address to listen on; 0.0.0.0 lets the network in")
     parser.add_argument("--port", type=int, help="default: 7860 or the next free one")
     parser.add_argument("--share", action="store_true", help="a public link for 72 hours, through Gradio's servers")
@@ -53,10 +55,12 @@ def main(argv: list[str] | None = None) -> None:
     from page.gate import guards
     from page.layout import Page, head, theme
     from page.limits import Limits
+    from page.painters import painters
     from page.stage import style
     from page.words import i18n
 
     limits = Limits.from_environment()
+    painters.backend = asked.backend
     page = Page(limits, asked.model)
     with quick.one_app():
         demo = page.build()

@@ -97,7 +97,7 @@ def _load(args: argparse.Namespace):
         torch.set_num_threads(args.threads)
     painter = load(name, device=args.device, dtype=args.dtype, memory=args.memory, vae=args.vae,
                    loras=tuple(args.lora), config=args.config, inpaint=args.inpaint_model, offline=args.offline,
-                   allow_pickle=args.allow_pickle)
+                   allow_pickle=args.allow_pickle, backend=args.backend)
     if made and made.get("fingerprint") != painter.model.fingerprint:
         _said(f"It was made with the model {made.get('name')}, not {painter.model.name}: it will look different.")
     return painter

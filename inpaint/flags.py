@@ -106,6 +106,7 @@ def _model(group) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, mps [default auto]")
     add("--dtype", default="auto", help="auto, float32, bfloat16, float16 [default auto]")
     add("--memory", default="auto", help="auto, low, resident, offload, sequential [default auto]")
+    add("--backend", default="auto", help="what runs the UNet: auto, torch, openvino [default auto]")
     add("--vae", metavar="PATH", help="another VAE: a folder, a file or a Hub id")
     add("--config", metavar="PATH", help="the folder with the configurations for a single file")
     add("--lora", metavar="PATH[:WEIGHT]", action="append", default=[],

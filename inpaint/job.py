@@ -193,7 +193,7 @@ class Job:
     def model_facts(self) -> dict:
         """What the picture was made with, for its capsule."""
         return {"name": self.model.name, "fingerprint": self.model.fingerprint, "quality": self.model.quality,
-                **versions()}
+                "backend": self.model.backend, **versions()}
 
     def stage(self, name: str) -> _Stage:
         return _Stage(self, name)

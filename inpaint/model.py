@@ -26,10 +26,11 @@ class Model:
     """
 
     def __init__(self, name: str, parts, device: torch.device, dtype: torch.dtype, policy: memory.Policy, *,
-                 extra=None, vae=None, loras=(), quality: str = "", guidance: dict[str, float] | None = None,
-                 eta: dict[str, float] | None = None, closing: float = 1.0):
+                 extra=None, vae=None, loras=(), engine=None, quality: str = "",
+                 guidance: dict[str, float] | None = None, eta: dict[str, float] | None = None, closing: float = 1.0):
         self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
         self.quality, self.closing, self.notes = quality, closing, []
+        self.engine = engine  # what may run a UNet in torch's place
         self.guidance = guidance or {"base": GUIDANCE, "inpaint": GUIDANCE}
         self.eta = eta or {"base": 0.0, "inpaint": 0.0}
         self.lenders = dict.fromkeys(parts.methods, parts) | ({"inpaint": extra} if extra else {})
@@ -55,6 +56,11 @@ class Model:
         return 8 * int(parts.unet_config().get("sample_size") or 64)
 
     @property
+    def backend(self) -> str:
+        """The library that runs its UNets, as far as they are loaded."""
+        return "openvino" if self.engine and any(map(self.engine.runs, self.unets.values())) else "torch"
+
+    @property
     def vae(self) -> nn.Module:
         return self.autoencoder.network
 
@@ -64,7 +70,7 @@ class Model:
         With `fast` it remembers the step before: ask for a new one for each walk.
         """
         network = self._network(method)
-        run = reuse.Reuse(network) if fast and reuse.fits(network) else reuse.whole(network)
+        run = self._runner(network, method, fast)
 
         @torch.no_grad()
         def predict(x: Tensor, t: float, text: Tensor) -> Tensor:
@@ -105,6 +111,9 @@ class Model:
 
     def relieve(self) -> str | None:
         """One rung down the memory ladder, said in a sentence; None at its foot."""
+        if self.backend == "openvino":
+            self.engine = None
+            return "Memory ran out: torch runs the UNet now, without OpenVINO's copy of it."
         step = memory.rung(self.policy, self.device.type)
         if step is None:
             return None
@@ -130,6 +139,14 @@ class Model:
             self.unets[method] = network
             self._place()
         return self.unets[method]
+
+    def _runner(self, network: nn.Module, method: str, fast: bool) -> Callable[[Tensor, float, Tensor], Tensor]:
+        """Who runs this network: every step whole, or as Fast does; by torch, or by the engine."""
+        files = self.lenders[method].unet_files(method)
+        heard = self.engine.passes(network, files, self.loras, self.policy) if self.engine else None
+        if fast and reuse.fits(network):
+            return reuse.Reuse(network, run=heard)
+        return reuse.whole(network) if heard is None else lambda *given: heard(*given)[0]
 
     def _read_text_encoder(self) -> nn.Module:
         encoder = self.parts.text_encoder(self.dtype).requires_grad_(False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import backend as backends
 from . import device as devices
 from . import memory as memories
 from .errors import ModelError, ModelUnavailable
@@ -55,7 +56,7 @@ FAMILIES = {
 
 def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", memory: str = "auto",
          vae: str | None = None, loras: tuple | list = (), config: str | None = None, inpaint: str | None = None,
-         offline: bool | None = None, allow_pickle: bool = False) -> Model:
+         offline: bool | None = None, allow_pickle: bool = False, backend: str = "auto") -> Model:
     """The model of this name, ready to paint; raises ModelError or ModelUnavailable.
 
     name     a family (builtin, toy, sd15, sd2), a folder in diffusers' layout, a .safetensors file in ldm naming,
@@ -65,6 +66,7 @@ def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", me
     vae      another VAE: a folder, a file or a Hub id;  loras: paths, "path:0.8" or (path, weight)
     config   for a single file: the folder with its configurations and tokenizer
     inpaint  another model whose 9-channel UNet is to share this one's VAE and text encoder
+    backend  what runs the UNet: torch, openvino, or auto: OpenVINO on a CPU, where it is installed and pays
     """
     if name == "toy":
         from .toy import Model as Toy
@@ -79,10 +81,11 @@ def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", me
 
     parameters = parts.parameters()
     precision = devices.precision(place.type, dtype, parameters=parameters, bfloat16=devices.has_bfloat16(place))
-    policy = memories.choose(place.type, devices.free_bytes(place), parameters * precision.itemsize,
-                             Model.side_of(parts), memory)
-    model = Model(name, parts, place, precision, policy, extra=lender, vae=painter, loras=loras, quality=card.quality,
-                  guidance=card.guidance, eta=card.eta, closing=card.closing)
+    weigh, free = parameters * precision.itemsize, devices.free_bytes(place)
+    policy = memories.choose(place.type, free, weigh, Model.side_of(parts), memory)
+    engine = backends.choose(backend, place.type, parameters, policy == memories.Policy() and free > 2.5 * weigh)
+    model = Model(name, parts, place, precision, policy, extra=lender, vae=painter, loras=loras, engine=engine,
+                  quality=card.quality, guidance=card.guidance, eta=card.eta, closing=card.closing)
     _check(model)
     model.unet(model.methods[-1])  # the one `auto` takes: if it cannot be read, that is said now
     return model

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 from functools import cache
+from pathlib import Path
 
 from torch import nn
 
@@ -23,16 +24,31 @@ def _libc():
 
 def rest(network: nn.Module) -> None:
     """This network's mapped weights need not stay in memory, nor what the allocator only keeps for later."""
-    libc, page = _libc(), mmap.PAGESIZE
-    if libc is None:
-        return
     for weight in network.parameters():
         storage = weight.untyped_storage()
-        start = -(-storage.data_ptr() // page) * page  # whole pages only: the edges belong to neighbours too
-        length = (storage.data_ptr() + storage.nbytes()) // page * page - start
-        if length > 0:
-            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), PAGEOUT)
+        _leave(storage.data_ptr(), storage.data_ptr() + storage.nbytes())
     trim()
+
+
+def rest_file(path: Path) -> None:
+    """The same for all that is mapped of this file, whoever mapped it (Linux)."""
+    try:
+        maps = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return
+    for line in maps:
+        span, *_, name = line.split(maxsplit=5)
+        if name == str(path.resolve()):
+            _leave(*(int(end, 16) for end in span.split("-")))
+    trim()
+
+
+def _leave(start: int, end: int) -> None:
+    """Whole pages only: the edges belong to neighbours too."""
+    page, libc = mmap.PAGESIZE, _libc()
+    start, end = -(-start // page) * page, end // page * page
+    if libc is not None and end > start:
+        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), PAGEOUT)
 
 
 def trim() -> None:

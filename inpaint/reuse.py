@@ -8,6 +8,7 @@ of the time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -37,15 +38,29 @@ def whole(network: nn.Module) -> Callable[[Tensor, float, Tensor], Tensor]:
     return lambda x, t, text: network(x, torch.as_tensor(t, device=x.device), encoder_hidden_states=text).sample
 
 
+def heard(network: nn.Module, x: Tensor, t: float, text: Tensor, layers: int = 1) -> tuple[Tensor, Tensor]:
+    """The network's own call, with an ear at the layer where light steps begin: (what it predicts, deep features)."""
+    caught = []
+    ear = network.up_blocks[-1].resnets[-layers].register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+    try:
+        out = whole(network)(x, t, text)
+    finally:
+        ear.remove()
+    return out, caught[0][:, : caught[0].shape[1] - network.config.block_out_channels[0]].clone()
+
+
 class Reuse:
     """(x [N, c, h, w], t, text [N, n, d]) -> what the network predicts [N, 4, h, w]; one object for one walk.
 
     `layers` of the last up block run in a light step, 1 being the cheapest.  `span(t)` is how far below a full step's
-    t the next one must lie; at 0 every step is full, and the very same as the network's own.
+    t the next one must lie; at 0 every step is full, and the very same as the network's own.  `run` answers a full
+    step as `heard` does.
     """
 
-    def __init__(self, network: nn.Module, span: Callable[[float], float] = span, layers: int = 1):
+    def __init__(self, network: nn.Module, span: Callable[[float], float] = span, layers: int = 1,
+                 run: Callable[[Tensor, float, Tensor], tuple[Tensor, Tensor]] | None = None):
         self.network, self.span, self.layers = network, span, layers
+        self.run = run or partial(heard, network, layers=layers)
         self.kept: list[tuple[float, Tensor]] = []  # (t, features [N, c, h, w]) of the last two full steps
 
     def __call__(self, x: Tensor, t: float, text: Tensor) -> Tensor:
@@ -61,17 +76,10 @@ class Reuse:
         return last - t >= self.span(last)
 
     def full(self, x: Tensor, t: float, text: Tensor) -> Tensor:
-        """The network's own call, with an ear at the layer where light steps begin."""
-        heard = []
-        last = self.network.up_blocks[-1].resnets[-self.layers]
-        ear = last.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
-        try:
-            out = whole(self.network)(x, t, text)
-        finally:
-            ear.remove()
-        deep = heard[0].shape[1] - self.skip_channels()
+        """The whole network; its features are kept."""
+        out, deep = self.run(x, t, text)
         before = [kept for kept in self.kept[-1:] if len(kept[1]) >= len(x)]
-        self.kept = [*before, (float(t), heard[0][:, :deep].clone())]
+        self.kept = [*before, (float(t), deep)]
         return out
 
     def light(self, x: Tensor, t: float, text: Tensor) -> Tensor:
@@ -102,10 +110,6 @@ class Reuse:
         if before == last:
             return new[-n:]
         return torch.lerp(old[-n:], new[-n:], 1 + LEAD * (last - t) / (before - last))
-
-    def skip_channels(self) -> int:
-        """Channels that the outermost down block hands over to that layer."""
-        return self.network.config.block_out_channels[0]
 
 
 def _layers(block: nn.Module) -> list[tuple[nn.Module, nn.Module | None]]:

@@ -14,7 +14,7 @@ class Painters:
     """`painter` is the Inpainter of the model called `name`.  Only the desk's thread changes them."""
 
     def __init__(self):
-        self.name, self.painter, self.shelf = "", None, None
+        self.name, self.painter, self.shelf, self.backend = "", None, None, "auto"
         self.leaving: list[Callable[[], None]] = []  # called before a model goes, so that nobody holds on to it
 
     def take(self, name: str):
@@ -30,7 +30,7 @@ class Painters:
             for leave in self.leaving:
                 leave()
         try:
-            self.shelf.take(name)
+            self.shelf.take(name, backend=self.backend)
             before = name
         finally:
             if self.shelf.current is not None:

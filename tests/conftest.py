@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -30,3 +31,23 @@ def photo(rng) -> Image.Image:
     y, x = np.mgrid[0:72, 0:96]
     waves = np.stack([np.sin(x / 9), np.cos(y / 7), np.sin((x + y) / 11)], -1) * 90 + 128
     return Image.fromarray((waves + rng.normal(0, 6, waves.shape)).clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def both_unets(tmp_path_factory) -> Path:
+    """A model of 0.6 million weights in diffusers' layout, with both UNets; copy it before changing it."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    from inpaint.singlefile import SingleFile
+
+    folder, configs = tmp_path_factory.mktemp("made") / "tiny", GOLDEN / "model_diffusers"
+    parts = SingleFile(GOLDEN / "model_ldm" / "tiny_sd_v1.safetensors", configs)
+    for name in ("vae", "text_encoder"):
+        getattr(parts, name)(torch.float32).save_pretrained(folder / name)
+    parts.unet("base", torch.float32).save_pretrained(folder / "unet")
+    nine = UNet2DConditionModel.from_config({**parts.unet_config(), "in_channels": 9})
+    nine.save_pretrained(folder / "unet_inpainting")
+    for name in ("tokenizer", "scheduler"):
+        shutil.copytree(configs / name, folder / name)
+    return folder

@@ -92,16 +92,16 @@ def test_flags_left_out_are_the_requests_defaults(desk, painter):
     assert asked.picture.size == (40, 30) and asked.mask.getbbox() == (10, 10, 20, 20)
     assert painter.loaded == [("builtin", {
         "device": "auto", "dtype": "auto", "memory": "auto", "vae": None, "loras": (), "config": None,
-        "inpaint": None, "offline": None, "allow_pickle": False})]
+        "inpaint": None, "offline": None, "allow_pickle": False, "backend": "auto"})]
 
 
 def test_the_models_flags_reach_the_loader(desk, painter):
     assert main(["cat.png", "mask.png", "x", "-o", "out.png", "--model", "sd15", "--device", "cpu", "--dtype",
                  "float32", "--memory", "low", "--vae", "v", "--lora", "a.safetensors:0.5", "--lora", "C:b",
-                 "--config", "c", "--inpaint-model", "i", "--offline", "--allow-pickle"]) == 0
+                 "--config", "c", "--inpaint-model", "i", "--offline", "--allow-pickle", "--backend", "torch"]) == 0
     assert painter.loaded == [("sd15", {
         "device": "cpu", "dtype": "float32", "memory": "low", "vae": "v", "config": "c", "offline": True,
-        "allow_pickle": True, "loras": ("a.safetensors:0.5", "C:b"), "inpaint": "i"})]
+        "allow_pickle": True, "loras": ("a.safetensors:0.5", "C:b"), "inpaint": "i", "backend": "torch"})]
 
 
 # what is written

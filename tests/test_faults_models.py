@@ -21,27 +21,9 @@ HTTP = sys.modules[errors.HTTPError.__module__.partition(".")[0]]  # httpx, or w
 PARTS = ("unet", "unet_inpainting", "vae", "text_encoder", "tokenizer", "scheduler")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A small model in diffusers' layout, with both UNets."""
-    import torch
-    from diffusers import UNet2DConditionModel
-
-    folder = tmp_path_factory.mktemp("made") / "tiny"
-    parts = SingleFile(models.Path(LDM), models.Path(CONFIG))
-    for name in ("vae", "text_encoder"):
-        getattr(parts, name)(torch.float32).save_pretrained(folder / name)
-    parts.unet("base", torch.float32).save_pretrained(folder / "unet")
-    nine = UNet2DConditionModel.from_config({**parts.unet_config(), "in_channels": 9})
-    nine.save_pretrained(folder / "unet_inpainting")
-    for name in ("tokenizer", "scheduler"):
-        shutil.copytree(f"{CONFIG}/{name}", folder / name)
-    return folder
-
-
 @pytest.fixture
-def folder(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "tiny")
+def folder(both_unets, tmp_path):
+    return shutil.copytree(both_unets, tmp_path / "tiny")
 
 
 def one_sentence(error) -> bool:
@@ -150,10 +132,10 @@ def test_an_unreachable_hub_is_said_with_what_to_do(monkeypatch, refusal, at):
     assert one_sentence(error) and "built-in" in error.value.advice
 
 
-def test_an_earlier_download_serves_while_the_hub_is_away(monkeypatch, made):
+def test_an_earlier_download_serves_while_the_hub_is_away(monkeypatch, both_unets):
     def snapshot(repo, allow_patterns, local_files_only):
         assert local_files_only
-        return str(made)
+        return str(both_unets)
 
     def refuse(*_, **__):
         raise HTTP.ConnectError("refused")

@@ -28,7 +28,8 @@ TABLE = {
     "article": NETWORKS,
     # models
     "models": NOTHING, "model": {"torch"}, "folder": {"torch"}, "singlefile": {"torch"}, "hub": NOTHING,
-    "device": {"torch"}, "memory": {"torch"}, "placing": {"torch"}, "paging": {"torch"},
+    "device": {"torch"}, "memory": {"torch"}, "placing": {"torch"}, "paging": {"torch"}, "backend": {"torch"},
+    "openvino": {"torch"},
     "lora": {"torch"}, "text": {"torch"},
     "emphasis": NOTHING, "autoencoder": {"torch"}, "fingerprint": NOTHING, "ldmconfig": NOTHING,
     "prediction": {"torch"}, "reuse": {"torch"}, "shelf": NOTHING, "vaes": {"torch"}, "weights": {"torch"},

@@ -304,8 +304,9 @@ def test_another_model_takes_the_place_of_the_first(monkeypatch):
 
     loaded = []
 
-    def load(name):
+    def load(name, backend):
         loaded.append(name)
+        assert backend == "torch"
         if name == "missing":
             raise ModelUnavailable("It is not here.")
         return SimpleNamespace(name=name)
@@ -313,6 +314,7 @@ def test_another_model_takes_the_place_of_the_first(monkeypatch):
     monkeypatch.setattr(inpaint.models, "Shelf", lambda shelf=inpaint.models.Shelf: shelf(load))
     monkeypatch.setattr(inpaint.inpainter, "Inpainter", lambda model: SimpleNamespace(model=model))
     painters, left = Painters(), []
+    painters.backend = "torch"
     painters.leaving.append(lambda: left.append(painters.painter))
     first, *_ = painters.fetch("one")
     assert first == ("loading", "one", 0)
@@ -336,7 +338,7 @@ def test_the_command_line():
     import app
 
     asked = app.arguments(["--host", "0.0.0.0", "--port", "99", "--share", "--auth", "a:b:c", "--model", "toy",
-                           "--mcp"])
-    assert (asked.host, asked.port, asked.share, asked.auth, asked.model, asked.mcp) == (
-        "0.0.0.0", 99, True, "a:b:c", "toy", True)
-    assert app.arguments([]).model == "builtin"
+                           "--mcp", "--backend", "openvino"])
+    assert (asked.host, asked.port, asked.share, asked.auth, asked.model, asked.mcp, asked.backend) == (
+        "0.0.0.0", 99, True, "a:b:c", "toy", True, "openvino")
+    assert (app.arguments([]).model, app.arguments([]).backend) == ("builtin", "auto")
