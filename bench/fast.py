@@ -46,7 +46,7 @@ def real_size(folder: str):
     """A painter of SD 1.5's shapes with random weights, made in another process: it takes twice the memory."""
     subprocess.run([sys.executable, "-c", "from pathlib import Path; from bench.sd15_size import write_model; "
                     f"write_model(Path({folder!r}))"], check=True, cwd=ROOT)
-    return inpaint.load(folder)
+    return inpaint.load(folder, backend="torch")
 
 
 def seconds(given) -> str:

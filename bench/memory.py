@@ -24,6 +24,7 @@ GB, MB = 1e9, 1e6
 MIDDLE = (128, 128, 328, 328)
 CASES = {  # name: model, load's memory, method, picture's size, hole's box, whole picture?, goal
     "SD 1.5 size, inpaint, resident": ("sd15", "resident", "inpaint", (512, 512), MIDDLE, True, "4.5 GB"),
+    "SD 1.5 size, inpaint, resident, OpenVINO": ("sd15", "resident", "inpaint", (512, 512), MIDDLE, True, "4.5 GB"),
     "SD 1.5 size, inpaint, low": ("sd15", "low", "inpaint", (512, 512), MIDDLE, True, "3 GB"),
     "SD 1.5 size, base, resident": ("sd15", "resident", "base", (512, 512), MIDDLE, True, ""),
     "built-in, 1 megapixel": ("builtin", "auto", "inpaint", (1154, 866), (300, 300, 556, 556), False, ""),
@@ -56,7 +57,8 @@ def run(name: str, steps: int, folder: Path) -> dict:
             image.save(path)
         if "--files" in sys.argv:
             return {}
-    painter = inpaint.load(str(cached()) if model == "sd15" else model, memory=policy)
+    painter = inpaint.load(str(cached()) if model == "sd15" else model, memory=policy,
+                           backend="openvino" if "OpenVINO" in name else "torch")
     loaded = peak()
     request = inpaint.Request("a red scarf", str(picture), mask=str(mask), method=method, steps=steps, seed=1,
                               whole=whole)

@@ -174,7 +174,7 @@ for turn in range(int(sys.argv[2])):
             while block := opened.read(1 << 24):
                 size += len(block)
     read = time.perf_counter()
-    painter = inpaint.load(sys.argv[1])
+    painter = inpaint.load(sys.argv[1], backend="torch")
     loaded = time.perf_counter()
     painter.model.unet(painter.model.methods[0])
     print(size, read - began, loaded - read, time.perf_counter() - loaded)

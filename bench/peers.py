@@ -7,7 +7,8 @@
 diffusers (float32)  as its documentation's first example runs it on a CPU; its own scheduler, PNDM, calls the UNet
                      once more than there are steps, and DDIM as often as there are
 diffusers, tuned     bfloat16, channels_last, inference_mode, embeddings made beforehand, DDIM
-ours                 everything from the request to the finished picture, nothing remembered from the run before
+ours                 everything from the request to the finished picture, nothing remembered from the run before;
+                     by torch, and by OpenVINO where it is installed
 
 Each is warmed up once at a small size, then all take turns.  Where fewer than 20 steps ran, "20 steps" is projected:
 seconds outside the UNet, and seconds a UNet call times the calls that 20 steps make.  Fast does not do the same in
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import date
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -82,8 +84,10 @@ class Peer:
 class Ours:
     """This program on the same folder."""
 
-    def __init__(self, folder: Path, method: str, **settings):
-        self.painter = inpaint.load(str(folder))
+    def __init__(self, folder: Path, method: str, backend: str = "torch", **settings):
+        self.painter = inpaint.load(str(folder), backend=backend)
+        if self.painter.model.backend != backend:
+            raise SystemExit(f"{self.painter.model.backend} ran it, not {backend}.")
         self.settings = {"method": method, **settings}
 
     def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
@@ -107,6 +111,9 @@ def contenders(folder: Path, small: bool) -> dict[str, Callable]:
              "diffusers, DDIM": partial(Peer, folder, scheduler="DDIMScheduler", tuned=False, dtype=wide),
              "diffusers, tuned": partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=half),
              "ours, exact": partial(Ours, folder), "ours, Fast": partial(Ours, folder, speed="fast")}
+    if find_spec("openvino"):
+        found["ours, OpenVINO"] = partial(Ours, folder, backend="openvino")
+        found["ours, OpenVINO, Fast"] = partial(Ours, folder, backend="openvino", speed="fast")
     if small:  # a small model is quicker in float32, so the tuned peer may have that too
         found["diffusers, tuned, float32"] = partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=wide)
     return found

@@ -55,7 +55,7 @@ def run(folder: str, method: str, steps: int, side: int) -> None:
 
     import inpaint
 
-    painter = inpaint.load(folder)
+    painter = inpaint.load(folder, backend="torch")
     mask = Image.new("L", (side, side))
     mask.paste(255, (side // 4, side // 4, side // 2, side // 2))
     request = inpaint.Request("a red scarf", Image.new("RGB", (side, side), "teal"), mask, method=method, steps=steps,
