@@ -64,14 +64,13 @@ class Engine:
 
         def run(x: Tensor, t: float, text: Tensor) -> tuple[Tensor, Tensor]:
             taken = self.ready.get(network)
-            try:
-                return reuse.heard(network, x, t, text) if taken is None else taken(x, t, text)
-            except RuntimeError:
-                if taken is None:
-                    raise
-                self.ready[network] = None
-                self._say("torch runs the UNet from here on: OpenVINO failed in a pass.")
-                return reuse.heard(network, x, t, text)
+            if taken is not None:
+                try:
+                    return taken(x, t, text)
+                except RuntimeError:
+                    self.ready[network] = None
+                    self._say("torch runs the UNet from here on: OpenVINO failed in a pass.")
+            return reuse.heard(network, x, t, text)
 
         return run if self.runs(network) else None
 

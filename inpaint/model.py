@@ -142,8 +142,9 @@ class Model:
 
     def _runner(self, network: nn.Module, method: str, fast: bool) -> Callable[[Tensor, float, Tensor], Tensor]:
         """Who runs this network: every step whole, or as Fast does; by torch, or by the engine."""
-        files = self.lenders[method].unet_files(method)
-        heard = self.engine.passes(network, files, self.loras, self.policy) if self.engine else None
+        heard = None
+        if self.engine:
+            heard = self.engine.passes(network, self.lenders[method].unet_files(method), self.loras, self.policy)
         if fast and reuse.fits(network):
             return reuse.Reuse(network, run=heard)
         return reuse.whole(network) if heard is None else lambda *given: heard(*given)[0]
