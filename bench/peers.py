@@ -9,6 +9,7 @@ diffusers (float32)  as its documentation's first example runs it on a CPU; its 
 diffusers, tuned     bfloat16, channels_last, inference_mode, embeddings made beforehand, DDIM
 ours                 everything from the request to the finished picture, nothing remembered from the run before;
                      by torch, and by OpenVINO where it is installed
+stable-diffusion.cpp where its Python package is installed, at SD 1.5's size; 2 steps at most, it takes its time
 
 Each is warmed up once at a small size, then all take turns.  Where fewer than 20 steps ran, "20 steps" is projected:
 seconds outside the UNet, and seconds a UNet call times the calls that 20 steps make.  Fast does not do the same in
@@ -35,9 +36,11 @@ from inpaint import models
 from .overhead import Watch, photo
 from .record import Rows, arguments, machine, middle, table
 from .sd15_size import cached
+from .stable_cpp import StableCpp
 
 FULL = 20  # steps of a whole run
 PROMPT, NEGATIVE, GUIDANCE = "a red scarf", "", 7.5
+CPP = "stable-diffusion.cpp"
 
 
 class Peer:
@@ -116,6 +119,8 @@ def contenders(folder: Path, small: bool) -> dict[str, Callable]:
         found["ours, OpenVINO, Fast"] = partial(Ours, folder, backend="openvino", speed="fast")
     if small:  # a small model is quicker in float32, so the tuned peer may have that too
         found["diffusers, tuned, float32"] = partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=wide)
+    elif find_spec("stable_diffusion_cpp"):
+        found[CPP] = partial(StableCpp, PROMPT, NEGATIVE, GUIDANCE, folder)
     return found
 
 
@@ -135,7 +140,7 @@ def compared(given, folder: Path, side: int, small: bool) -> str:
             for name, make in names.items():
                 if given.only and not any(word in name for word in given.only):
                     continue
-                steps = FULL if "Fast" in name else given.steps
+                steps = FULL if "Fast" in name else min(given.steps, 2) if name == CPP else given.steps
                 rows.once(f"{method}, {name}, {steps} steps, turn {turn + 1}",
                           partial(_measured, make, method, picture, hole, steps, (side, side)))
         shown += _ratios(rows, method, names)

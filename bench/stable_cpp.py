@@ -1,0 +1,59 @@
+"""stable-diffusion.cpp (github.com/leejet/stable-diffusion.cpp) through its Python package, as a peer.
+
+    pip install --no-deps stable-diffusion-cpp-python    builds it from source, for this processor; minutes
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+
+class StableCpp:
+    """That program on a model folder in diffusers' layout, the seconds of its steps counted.
+
+    It computes from the weights as they are on disk, here bfloat16, on as many threads as torch has.
+    """
+
+    def __init__(self, prompt: str, negative: str, guidance: float, folder: Path, method: str):
+        from stable_diffusion_cpp import StableDiffusion
+
+        self.kept = tempfile.TemporaryDirectory(prefix="stable-cpp-")
+        lay_out(folder, method, Path(self.kept.name))
+        self.asked = {"prompt": prompt, "negative_prompt": negative, "cfg_scale": guidance}
+        self.model = StableDiffusion(model_path=self.kept.name, n_threads=torch.get_num_threads(), verbose=False)
+
+    def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
+        """Seconds in all and in its steps, each of which calls the UNet twice."""
+        seconds: dict[int, float] = {}
+
+        def progress(step: int, count: int, taken: float) -> None:
+            if step and count == steps:
+                seconds[step] = taken
+
+        began = time.perf_counter()
+        self.model.generate_image(**self.asked, init_image=picture, mask_image=hole, strength=1.0, sample_steps=steps,
+                                  width=size[0], height=size[1], sample_method="ddim_trailing", seed=1,
+                                  progress_callback=progress)
+        total = time.perf_counter() - began
+        if len(seconds) != steps:
+            raise SystemExit(f"stable-diffusion.cpp told of {len(seconds)} steps, not {steps}.")
+        return {"total": total, "unet": sum(seconds.values()), "calls": steps, "steps": steps}
+
+
+def lay_out(folder: Path, method: str, into: Path) -> None:
+    """The model as that program reads it: one UNet, and a text encoder whose names begin with text_model."""
+    from safetensors.torch import load_file, save_file
+
+    unet = "unet_inpainting" if method == "inpaint" else "unet"
+    for name, part in {"unet": unet, "vae": "vae"}.items():
+        os.symlink(folder / part, into / name)
+    (into / "text_encoder").mkdir()
+    for file in (folder / "text_encoder").glob("*.safetensors"):
+        named = {f"text_model.{name.removeprefix('text_model.')}": w for name, w in load_file(file).items()}
+        save_file(named, into / "text_encoder" / file.name, {"format": "pt"})
