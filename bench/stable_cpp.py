@@ -20,11 +20,15 @@ class StableCpp:
     It computes from the weights as they are on disk, here bfloat16, on as many threads as torch has.
     """
 
+    quiet = None  # after a run, in place of its callback: the library calls it again when another model is read
+
     def __init__(self, prompt: str, negative: str, guidance: float, folder: Path, method: str):
-        from stable_diffusion_cpp import StableDiffusion
+        from stable_diffusion_cpp import StableDiffusion, stable_diffusion_cpp
 
         self.kept = tempfile.TemporaryDirectory(prefix="stable-cpp-")
         lay_out(folder, method, Path(self.kept.name))
+        self.library = stable_diffusion_cpp
+        StableCpp.quiet = StableCpp.quiet or stable_diffusion_cpp.sd_progress_callback(lambda *_: None)
         self.asked = {"prompt": prompt, "negative_prompt": negative, "cfg_scale": guidance}
         self.model = StableDiffusion(model_path=self.kept.name, n_threads=torch.get_num_threads(), verbose=False)
 
@@ -41,6 +45,7 @@ class StableCpp:
                                   width=size[0], height=size[1], sample_method="ddim_trailing", seed=1,
                                   progress_callback=progress)
         total = time.perf_counter() - began
+        self.library.sd_set_progress_callback(self.quiet, None)
         if len(seconds) != steps:
             raise SystemExit(f"stable-diffusion.cpp told of {len(seconds)} steps, not {steps}.")
         return {"total": total, "unet": sum(seconds.values()), "calls": steps, "steps": steps}
