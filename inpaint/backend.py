@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from . import device, openvino, paging, reuse
+from . import device, openvino, paging, unet
 from .errors import ModelError
 from .memory import Policy
 
@@ -51,9 +51,9 @@ class Engine:
         return self.ready.get(network) is not None
 
     def passes(self, network: nn.Module, files: list[Path], loras: list, policy: Policy) -> Pass | None:
-        """What answers as `reuse.heard` does for this network of these files; None: torch it is."""
+        """What answers as `unet.UNet` does for this network of these files; None: torch it is."""
         reason = "LoRAs change the weights" if loras else \
-            "this UNet is of another kind" if not reuse.fits(network) else \
+            "this UNet is of another kind" if not unet.fits(network) else \
             "memory is short for a second copy of the weights" if policy != Policy() else ""
         if reason:
             self.ready.pop(network, None)
@@ -61,6 +61,8 @@ class Engine:
             return None
         if network not in self.ready:
             self.ready[network] = self._taken(network, files)
+
+        own = unet.UNet(network)
 
         def run(x: Tensor, t: float, text: Tensor) -> tuple[Tensor, Tensor]:
             taken = self.ready.get(network)
@@ -70,7 +72,7 @@ class Engine:
                 except RuntimeError:
                     self.ready[network] = None
                     self._say("torch runs the UNet from here on: OpenVINO failed in a pass.")
-            return reuse.heard(network, x, t, text)
+            return own(x, t, text)
 
         return run if self.runs(network) else None
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from . import device as devices
-from . import fingerprint, lora, memory, prediction, reuse
+from . import fingerprint, lora, memory, packing, prediction, reuse, unet
 from .autoencoder import Autoencoder, finite
 from .errors import InvalidRequest, ModelError
 from .placing import Placing
@@ -142,12 +142,23 @@ class Model:
 
     def _runner(self, network: nn.Module, method: str, fast: bool) -> Callable[[Tensor, float, Tensor], Tensor]:
         """Who runs this network: every step whole, or as Fast does; by torch, or by the engine."""
-        heard = None
+        taken = None
         if self.engine:
-            heard = self.engine.passes(network, self.lenders[method].unet_files(method), self.loras, self.policy)
-        if fast and reuse.fits(network):
-            return reuse.Reuse(network, run=heard)
-        return reuse.whole(network) if heard is None else lambda *given: heard(*given)[0]
+            taken = self.engine.passes(network, self.lenders[method].unet_files(method), self.loras, self.policy)
+        if taken is None and self._small(network):
+            packing.pack(network)
+        if not unet.fits(network):
+            return unet.whole(network)
+        walked = unet.UNet(network, sliced=self.policy.attention_slicing)
+        if fast:
+            return reuse.Reuse(walked, run=taken)
+        return lambda *given: (taken or walked)(*given)[0]
+
+    def _small(self, network: nn.Module) -> bool:
+        """Whether a CPU would spend much of its passes on reordering weights, and has room for them ordered."""
+        size = sum(weight.numel() for weight in network.parameters())
+        resident = self.device.type == "cpu" and self.policy.placement == "resident"
+        return resident and self.dtype is torch.float32 and size < devices.SMALL
 
     def _read_text_encoder(self) -> nn.Module:
         encoder = self.parts.text_encoder(self.dtype).requires_grad_(False)

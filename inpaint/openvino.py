@@ -19,9 +19,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from . import fingerprint, paging, reuse
+from . import fingerprint, paging
+from .unet import UNet, once
 
-RECIPE = 1  # another number when `converted` gives something else
+RECIPE = 2  # another number when `converted` gives something else
 log = logging.getLogger("inpaint")
 
 
@@ -42,14 +43,14 @@ class Doors(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         dtype = self.network.dtype
-        out, deep = reuse.heard(self.network, x.to(dtype), t, text.to(dtype))
+        out, deep = UNet(self.network)(x.to(dtype), t, text.to(dtype))
         return out.float(), deep.float()
 
 
 def example(network: nn.Module, n: int, h: int, w: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(x [n, c, h, w], t, text [n, 77, d]), always the same; the global generator stays as it is."""
+    """(x [1, c, h, w], t, text [n, 77, d]), always the same; the global generator stays as it is."""
     config, dice = network.config, torch.Generator().manual_seed(0)
-    return (torch.randn(n, config.in_channels, h, w, generator=dice), torch.tensor(501.0),
+    return (torch.randn(1, config.in_channels, h, w, generator=dice), torch.tensor(501.0),
             torch.randn(n, 77, config.cross_attention_dim, generator=dice))
 
 
@@ -57,14 +58,14 @@ def example(network: nn.Module, n: int, h: int, w: int) -> tuple[Tensor, Tensor,
 def converted(network: nn.Module):
     """OpenVINO's model of this network, of any size.
 
-    Traced at sides that do not halve evenly, so that the UNet asks for each level's size instead of doubling the one
-    below.  Its own `convert_model` would do the same, and report that it did.
+    Traced with one picture for two texts, as guidance asks, so that what they share stays shared.  Its own
+    `convert_model` would do the same, and report that it did.
     """
     openvino = library()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    side, config = 2 ** len(network.config.block_out_channels) + 1, network.config
+    side, config = 2 ** len(network.config.block_out_channels), network.config
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's, about sizes it takes for constants: `difference` would tell
         decoder = TorchScriptPythonDecoder(Doors(network).eval(), example_input=example(network, 2, side, side + 2))
@@ -89,7 +90,7 @@ class Compiled:
             "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False})  # pinned, two processes take the same core
 
     def __call__(self, x: Tensor, t: float, text: Tensor) -> tuple[Tensor, Tensor]:
-        given = (x, torch.as_tensor(t), text)
+        given = (once(x), torch.as_tensor(t), text)
         found = self.network([each.float().contiguous().numpy() for each in given])
         return tuple(torch.from_numpy(found[k]).to(self.dtype) for k in (0, 1))
 
@@ -119,7 +120,7 @@ def kept(network: nn.Module, files: list[Path], anew: bool):
               (files[0].parent / "openvino", caches / "inpaint" / "openvino" / stamp)]
     if not anew:
         for path in places:
-            if path.is_file() and path.with_suffix(".bin").is_file():
+            if _sound(path):
                 return path
     log.info("The UNet is converted for OpenVINO, once.")
     model = converted(network)
@@ -138,5 +139,18 @@ def save(model, path: Path, family: str) -> None:
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     with tempfile.TemporaryDirectory(prefix=family, dir=path.parent) as fresh:
         library().save_model(model, Path(fresh) / path.name, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):
+        (Path(fresh) / path.name).with_suffix(".sum").write_text(_digest(Path(fresh) / path.name))
+        for suffix in (".sum", ".bin", ".xml"):
             os.replace((Path(fresh) / path.name).with_suffix(suffix), path.with_suffix(suffix))
+
+
+def _sound(path: Path) -> bool:
+    """Whether a conversion is there as it was saved: of a spoilt one the library may ask for any amount of memory."""
+    try:
+        return path.with_suffix(".sum").read_text() == _digest(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    return fingerprint.of_all((path, path.with_suffix(".bin")))

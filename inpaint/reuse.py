@@ -8,15 +8,14 @@ of the time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from .unet import UNet
 
 SPAN = (75, 0.45, 200)  # timesteps of 1000: carried so far at t = 1000, so much farther for each t below, at most
 LEAD = 0.5  # how much of the features' own movement is continued
-BLOCKS = {"DownBlock2D", "CrossAttnDownBlock2D", "UpBlock2D", "CrossAttnUpBlock2D"}
-SPECIAL = ("class_embed_type", "num_class_embeds", "addition_embed_type", "center_input_sample")
 
 
 def span(t: float) -> float:
@@ -25,48 +24,24 @@ def span(t: float) -> float:
     return min(most, least + more * (1000 - t))
 
 
-def fits(network: nn.Module) -> bool:
-    """Whether this is a UNet of Stable Diffusion's plain kind, whose light step is known here."""
-    config = getattr(network, "config", None)
-    if config is None or not hasattr(network, "up_blocks") or any(config.get(key) for key in SPECIAL):
-        return False
-    return {type(block).__name__ for block in (*network.down_blocks, *network.up_blocks)} <= BLOCKS
-
-
-def whole(network: nn.Module) -> Callable[[Tensor, float, Tensor], Tensor]:
-    """The network, called the way a `Reuse` is."""
-    return lambda x, t, text: network(x, torch.as_tensor(t, device=x.device), encoder_hidden_states=text).sample
-
-
-def heard(network: nn.Module, x: Tensor, t: float, text: Tensor, layers: int = 1) -> tuple[Tensor, Tensor]:
-    """The network's own call, with an ear at the layer where light steps begin: (what it predicts, deep features)."""
-    caught = []
-    ear = network.up_blocks[-1].resnets[-layers].register_forward_pre_hook(lambda _, given: caught.append(given[0]))
-    try:
-        out = whole(network)(x, t, text)
-    finally:
-        ear.remove()
-    return out, caught[0][:, : caught[0].shape[1] - network.config.block_out_channels[0]].clone()
-
-
 class Reuse:
     """(x [N, c, h, w], t, text [N, n, d]) -> what the network predicts [N, 4, h, w]; one object for one walk.
 
     `layers` of the last up block run in a light step, 1 being the cheapest.  `span(t)` is how far below a full step's
     t the next one must lie; at 0 every step is full, and the very same as the network's own.  `run` answers a full
-    step as `heard` does.
+    step in the network's place.
     """
 
-    def __init__(self, network: nn.Module, span: Callable[[float], float] = span, layers: int = 1,
+    def __init__(self, unet: UNet, span: Callable[[float], float] = span, layers: int = 1,
                  run: Callable[[Tensor, float, Tensor], tuple[Tensor, Tensor]] | None = None):
-        self.network, self.span, self.layers = network, span, layers
-        self.run = run or partial(heard, network, layers=layers)
+        self.unet, self.span, self.layers = unet, span, layers
+        self.run = run or (lambda x, t, text: unet(x, t, text, layers))
         self.kept: list[tuple[float, Tensor]] = []  # (t, features [N, c, h, w]) of the last two full steps
 
     def __call__(self, x: Tensor, t: float, text: Tensor) -> Tensor:
         if self.due(float(t), len(x)):
             return self.full(x, t, text)
-        return self.light(x, t, text)
+        return self.unet.light(x, t, text, self.deep(float(t), len(x)), self.layers)
 
     def due(self, t: float, n: int) -> bool:
         """Whether a batch of n at t needs a full step: the features are too old, or not for so many."""
@@ -82,25 +57,6 @@ class Reuse:
         self.kept = [*before, (float(t), deep)]
         return out
 
-    def light(self, x: Tensor, t: float, text: Tensor) -> Tensor:
-        """Only the network's outermost layers, around the deep features."""
-        network = self.network
-        temb = network.time_embedding(network.get_time_embed(sample=x, timestep=torch.as_tensor(t, device=x.device)))
-        if network.time_embed_act is not None:
-            temb = network.time_embed_act(temb)
-        text = network.process_encoder_hidden_states(encoder_hidden_states=text, added_cond_kwargs=None)
-        h = network.conv_in(x)
-        skips = [h]
-        for layer in _layers(network.down_blocks[0])[: self.layers - 1]:
-            h = _through(layer, h, temb, text)
-            skips.append(h)
-        h = self.deep(float(t), len(x))
-        for layer in _layers(network.up_blocks[-1])[-self.layers:]:
-            h = _through(layer, torch.cat([h, skips.pop()], dim=1), temb, text)
-        if network.conv_norm_out is not None:
-            h = network.conv_act(network.conv_norm_out(h))
-        return network.conv_out(h)
-
     def deep(self, t: float, n: int) -> Tensor:
         """[n, c, h, w]: the features of the last full step, moved on a little as they moved between the last two.
 
@@ -110,15 +66,3 @@ class Reuse:
         if before == last:
             return new[-n:]
         return torch.lerp(old[-n:], new[-n:], 1 + LEAD * (last - t) / (before - last))
-
-
-def _layers(block: nn.Module) -> list[tuple[nn.Module, nn.Module | None]]:
-    """(resnet, its attention or None), in the order they run."""
-    attentions = getattr(block, "attentions", None) or [None] * len(block.resnets)
-    return list(zip(block.resnets, attentions, strict=True))
-
-
-def _through(layer: tuple[nn.Module, nn.Module | None], h: Tensor, temb: Tensor, text: Tensor) -> Tensor:
-    resnet, attention = layer
-    h = resnet(h, temb)
-    return h if attention is None else attention(h, encoder_hidden_states=text, return_dict=False)[0]

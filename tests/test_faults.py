@@ -59,7 +59,7 @@ class Fault:
     def __init__(self, model, stage: str, what, when: int = 0, times: float = float("inf")):
         model.unet("base")  # so that it is there
         where = {"text": (model.text.encoder, "forward"), "encode": (model.vae, "encode"),
-                 "unet": (model.unets["base"], "forward"), "decode": (model.vae, "decode")}
+                 "unet": (model.unets["base"].conv_out, "forward"), "decode": (model.vae, "decode")}
         (self.owner, self.name), self.calls = where[stage], 0
         real = getattr(self.owner, self.name)
 
@@ -138,6 +138,8 @@ def test_what_did_not_fit_is_let_go_before_the_next_try(asked, stage):
 
 def nan(out):
     """The same answer without one valid number."""
+    if isinstance(out, torch.Tensor):
+        return out * float("nan")
     for name in ("sample", "last_hidden_state"):
         if getattr(out, name, None) is not None:
             out[name] = out[name] * float("nan")

@@ -32,6 +32,7 @@ TABLE = {
     "openvino": {"torch"},
     "lora": {"torch"}, "text": {"torch"},
     "emphasis": NOTHING, "autoencoder": {"torch"}, "fingerprint": NOTHING, "ldmconfig": NOTHING,
+    "unet": {"torch"}, "packing": {"torch"},
     "prediction": {"torch"}, "reuse": {"torch"}, "shelf": NOTHING, "vaes": {"torch"}, "weights": {"torch"},
     # from a request to a result
     "latents": NETWORKS, "preview": NETWORKS, "closeup": {"PIL", "torch"}, "live": {"PIL", "torch"},
