@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+
 import numpy as np
 from PIL import Image
 
 from .colour import from_lab, to_lab
-from .joint import Edge, Joint
+from .joint import Drift, Edge
 from .membrane import doubled, halved
 from .report import Seam, around
 
 ENOUGH = 64  # pixels to measure colours on
 BROAD = 1 / 18  # of a picture's shorter side: what is wider is colour, what is narrower is detail
 AROUND = 16  # pixels around the mask that are looked at
+LIFTS = {"poisson": "drift", "multiband": "kept"}  # what a finish adds to the patch
 
 
 def join(original: Image.Image, patch: Image.Image, composite: Image.Image, kind: str = "auto",
@@ -31,14 +35,12 @@ def join(original: Image.Image, patch: Image.Image, composite: Image.Image, kind
         return patch, "none"  # there is nothing to join it to
     box = around(composite, AROUND)
     picture, patch, composite = (image.crop(box) for image in (original, patch, composite))
-    kinds = ("feather", "poisson", "multiband") if kind == "auto" else (kind,)
-    joined = dict(zip(kinds, _joined(picture, patch, Edge.of(picture, patch, composite, max(1, width)), kinds),
-                      strict=True))
+    joint = Joint(picture, patch, Edge.of(picture, patch, composite, max(1, width)))
     if kind == "auto":
         seam = Seam(composite)
-        kind = min(kinds, key=lambda name: seam.score(joined[name]))
+        kind = min(("feather", "poisson", "multiband"), key=lambda name: seam.value(joint.pixels(name, seam.pixels)))
     result = original.copy()
-    result.paste(joined[kind], box[:2])
+    result.paste(joint.image(kind), box[:2])
     return result, kind
 
 
@@ -69,36 +71,42 @@ def hold_colours(patch: Image.Image, held: Image.Image, amount: float) -> Image.
     return Image.fromarray((new + amount * off).round().clip(0, 255).astype(np.uint8))
 
 
-def _joined(picture: Image.Image, patch: Image.Image, edge: Edge, kinds: tuple[str, ...]) -> list[Image.Image]:
-    """`picture` with the patch joined in each of these ways; channel by channel, to be frugal with memory."""
-    planes: dict[str, list] = {name: [] for name in kinds}
-    for before, new in zip(picture.split(), patch.split(), strict=True):
-        joint = Joint(edge, np.asarray(before, np.float32), np.asarray(new, np.float32))
-        for name in kinds:
-            plane = np.rint(FINISHES[name](joint)).clip(0, 255).astype(np.uint8)
-            planes[name].append(Image.fromarray(np.where(edge.hole, plane, np.asarray(before))))
-    return [Image.merge("RGB", planes[name]) for name in kinds]
+class Joint:
+    """`picture` with `patch` joined in (RGB), in each of the ways: at some pixels, or all of it."""
 
+    def __init__(self, picture: Image.Image, patch: Image.Image, edge: Edge):
+        self.edge = edge
+        self.before, self.new = ([np.asarray(plane) for plane in image.split()] for image in (picture, patch))
 
-def _none(joint: Joint) -> np.ndarray:
-    return joint.new
+    @cached_property
+    def drift(self) -> list[np.ndarray]:
+        """float32 [H, W] a channel: what lifts the patch to the picture at the mask's edge."""
+        drift = Drift(self.edge, self.before, self.new)
+        return [drift.plane(k) for k in range(3)]
 
+    @cached_property
+    def kept(self) -> list[np.ndarray]:
+        """float32 [H, W] a channel: the part of the drift that is left where it fades inwards."""
+        return [drift - _faded(drift, self.edge.shares) for drift in self.drift]
 
-def _feather(joint: Joint) -> np.ndarray:
-    return joint.before + joint.edge.alpha * (joint.new - joint.before)
+    def pixels(self, kind: str, where: np.ndarray) -> np.ndarray:
+        """uint8 [n, 3]: the joined picture at flat indices."""
+        return np.stack([self._joined(kind, k, lambda plane: plane.take(where)) for k in range(3)], 1)
 
+    def image(self, kind: str) -> Image.Image:
+        """The joined picture."""
+        return Image.merge("RGB", [Image.fromarray(self._joined(kind, k, lambda plane: plane)) for k in range(3)])
 
-def _poisson(joint: Joint) -> np.ndarray:
-    return joint.levelled(joint.new + joint.drift)
-
-
-def _multiband(joint: Joint) -> np.ndarray:
-    """The lifted patch mixed with the patch itself, band by band, over ramps as wide as the details of the band.
-
-    Nothing outside may change, so the ramps rise inwards; the picture's own part in the mask may be what is to be
-    removed, so the lifted patch stands in for it.
-    """
-    return joint.levelled(joint.new + (joint.drift - _faded(joint.drift, joint.edge.shares)))
+    def _joined(self, kind: str, k: int, part: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """uint8: channel k of a part of the picture; outside the hole its own bytes."""
+        edge, before, new = self.edge, part(self.before[k]), part(self.new[k]).astype(np.float32)
+        if kind == "feather":
+            new = before + part(edge.level) / np.float32(255) * (new - before)
+        elif kind in LIFTS:
+            new += part(getattr(self, LIFTS[kind])[k])
+            if edge.levelled is not None:  # mixed with the picture by a soft mask's levels
+                new = before + part(edge.levelled) * (new - before)
+        return np.where(part(edge.hole), np.rint(new, out=new).clip(0, 255, out=new).astype(np.uint8), before)
 
 
 def _faded(drift: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:
@@ -112,6 +120,3 @@ def _faded(drift: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:
     out = (drift - doubled(low, drift.shape)) * shares[0]
     out += doubled(_faded(low, shares[1:]), drift.shape)
     return out
-
-
-FINISHES = {"none": _none, "feather": _feather, "poisson": _poisson, "multiband": _multiband}

@@ -62,7 +62,7 @@ class Job:
             return [(whole, whole.box)]
         boxes = [self.masks.box]
         if request.islands:
-            boxes = mask.islands(self.masks.hole, max(request.context, side // 4))
+            boxes = mask.islands(self.masks.hole.whole(), max(request.context, side // 4))
         return [(crop.Crop.around(box, self.picture.size, side, request.context, request.context_factor), box)
                 for box in boxes]
 
@@ -148,13 +148,11 @@ class Job:
                 image.paste(patch, box[:2])
                 self.images[k] = image
 
-    def _composite(self, box: crop.Box) -> Image.Image | None:
+    def _composite(self, box: crop.Box) -> mask.Placed | None:
         """What is pasted for the part of the mask in this box; of several islands only that one."""
         if self.masks is None or len(self.places) == 1:
             return self.masks and self.masks.composite
-        alone = Image.new("L", self.masks.composite.size)
-        alone.paste(self.masks.composite.crop(box), box[:2])
-        return alone
+        return mask.Placed(self.masks.composite.crop(box), *box[:2], self.picture.size)
 
     def result(self) -> Result:
         """The pictures with their alpha, profile and EXIF, and the report."""
@@ -170,7 +168,7 @@ class Job:
             return image
         alpha = self.picture.alpha
         if alpha is not None and self.request.mask_from_alpha:
-            alpha = lighter(alpha, self.masks.composite)  # what was painted is there now
+            alpha = lighter(alpha, self.masks.composite.whole())  # what was painted is there now
         return self.picture.repainted(image, alpha)
 
     def _report(self, images) -> dict:

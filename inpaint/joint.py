@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 
 from . import levels
-from .membrane import doubled, film, halved
+from .membrane import coarse, doubled, film, halved, sharpened
 
 BANDS = 5  # of the multiband joint: its widest ramp is 2⁴ times its narrowest
 
 
 @dataclass
 class Edge:
-    """Where the patch meets the picture, and what is found there once for all channels and ways to join."""
+    """Where the patch meets the picture: what is found there once for all channels and ways to join."""
 
     level: np.ndarray  # uint8 [H, W], the composite
     width: int  # of the joint, in pixels
@@ -29,18 +29,15 @@ class Edge:
         level = np.asarray(composite)
         inside = (level > 0).astype(np.uint8)
         near = levels.spread(inside, 2) > inside
-        before, new = (np.asarray(image)[near].astype(np.float32).T for image in (picture, patch))
+        where = np.flatnonzero(near)
+        before, new = (np.asarray(image).reshape(-1, 3).take(where, 0).astype(np.float32).T
+                       for image in (picture, patch))
         return cls(level, width, near, before - new)
 
     @cached_property
     def hole(self) -> np.ndarray:
         """bool [H, W]: where the patch is pasted; everywhere else the picture keeps its own bytes."""
         return self.level > 0
-
-    @cached_property
-    def alpha(self) -> np.ndarray:
-        """float32 [H, W], 0 … 1: how much of the patch is pasted."""
-        return self.level / np.float32(255)
 
     @cached_property
     def inside(self) -> np.ndarray:
@@ -72,7 +69,8 @@ class Edge:
 
         None if it is 1 all over the hole.
         """
-        share = np.minimum(1, (self.alpha + np.float32(1 / 255)) / np.maximum(self.ramp, np.float32(1 / 255)))
+        one = np.float32(1 / 255)
+        share = np.minimum(1, (self.level * one + one) / np.maximum(self.ramp, one))
         return None if share[self.hole].min() == 1 else share
 
     @cached_property
@@ -88,34 +86,36 @@ class Edge:
         return [ramp * ramp * (3 - 2 * ramp) for ramp in ramps]  # no kink where a ramp begins
 
 
-@dataclass
-class Joint:
-    """One channel of the picture and of the patch, float32 [H, W], and what the ways to join them share."""
+class Drift:
+    """How much the patch's colours are off around the mask, carried inwards by membranes.
 
-    edge: Edge
-    before: np.ndarray
-    new: np.ndarray
+    What was painted across the edge, a scarf perhaps, must not stain the whole patch: such pixels count only near
+    the edge, over `width` pixels.  What is broad is found for all channels at once, at half the size.
+    """
 
-    @cached_property
-    def drift(self) -> np.ndarray:
-        """float32 [H, W]: how much the patch's colours are off around the mask, carried inwards by membranes.
+    def __init__(self, edge: Edge, before: list[np.ndarray], new: list[np.ndarray]):
+        """Of the picture's and the patch's channels, uint8 [H, W]."""
+        self.edge, self.before, self.new = edge, before, new
+        self.broad, self.colours = self._film(~edge.hole), None
+        if edge.hidden is not None:
+            self.colours = self._film(levels.spread(edge.hidden, 1) == 0)
 
-        What was painted across the edge, a scarf perhaps, must not stain the whole patch: such pixels count only
-        near the edge, over `width` pixels.
-        """
-        edge, off = self.edge, self.before - self.new
-        everywhere = film(off, edge.hole)
-        if edge.hidden is None:
-            return everywhere
-        known = (levels.spread(edge.hidden, 1) == 0).astype(np.float32)
-        share = halved(known)  # half the size will do for what is only colour
-        colours = film(halved(off * known) / np.maximum(share, np.float32(1e-6)), share == 0)
-        return everywhere + edge.ramp * (doubled(colours, off.shape) - everywhere)
+    def plane(self, k: int) -> np.ndarray:
+        """float32 [H, W]: that of channel k."""
+        edge, off = self.edge, self._off(k)
+        everywhere = sharpened(self.broad[k], off, edge.hole)
+        if self.colours is not None:  # half the size will do for what is only colour
+            everywhere += edge.ramp * (doubled(self.colours[k], off.shape) - everywhere)
+        return everywhere
 
-    def levelled(self, new: np.ndarray) -> np.ndarray:
-        """`new` where the mask is full, and mixed with the picture by a soft mask's levels."""
-        share = self.edge.levelled
-        return new if share is None else self.before + share * (new - self.before)
+    def _off(self, k: int) -> np.ndarray:
+        return np.subtract(self.before[k], self.new[k], dtype=np.float32)
+
+    def _film(self, known: np.ndarray) -> np.ndarray:
+        """float32 [3, H / 2, W / 2]: the membrane between what is known."""
+        known = known.astype(np.float32)
+        halves = [coarse(self._off(k), known) for k in range(len(self.before))]
+        return film(np.stack([values for values, _ in halves]), halves[0][1])
 
 
 def _share(inside: np.ndarray, width: int) -> np.ndarray:

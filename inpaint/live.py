@@ -8,6 +8,8 @@ from PIL import Image
 from torch import Tensor
 
 from .closeup import CloseUp
+from .crop import Box
+from .mask import Placed
 from .sampling import Step
 
 
@@ -15,35 +17,32 @@ class View:
     """Pastes a cheap look at a latent into a small copy of the picture, through the mask.
 
     picture    RGB, the whole picture as it is so far
-    composite  L, what will be pasted; None shows the patch alone
+    composite  what will be pasted; None shows the patch alone
     """
 
-    def __init__(self, closeup: CloseUp, picture: Image.Image, composite: Image.Image | None):
+    def __init__(self, closeup: CloseUp, picture: Image.Image, composite: Placed | None):
         self.closeup, self.picture, self.composite = closeup, picture, composite
-        self.small: dict[int, tuple[Image.Image, Image.Image]] = {}
+        self.small: dict[int, tuple[Image.Image, Box, Image.Image | None]] = {}
 
     def __call__(self, pred_x0: Tensor, side: int) -> Image.Image:
         """RGB, at most `side` pixels long; pred_x0 [1, 4, h, w]."""
-        picture, alpha = self._copies(side)
-        scale = picture.width / self.picture.width
-        left, top, right, bottom = self.closeup.crop.box
-        box = (round(left * scale), round(top * scale),
-               max(round(right * scale), round(left * scale) + 1),
-               max(round(bottom * scale), round(top * scale) + 1))
-        patch = self.closeup.look(pred_x0).resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BICUBIC)
+        if side not in self.small:
+            self.small[side] = self._copies(side)
+        picture, box, alpha = self.small[side]
         shown = picture.copy()
-        shown.paste(patch, box[:2], alpha.crop(box))
+        shown.paste(self.closeup.look(pred_x0).resize(box.size, Image.Resampling.BICUBIC), box[:2], alpha)
         return shown
 
-    def _copies(self, side: int) -> tuple[Image.Image, Image.Image]:
-        """The picture and the mask at display size, made once."""
-        if side not in self.small:
-            scale = min(1.0, side / max(self.picture.size))
-            size = tuple(max(1, round(n * scale)) for n in self.picture.size)
-            picture = self.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-            alpha = self.composite or Image.new("L", self.picture.size, 255)
-            self.small[side] = picture, alpha.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        return self.small[side]
+    def _copies(self, side: int) -> tuple[Image.Image, Box, Image.Image | None]:
+        """At display size: the picture, where the close-up lies in it, and what is pasted of that."""
+        scale = min(1.0, side / max(self.picture.size))
+        size = tuple(max(1, round(n * scale)) for n in self.picture.size)
+        picture = self.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        whole = self.closeup.crop.box
+        left, top, right, bottom = (round(n * scale) for n in whole)
+        box = Box(left, top, max(right, left + 1), max(bottom, top + 1))
+        alpha = self.composite and self.composite.crop(whole).resize(box.size, Image.Resampling.BILINEAR)
+        return picture, box, alpha
 
 
 @dataclass(frozen=True, slots=True)

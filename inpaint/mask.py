@@ -26,12 +26,31 @@ FAINT, FULL = 26, 253  # levels below a tenth are nothing, above 99 % everything
 MANY, MOST, THIN = 0.95, 64, 2  # of the picture, of islands, pixels from the edge of a stroke to its middle
 
 
-class Masks(NamedTuple):
-    """Three masks of the picture's size, mode L, what to say about them, and where they are not black."""
+class Placed(NamedTuple):
+    """A mask (L) as large as its picture of which only a part is kept: all around that it is black."""
 
-    painted: Image.Image  # where it is 0 the result is the picture, bit for bit
-    hole: Image.Image  # what the model may repaint: painted, and a margin around it
-    composite: Image.Image  # how much of the patch is pasted; softened inwards only
+    part: Image.Image
+    left: int
+    top: int
+    size: tuple[int, int]
+    mode: str = "L"
+
+    def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
+        """As of the whole."""
+        left, top, right, bottom = box
+        return self.part.crop((left - self.left, top - self.top, right - self.left, bottom - self.top))
+
+    def whole(self) -> Image.Image:
+        """A new image of the picture's size."""
+        return self.crop((0, 0, *self.size))
+
+
+class Masks(NamedTuple):
+    """Three masks of the picture's size, what to say about them, and where they are not black."""
+
+    painted: Placed  # where it is 0 the result is the picture, bit for bit
+    hole: Placed  # what the model may repaint: painted, and a margin around it
+    composite: Placed  # how much of the patch is pasted; softened inwards only
     notes: tuple[str, ...]
     box: Box  # around the hole
 
@@ -59,7 +78,8 @@ def prepare(picture: Picture, request: Request) -> Masks | None:
     hole = levels.spread(soft, request.margin)
     left, top, right, bottom = Image.fromarray(np.ascontiguousarray(hole)).getbbox()
     box = Box(near.left + left, near.top + top, near.left + right, near.top + bottom)
-    return Masks(*(_placed(part, near, mask.size) for part in (painted, hole, composite)), tuple(notes), box)
+    parts = (Image.fromarray(np.ascontiguousarray(part)) for part in (painted, hole, composite))
+    return Masks(*(Placed(part, near.left, near.top, mask.size) for part in parts), tuple(notes), box)
 
 
 def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:
@@ -154,12 +174,6 @@ def _remarks(painted: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> 
 def _scaled(level: np.ndarray, by: np.ndarray) -> np.ndarray:
     """uint8: level × by / 255, rounded up so that nothing painted becomes nothing."""
     return ((level.astype(np.uint16) * by + 254) // 255).astype(np.uint8)
-
-
-def _placed(part: np.ndarray, box: Box, size: tuple[int, int]) -> Image.Image:
-    whole = Image.new("L", size)
-    whole.paste(Image.fromarray(np.ascontiguousarray(part)), box[:2])
-    return whole
 
 
 def _nothing() -> InvalidRequest:

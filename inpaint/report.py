@@ -8,12 +8,13 @@ from PIL.ImageChops import difference
 
 from . import levels
 from .crop import Box
+from .mask import Placed
 
 RING = 3  # pixels on either side of the edge that a seam is compared with
 BAND = 128  # rows that are looked at together
 
 
-def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.Image) -> int:
+def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.Image | Placed) -> int:
     """The largest change of any channel, 0 … 255, where `painted` (L) is 0; both pictures of one mode and size."""
     most, (width, height) = 0, painted.size
     for top in range(0, height, BAND):  # band by band, so that a large picture needs no room for a third one
@@ -39,12 +40,14 @@ def seam_score(image: Image.Image, composite: Image.Image) -> float:
 class Seam:
     """The edge of a mask (L), found once for any number of pictures of its size.
 
-    Each of its `pairs` is (first pixel, stride to the second, does it cross the edge), as indices of flat rows.
+    Each of its `pairs` is (first pixels, second pixels, do they lie across the edge), as indices into `pixels`, the
+    flat indices of all that are looked at.
     """
 
     def __init__(self, composite: Image.Image):
-        self.box, self.pairs = around(composite, RING + 1), []
-        inside = np.asarray(composite.crop(self.box)) > 0
+        found = []
+        box = around(composite, RING + 1)
+        inside = np.asarray(composite.crop(box)) > 0
         h, w = inside.shape
         for axis, stride in ((0, w), (1, 1)):
             edge = np.zeros((h, w), bool)  # between a pixel and the next one
@@ -55,16 +58,26 @@ class Seam:
             near = levels.square(edge.view(np.uint8), RING) > 0
             (near[-1:] if axis == 0 else near[:, -1:])[:] = False  # there is no next pixel
             where = np.flatnonzero(near)
-            self.pairs.append((where, stride, edge.ravel()[where]))
+            found.append((where, where + stride, edge.ravel()[where]))
+        looked, order = np.zeros(h * w, bool), np.empty(h * w, np.int32)
+        for first, second, _ in found:
+            looked[first] = looked[second] = True
+        at = np.flatnonzero(looked)
+        order[at] = np.arange(len(at))
+        self.pairs = [(order[first], order[second], crossing) for first, second, crossing in found]
+        self.pixels = (at // w + box.top) * composite.width + at % w + box.left
 
     def score(self, image: Image.Image) -> float:
         """`seam_score` of an RGB picture."""
+        return self.value(np.asarray(image).reshape(-1, 3).take(self.pixels, 0))
+
+    def value(self, rows: np.ndarray) -> float:
+        """The same of the colours, uint8 [n, 3], of its pixels."""
         if not self.pairs:
             return 0.0
-        rows = np.asarray(image.crop(self.box)).reshape(-1, 3)
         across, beside = [], []
-        for where, stride, crossing in self.pairs:
-            step = np.abs(rows.take(where, 0).astype(np.int16) - rows.take(where + stride, 0)).sum(1)
+        for first, second, crossing in self.pairs:
+            step = np.abs(rows.take(first, 0).astype(np.int16) - rows.take(second, 0)).sum(1)
             across.append(step[crossing])
             beside.append(step[~crossing])
         usual = np.concatenate(beside).mean() / 3 if sum(map(len, beside)) else 0.0

@@ -40,11 +40,11 @@ def test_pasted_means_painted_means_repainted(seed):
         draw.line((x, y, *end), dice.choice((40, 128, 255)), dice.randint(1, 30))
     made = masks(mask, picture, margin=dice.choice((0, 4, 9)), blend=dice.choice((0, 4, 20)),
                  feather=dice.choice((0, 0, 12)), grow=dice.choice((0, 0, 5)))
-    painted, hole, composite = (np.asarray(part) for part in made[:3])
+    painted, hole, composite = (np.asarray(part.whole()) for part in made[:3])
     assert painted.shape == hole.shape == composite.shape == size[::-1]
     assert not (composite > 0)[painted == 0].any()
     assert (hole > 0)[painted > 0].all() and (hole > 0)[composite > 0].all()
-    cells = to_latent_grid(made.hole)[0, 0].numpy()
+    cells = to_latent_grid(made.hole.whole())[0, 0].numpy()
     assert (cells.repeat(8, 0).repeat(8, 1)[: size[1], : size[0]][hole > 0] > 0).all()
     assert np.array_equal(painted > 0, painted >= 26) or painted.max() < 26
 
@@ -58,9 +58,9 @@ def test_every_stroke_is_repainted_at_full_strength(width, offset):
         draw.line(line, 255, width)
         made = masks(mask, margin=0)
         stroke = np.asarray(mask) > 0
-        cells = to_latent_grid(made.hole)[0, 0].numpy().repeat(8, 0).repeat(8, 1)
+        cells = to_latent_grid(made.hole.whole())[0, 0].numpy().repeat(8, 0).repeat(8, 1)
         assert (cells[stroke] == 1).all()
-        core = np.asarray(made.composite)[stroke]
+        core = np.asarray(made.composite.whole())[stroke]
         assert core.max() == 255 and core.min() > 0
 
 
@@ -79,11 +79,11 @@ def test_a_mask_of_another_size_is_fitted_and_said():
     small, draw = blank((80, 60))
     draw.rectangle((20, 20, 39, 39), 255)
     made = masks(small, blend=0, margin=0)
-    assert abs(np.asarray(made.painted).astype(bool).sum() - 1600) <= 80 and "resized" in made.notes[0]
-    assert set(np.unique(np.asarray(made.painted))) == {0, 255}
+    assert abs(np.asarray(made.painted.whole()).astype(bool).sum() - 1600) <= 80 and "resized" in made.notes[0]
+    assert set(np.unique(np.asarray(made.painted.whole()))) == {0, 255}
     large, draw = blank((1600, 1200))
     draw.line((0, 605, 1600, 605), 255, 1)
-    assert (np.asarray(masks(large).painted) > 0).any(0).all()
+    assert (np.asarray(masks(large).painted.whole()) > 0).any(0).all()
     assert any("another shape" in note for note in masks(Image.new("L", (50, 90), 255)).notes)
 
 
@@ -93,7 +93,7 @@ def test_from_transparency():
     array[10:20, 15:30, 3] = 0
     picture = Picture.open(Image.fromarray(array))
     made = prepare(picture, Request("", picture, mask_from_alpha=True))
-    assert np.array_equal(np.asarray(made.painted) > 0, array[..., 3] == 0)
+    assert np.array_equal(np.asarray(made.painted.whole()) > 0, array[..., 3] == 0)
     with pytest.raises(InvalidRequest, match="no transparency"):
         prepare(GREY, Request("", GREY, mask_from_alpha=True))
 
@@ -101,12 +101,12 @@ def test_from_transparency():
 def test_soft_or_snapped():
     mask = Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (20, 1)))
     picture = Picture.open(Image.new("RGB", mask.size))
-    soft = np.asarray(masks(mask, picture).painted)[0]
+    soft = np.asarray(masks(mask, picture).painted.whole())[0]
     assert soft[25] == 0 and soft[26] == 26 and soft[128] == 128 and soft[253] == 255
-    hard = np.asarray(masks(mask, picture, soft=False).painted)[0]
+    hard = np.asarray(masks(mask, picture, soft=False).painted.whole())[0]
     assert (hard == np.where(np.arange(256) >= 128, 255, 0)).all()
     faint = masks(Image.new("L", (160, 120), 5))
-    assert np.asarray(faint.painted).min() == 5 and any("faint, at most 5" in note for note in faint.notes)
+    assert np.asarray(faint.painted.whole()).min() == 5 and any("faint, at most 5" in note for note in faint.notes)
 
 
 def test_snapping_keeps_a_hairline_between_two_rows():
@@ -114,7 +114,7 @@ def test_snapping_keeps_a_hairline_between_two_rows():
     level[10:12] = 127  # one pixel wide, antialiased
     level[20:30] = 127  # a broad and faint brush
     picture = Picture.open(Image.new("RGB", (60, 40)))
-    hard = np.asarray(masks(Image.fromarray(level), picture, soft=False).painted)
+    hard = np.asarray(masks(Image.fromarray(level), picture, soft=False).painted.whole())
     assert (hard[10:12] == 255).all() and not hard[13:].any()
 
 
@@ -131,34 +131,34 @@ def test_the_margin_carries_the_neighbours_level():
     mask, draw = blank()
     draw.rectangle((40, 40, 59, 79), 128)
     draw.rectangle((60, 40, 79, 79), 255)
-    hole = np.asarray(masks(mask, margin=6).hole)[60]
+    hole = np.asarray(masks(mask, margin=6).hole.whole())[60]
     assert set(hole[34:40]) == {128} and set(hole[80:86]) == {255} and hole[33] == hole[86] == 0
 
 
 def test_a_soft_mask_pastes_little_where_little_changes():
     mask = Image.fromarray(np.tile(np.arange(26, 154, dtype=np.uint8), (100, 1)))
     picture = Picture.open(Image.new("RGB", mask.size))
-    composite = np.asarray(masks(mask, picture, blend=0).composite)[50]
+    composite = np.asarray(masks(mask, picture, blend=0).composite.whole())[50]
     assert (composite == np.minimum(4 * np.arange(26, 154), 255)).all()
 
 
 def test_fill_holes_grow_shrink_and_invert():
     mask, draw = blank()
     draw.ellipse((40, 30, 100, 90), outline=255, width=3)
-    assert np.asarray(masks(mask).painted)[60, 70] == 0
-    assert np.asarray(masks(mask, fill_holes=True).painted)[60, 70] == 255
+    assert np.asarray(masks(mask).painted.whole())[60, 70] == 0
+    assert np.asarray(masks(mask, fill_holes=True).painted.whole())[60, 70] == 255
     mask, draw = blank()
     draw.rectangle((50, 40, 99, 79), 255)
-    count = {grow: (np.asarray(masks(mask, grow=grow).painted) > 0).sum() for grow in (-5, 0, 5)}
+    count = {grow: (np.asarray(masks(mask, grow=grow).painted.whole()) > 0).sum() for grow in (-5, 0, 5)}
     assert count[0] == 2000 and count[-5] == 40 * 30 and 2000 + 2 * 90 * 5 < count[5] <= 60 * 50
-    inverted = np.asarray(masks(mask, invert=True).painted)
+    inverted = np.asarray(masks(mask, invert=True).painted.whole())
     assert np.array_equal(inverted > 0, np.asarray(mask) == 0)
 
 
 def test_blend_softens_inwards_and_not_at_the_pictures_edge():
     mask, draw = blank()
     draw.rectangle((0, 20, 60, 99), 255)
-    composite = np.asarray(masks(mask, blend=8).composite).astype(int)
+    composite = np.asarray(masks(mask, blend=8).composite.whole()).astype(int)
     row = composite[60]
     assert row[0] == 255 and row[30] == 255 and row[61] == 0
     assert (np.diff(row[50:62]) <= 0).all() and 0 < row[60] < 64

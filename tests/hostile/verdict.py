@@ -162,4 +162,4 @@ def expected(request):
     if plain:  # black is kept: nothing of ours decides
         return picture, np.asarray(hole) == 0
     prepared = mask.prepare(picture, replace(request, picture=picture, mask=hole, expand=""))
-    return picture, np.asarray(prepared.painted) == 0
+    return picture, np.asarray(prepared.painted.whole()) == 0
