@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image
 from torch import Tensor
@@ -22,27 +23,46 @@ class View:
 
     def __init__(self, closeup: CloseUp, picture: Image.Image, composite: Placed | None):
         self.closeup, self.picture, self.composite = closeup, picture, composite
-        self.small: dict[int, tuple[Image.Image, Box, Image.Image | None]] = {}
+        self.small: dict[int, Small] = {}
 
     def __call__(self, pred_x0: Tensor, side: int) -> Image.Image:
         """RGB, at most `side` pixels long; pred_x0 [1, 4, h, w]."""
         if side not in self.small:
             self.small[side] = self._copies(side)
-        picture, box, alpha = self.small[side]
+        picture, place, cells, alpha = self.small[side]
         shown = picture.copy()
-        shown.paste(self.closeup.look(pred_x0).resize(box.size, Image.Resampling.BICUBIC), box[:2], alpha)
+        if place is not None:
+            look = self.closeup.look(pred_x0).resize(place.size, Image.Resampling.BICUBIC, box=cells)
+            shown.paste(look, place[:2], alpha)
         return shown
 
-    def _copies(self, side: int) -> tuple[Image.Image, Box, Image.Image | None]:
-        """At display size: the picture, where the close-up lies in it, and what is pasted of that."""
+    def _copies(self, side: int) -> Small:
         scale = min(1.0, side / max(self.picture.size))
         size = tuple(max(1, round(n * scale)) for n in self.picture.size)
-        picture = self.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        picture = self.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
         whole = self.closeup.crop.box
         left, top, right, bottom = (round(n * scale) for n in whole)
-        box = Box(left, top, max(right, left + 1), max(bottom, top + 1))
-        alpha = self.composite and self.composite.crop(whole).resize(box.size, Image.Resampling.BILINEAR)
-        return picture, box, alpha
+        place = Box(left, top, max(right, left + 1), max(bottom, top + 1))
+        (_, h, w), (width, height) = self.closeup.shape, place.size
+        part, alpha = Box(0, 0, width, height), None
+        if self.composite is not None:
+            alpha = self.composite.crop(whole).resize(place.size, Image.Resampling.BILINEAR)
+            if alpha.getbbox() is None:
+                return Small(picture, None, None, None)
+            part = Box(*alpha.getbbox())
+            alpha = alpha.crop(part)
+        cells = part.left * w / width, part.top * h / height, part.right * w / width, part.bottom * h / height
+        place = Box(place.left + part.left, place.top + part.top, place.left + part.right, place.top + part.bottom)
+        return Small(picture, place, cells, alpha)
+
+
+class Small(NamedTuple):
+    """What a preview of one size needs, made once."""
+
+    picture: Image.Image
+    place: Box | None  # in it, where something is pasted
+    cells: tuple[float, float, float, float] | None  # what lies there, in latent cells of the close-up
+    alpha: Image.Image | None  # how much of it is pasted
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,12 @@ class Preview:
     """latents [1, 4, h, w] -> RGB picture of w × h."""
 
     def __init__(self, weights: Tensor):
-        self.weights = weights  # [4 + 1, 3], the last row is the bias
+        self.map, self.bias = np.split((weights * 127.5).numpy(), [-1])  # [4, 3] and [1, 3], in levels
 
     def __call__(self, latents: Tensor) -> Image.Image:
-        rgb = _design(latents[:1].float().cpu()) @ self.weights  # [h w, 3]
-        rgb = ((rgb.clamp(-1, 1) + 1) * 127.5).round().byte()
-        h, w = latents.shape[-2:]
-        return Image.fromarray(np.ascontiguousarray(rgb.reshape(h, w, 3).numpy()))
+        cells = np.moveaxis(latents[0].float().cpu().numpy(), 0, -1)  # [h, w, 4]
+        levels = cells @ self.map + (self.bias + 127.5)
+        return Image.fromarray(np.rint(levels.clip(0, 255)).astype(np.uint8))
 
 
 def prior(model) -> Tensor:
