@@ -177,7 +177,8 @@ class Model:
 
     def _place(self) -> None:
         for network in self.unets.values():
-            network.set_attention_slice("auto" if self.policy.attention_slicing else None)
+            if not unet.fits(network):  # the others are walked by unet.UNet, which does it itself
+                network.set_attention_slice("auto" if self.policy.attention_slicing else None)
         (self.vae.enable_tiling if self.policy.vae_tiling else self.vae.disable_tiling)()
         self.placing.settle(self.policy, [self.vae, self.text.encoder, *self.unets.values()])
 

@@ -174,13 +174,20 @@ def test_another_vae(tiny, tmp_path):
     assert model.unet("base")(latents(model), 1, model.embed(["x"])).shape == (1, 4, 8, 8)
 
 
-def test_relief_is_applied_and_results_stay_close(tmp_path):
+@pytest.mark.parametrize("plain", [True, False])
+def test_relief_is_applied_and_results_stay_close(monkeypatch, plain):
     model = load(str(LDM), config=str(CONFIG), dtype="float32")
+    if not plain:  # left to diffusers, with its own slices
+        monkeypatch.setattr("inpaint.unet.fits", lambda network: False)
     x, text = latents(model), model.embed(["a cat"])
     before = model.unet("base")(x, 301, text)
     assert model.policy == Policy() and "tiles" in model.relieve() and model.vae.use_tiling
     assert "slices" in model.relieve() and model.relieve() is None
+    most, attend = [], torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention",
+                        lambda q, *rest, **more: most.append(q.shape[1]) or attend(q, *rest, **more))
     torch.testing.assert_close(model.unet("base")(x, 301, text), before, rtol=1e-4, atol=1e-4)
+    assert set(most) == ({1} if plain else set())  # head by head, or without fused attention
 
 
 def test_networks_take_turns_when_asked_to(monkeypatch):
