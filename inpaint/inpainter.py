@@ -8,9 +8,8 @@ import torch
 
 from . import article
 from .errors import InvalidRequest
-from .job import Job, too_much
+from .job import Job, within_memory
 from .latents import Encoder
-from .memory import is_out_of_memory
 from .request import Request
 from .result import Result
 from .sampling import Step
@@ -35,7 +34,7 @@ class Inpainter:
     @torch.no_grad()
     def stream(self, request: Request) -> Iterator[Step | Result]:
         """Every step as it is made, then the result.  Raises InpaintError."""
-        try:
+        with within_memory(self.model):
             job = Job(self.model, self.encoder, request, self.method(request))
             if request.strength == 0 and request.picture is not None:
                 pass  # nothing may change
@@ -44,12 +43,6 @@ class Inpainter:
             else:
                 yield from job.paint()
             yield job.result()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            raise too_much() from error  # where there is no ladder
-        finally:
-            self.model.free()
 
     def method(self, request: Request) -> str:
         """base or inpaint: what was asked for, or for `auto` the one that suits mask, strength and model."""

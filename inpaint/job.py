@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -198,6 +199,19 @@ class Job:
 
     def _add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+@contextmanager
+def within_memory(model) -> Iterator[None]:
+    """Out of memory beyond the ladder is one sentence; what is only cached goes back to the device at the end."""
+    try:
+        yield
+    except Exception as error:
+        if not memory.is_out_of_memory(error):
+            raise
+        raise too_much() from error
+    finally:
+        model.free()
 
 
 def too_much() -> OutOfMemory:

@@ -23,7 +23,7 @@ class Preview:
     def __call__(self, latents: Tensor) -> Image.Image:
         cells = np.moveaxis(latents[0].float().cpu().numpy(), 0, -1)  # [h, w, 4]
         levels = cells @ self.map + (self.bias + 127.5)
-        return Image.fromarray(np.rint(levels.clip(0, 255)).astype(np.uint8))
+        return Image.fromarray(np.rint(np.nan_to_num(levels, copy=False).clip(0, 255)).astype(np.uint8))
 
 
 def prior(model) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from inpaint import InvalidRequest
-from inpaint.job import Job
+from inpaint.job import Job, within_memory
 from inpaint.noise import Noise
 from inpaint.sampling import Step
 from inpaint.schedulers import sampler
@@ -63,10 +63,8 @@ class Branch(Job):
 @torch.no_grad()
 def stream(painter, live, request, at_once: bool = False) -> Iterator[Any]:
     """Steps and a result, like `Inpainter.stream`."""
-    job = Branch(painter, live, request, at_once)
-    try:
+    with within_memory(painter.model):
+        job = Branch(painter, live, request, at_once)
         yield from job.paint()
         job.notes.append(f"{'Stopped at' if at_once else 'Branched from'} step {live.index + 1} of seed {live.seed}.")
         yield job.result()
-    finally:
-        painter.model.free()

@@ -12,7 +12,7 @@ from .desk import Desk
 from .keeping import Keeping
 from .limits import Limits
 from .opening import Opening
-from .painters import LISTED, painters
+from .painters import painters
 from .running import Running
 from .session import Sessions
 from .stage import stage
@@ -34,7 +34,7 @@ class Page:
         self.opening, self.running, self.keeping = Opening(self), Running(self), Keeping(self)
         painters.leaving = [self.sessions.let_go]
         self.after = []  # what other tabs connect once the controls are there
-        self.models = list(dict.fromkeys([model, *LISTED]))
+        self.models = list(dict.fromkeys([model, *limits.models]))
 
     def check_model(self, name: str, language: str) -> None:
         """On a public page only the listed models may be asked for."""

@@ -1,7 +1,8 @@
 """What one visitor may ask for: generous on one's own machine, modest on a public page.
 
 INPAINT_PUBLIC=1 (or SPACE_ID, as on a Hugging Face Space) turns the public limits on; each can be set by its own
-variable, e.g. INPAINT_MAX_STEPS=40.
+variable, e.g. INPAINT_MAX_STEPS=40.  INPAINT_MODELS=sd15,sd2 names what is offered beside the page's own model; a
+public page offers nothing but the built-in one unless it is told to, since loading another takes gigabytes.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from PIL import Image
 from inpaint.errors import InvalidRequest, UnreadablePicture
 from inpaint.opening import FORMATS
 
+from .painters import LISTED
 from .words import say
 
 if TYPE_CHECKING:
     from inpaint import Request
 
 PUBLIC = {"megapixels": 12, "megabytes": 25, "steps": 50, "count": 2, "queue": 20, "batch": 8, "size": 768,
-          "session_megabytes": 150, "disk_megabytes": 4000, "sessions": 60}
+          "session_megabytes": 150, "disk_megabytes": 4000, "sessions": 60, "models": ("builtin",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,19 @@ class Limits:
     session_megabytes: int = 1500
     disk_megabytes: int = 40_000
     sessions: int = 500
+    models: tuple[str, ...] = LISTED
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Limits:
         """The limits that the environment variables ask for."""
         public = environment.get("INPAINT_PUBLIC", "") == "1" or bool(environment.get("SPACE_ID"))
         values = {"public": public, **(PUBLIC if public else {})}
+        named = environment.get("INPAINT_MODELS", "")
+        if named:
+            values["models"] = tuple(name.strip() for name in named.split(",") if name.strip())
         for field in fields(cls):
             text = environment.get(f"INPAINT_MAX_{field.name.upper()}", "")
-            if text.isdecimal():
+            if text.isdecimal() and type(field.default) is int:
                 values[field.name] = int(text)
         return cls(**values)
 
