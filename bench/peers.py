@@ -6,7 +6,8 @@
 
 diffusers (float32)  as its documentation's first example runs it on a CPU; its own scheduler, PNDM, calls the UNet
                      once more than there are steps, and DDIM as often as there are
-diffusers, tuned     bfloat16, channels_last, inference_mode, embeddings made beforehand, DDIM
+diffusers, tuned     bfloat16 where the processor has it, channels_last, inference_mode, embeddings made beforehand,
+                     DDIM
 ours                 everything from the request to the finished picture, nothing remembered from the run before;
                      by torch, and by OpenVINO where it is installed
 stable-diffusion.cpp where its Python package is installed, at SD 1.5's size; 2 steps at most, it takes its time
@@ -31,7 +32,7 @@ import torch
 from PIL import Image
 
 import inpaint
-from inpaint import models
+from inpaint import device, models
 
 from .overhead import Watch, photo
 from .record import Rows, arguments, machine, middle, table
@@ -109,7 +110,8 @@ class Ours:
 
 def contenders(folder: Path, small: bool) -> dict[str, Callable]:
     """{name: method -> something to run}."""
-    wide, half = torch.float32, torch.bfloat16
+    wide = torch.float32
+    half = torch.bfloat16 if device.has_bfloat16(torch.device("cpu")) else wide
     found = {"diffusers, PNDM": partial(Peer, folder, scheduler="PNDMScheduler", tuned=False, dtype=wide),
              "diffusers, DDIM": partial(Peer, folder, scheduler="DDIMScheduler", tuned=False, dtype=wide),
              "diffusers, tuned": partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=half),
@@ -117,9 +119,9 @@ def contenders(folder: Path, small: bool) -> dict[str, Callable]:
     if find_spec("openvino"):
         found["ours, OpenVINO"] = partial(Ours, folder, backend="openvino")
         found["ours, OpenVINO, Fast"] = partial(Ours, folder, backend="openvino", speed="fast")
-    if small:  # a small model is quicker in float32, so the tuned peer may have that too
+    if small and half is not wide:  # a small model is quicker in float32, so the tuned peer may have that too
         found["diffusers, tuned, float32"] = partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=wide)
-    elif find_spec("stable_diffusion_cpp"):
+    if not small and find_spec("stable_diffusion_cpp"):
         found[CPP] = partial(StableCpp, PROMPT, NEGATIVE, GUIDANCE, folder)
     return found
 
@@ -205,7 +207,8 @@ def main() -> None:
     given = parser.parse_args()
     given.steps = given.steps or {"builtin": 20, "sd15": 4, "photo": 1}[given.what]
     folder = models.BUILTIN if given.what == "builtin" else cached()
-    print(f"{date.today()}, {machine()}; {given.what}, guidance {GUIDANCE}", flush=True)
+    print(f"{date.today()}, {machine()}; {given.what}, guidance {GUIDANCE}, "
+          f"bfloat16 {'' if device.has_bfloat16(torch.device('cpu')) else 'not '}computed here", flush=True)
     if given.what == "photo":
         print("\n" + in_a_photo(given, folder))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from . import backend as backends
@@ -83,7 +84,8 @@ def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", me
     precision = devices.precision(place.type, dtype, parameters=parameters, bfloat16=devices.has_bfloat16(place))
     weigh, free = parameters * precision.itemsize, devices.free_bytes(place)
     policy = memories.choose(place.type, free, weigh, Model.side_of(parts), memory)
-    engine = backends.choose(backend, place.type, parameters, policy == memories.Policy() and free > 2.5 * weigh)
+    roomy = policy == memories.Policy() and free > backends.ROOM.get(precision, inf) * weigh
+    engine = backends.choose(backend, place.type, parameters, roomy)
     model = Model(name, parts, place, precision, policy, extra=lender, vae=painter, loras=loras, engine=engine,
                   quality=card.quality, guidance=card.guidance, eta=card.eta, closing=card.closing)
     _check(model)
