@@ -8,8 +8,9 @@ import torch
 
 from . import article
 from .errors import InvalidRequest
-from .job import Job, within_memory
+from .job import Job
 from .latents import Encoder
+from .memory import within_memory
 from .request import Request
 from .result import Result
 from .sampling import Step

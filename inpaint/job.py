@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -16,7 +15,6 @@ from PIL.ImageChops import lighter
 from . import crop, expand, mask, memory, report
 from .closeup import CloseUp
 from .defaults import settled
-from .errors import OutOfMemory
 from .latents import Encoder
 from .live import LiveStep, View
 from .request import Request
@@ -132,7 +130,7 @@ class Job:
         self.model.free()
         note = self.model.relieve()
         if note is None:
-            raise too_much() from error
+            raise memory.too_much() from error
         self.notes.append(note)
 
     def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:
@@ -199,25 +197,6 @@ class Job:
 
     def _add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-
-
-@contextmanager
-def within_memory(model) -> Iterator[None]:
-    """Out of memory beyond the ladder is one sentence; what is only cached goes back to the device at the end."""
-    try:
-        yield
-    except Exception as error:
-        if not memory.is_out_of_memory(error):
-            raise
-        raise too_much() from error
-    finally:
-        model.free()
-
-
-def too_much() -> OutOfMemory:
-    """The end of the ladder, in words."""
-    return OutOfMemory("This picture needs more memory than there is.",
-                       "Try a smaller working size, fewer variations or a smaller model.")
 
 
 @cache

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 
-from .errors import ModelError
+from .errors import ModelError, OutOfMemory
 
 PLACEMENTS = ("resident", "offload", "sequential")
 
@@ -68,3 +70,22 @@ def is_out_of_memory(error: BaseException) -> bool:
         sign in words for sign in ("out of memory", "can't allocate memory", "cannot allocate memory",
                                    "failed to allocate", "not enough memory", "alloc_failed",  # cuBLAS, cuDNN
                                    "invalid buffer size"))  # MPS, for one tensor too large
+
+
+@contextmanager
+def within_memory(model) -> Iterator[None]:
+    """Out of memory beyond the ladder is one sentence; what is only cached goes back to the device at the end."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise too_much() from error
+    finally:
+        model.free()
+
+
+def too_much() -> OutOfMemory:
+    """The end of the ladder, in words."""
+    return OutOfMemory("This picture needs more memory than there is.",
+                       "Try a smaller working size, fewer variations or a smaller model.")

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from inpaint import InvalidRequest
-from inpaint.job import Job, within_memory
+from inpaint.job import Job
+from inpaint.memory import within_memory
 from inpaint.noise import Noise
 from inpaint.sampling import Step
 from inpaint.schedulers import sampler
