@@ -48,8 +48,10 @@ def main(argv: list[str] | None = None) -> None:
     if asked.mcp and importlib.util.find_spec("mcp") is None:
         sys.exit('--mcp needs gradio\'s own client library: pip install "gradio[mcp]" in an environment of its own.')
     environment()
+    from inpaint import heap
     from page import quick
 
+    heap.keep()  # before there are threads, so that the desk's allocates from the same heap
     quick.install()
     from page import zerogpu  # imports `spaces` first where it is installed  # noqa: F401
     from page.gate import guards

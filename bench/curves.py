@@ -11,15 +11,13 @@ model was loaded.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import date
 from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from .record import ROOT, Rows, arguments, machine, middle, table
+from .record import ROOT, Rows, alone, arguments, machine, middle, table
 
 PLOTS = ROOT / "bench" / "plots"
 MOST = 512  # px, the working size with --native
@@ -57,10 +55,8 @@ def point(model: str, side: int, hole: int, steps: int, count: int, runs: int, n
 
 def apart(given, side: int, hole: int, steps: int, count: int) -> dict:
     """The same in a process of its own."""
-    command = [sys.executable, "-W", "ignore", "-m", "bench.curves", "--model", given.model, "--runs",
-               str(given.runs), "--point", *map(str, (side, hole, steps, count)), *["--native"] * given.native]
-    out = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout
-    return json.loads(out.splitlines()[-1])
+    return alone("curves", "--model", given.model, "--runs", given.runs, "--point", side, hole, steps, count,
+                 *["--native"] * given.native)
 
 
 def plot(title: str, unit: str, points: list[tuple[float, float]], what: str) -> Image.Image:

@@ -10,14 +10,13 @@ from their files: what of them was touched counts here too, though the system ca
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from datetime import date
 from functools import partial
 from pathlib import Path
 
-from .record import ROOT, Rows, arguments, machine, process_memory, table
+from .record import Rows, alone, arguments, machine, process_memory, table
 from .sd15_size import cached
 
 GB, MB = 1e9, 1e6
@@ -76,11 +75,9 @@ def run(name: str, steps: int, folder: Path) -> dict:
 def apart(name: str, steps: int) -> dict:
     """The same in a process of its own, its pictures made by another one."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-W", "ignore", "-m", "bench.memory", "--case", name, folder,
-                   "--steps", str(steps)]
-        subprocess.run([*command, "--files"], check=True, cwd=ROOT, capture_output=True)
-        out = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout
-    return json.loads(out.splitlines()[-1])
+        case = "--case", name, folder, "--steps", steps
+        alone("memory", *case, "--files")
+        return alone("memory", *case)
 
 
 def main() -> None:

@@ -12,14 +12,15 @@ ours                 everything from the request to the finished picture, nothin
                      by torch, and by OpenVINO where it is installed
 stable-diffusion.cpp where its Python package is installed, at SD 1.5's size; 2 steps at most, it takes its time
 
-Each is warmed up once at a small size, then all take turns.  Where fewer than 20 steps ran, "20 steps" is projected:
-seconds outside the UNet, and seconds a UNet call times the calls that 20 steps make.  Fast does not do the same in
-every step, so it always runs all 20.  No safety checker, which is in the peers' favour.
+Each has a process of its own and is warmed up once at a small size; all take turns.  With the built-in model, whose
+runs are short, a turn is the median of five.  Where fewer than 20 steps ran, "20 steps" is projected: seconds outside
+the UNet, and seconds a UNet call times the calls that 20 steps make.  Fast does not do the same in every step, so it
+always runs all 20.  No safety checker, which is in the peers' favour.
 """
 
 from __future__ import annotations
 
-import gc
+import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -35,13 +36,14 @@ import inpaint
 from inpaint import device, models
 
 from .overhead import Watch, photo
-from .record import Rows, arguments, machine, middle, table
+from .record import Rows, alone, arguments, machine, middle, table
 from .sd15_size import cached
 from .stable_cpp import StableCpp
 
 FULL = 20  # steps of a whole run
 PROMPT, NEGATIVE, GUIDANCE = "a red scarf", "", 7.5
 CPP = "stable-diffusion.cpp"
+REPEATS = {"builtin": 5}  # runs of which a turn shows the median
 
 
 class Peer:
@@ -108,8 +110,16 @@ class Ours:
                 "size": report["crops"][0]["size"], "dtype": str(self.painter.model.dtype).removeprefix("torch.")}
 
 
-def contenders(folder: Path, small: bool) -> dict[str, Callable]:
+def contenders(what: str) -> dict[str, Callable]:
     """{name: method -> something to run}."""
+    folder = folder_of(what)
+    if what == "photo":
+        native = {"whole": False, "size": 304}
+        return {"diffusers, DDIM, whole picture": partial(Peer, folder, scheduler="DDIMScheduler", tuned=False,
+                                                          dtype=torch.float32),
+                "ours, exact, native detail": partial(Ours, folder, **native),
+                "ours, Fast, native detail": partial(Ours, folder, **native, speed="fast"),
+                "ours, exact, enlarged to the model's 512 px": partial(Ours, folder, whole=False, size=512)}
     wide = torch.float32
     half = torch.bfloat16 if device.has_bfloat16(torch.device("cpu")) else wide
     found = {"diffusers, PNDM": partial(Peer, folder, scheduler="PNDMScheduler", tuned=False, dtype=wide),
@@ -119,11 +129,22 @@ def contenders(folder: Path, small: bool) -> dict[str, Callable]:
     if find_spec("openvino"):
         found["ours, OpenVINO"] = partial(Ours, folder, backend="openvino")
         found["ours, OpenVINO, Fast"] = partial(Ours, folder, backend="openvino", speed="fast")
-    if small and half is not wide:  # a small model is quicker in float32, so the tuned peer may have that too
+    if what == "builtin" and half is not wide:  # a small model is quicker in float32, so the tuned peer may have that
         found["diffusers, tuned, float32"] = partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=wide)
-    if not small and find_spec("stable_diffusion_cpp"):
+    if what == "sd15" and find_spec("stable_diffusion_cpp"):
         found[CPP] = partial(StableCpp, PROMPT, NEGATIVE, GUIDANCE, folder)
     return found
+
+
+def folder_of(what: str) -> Path:
+    return models.BUILTIN if what == "builtin" else cached()
+
+
+def scene(what: str, side: int) -> tuple[Image.Image, Image.Image]:
+    """The picture and its hole."""
+    if what == "photo":
+        return photo(1536, 1024, (700, 400, 900, 600))
+    return photo(side, side, (side // 4, side // 4, 5 * side // 8, 5 * side // 8))
 
 
 def projected(row: dict) -> float:
@@ -132,32 +153,35 @@ def projected(row: dict) -> float:
     return row["total"] - row["unet"] + row["unet"] / row["calls"] * (FULL + extra)
 
 
-def compared(given, folder: Path, side: int, small: bool) -> str:
-    """All contenders in turn, each loaded, warmed up, run and let go, and their ratios to the default peer."""
+def compared(given) -> str:
+    """All contenders in turn, each in a process of its own, and their ratios to the peers."""
     rows, shown = Rows(given.into, f"peers {given.what}"), []
-    picture, hole = photo(side, side, (side // 4, side // 4, 5 * side // 8, 5 * side // 8))
     for method in given.methods:
-        names = contenders(folder, small)
+        names = contenders(given.what)
         for turn in range(given.runs):
-            for name, make in names.items():
+            for name in names:
                 if given.only and not any(word in name for word in given.only):
                     continue
                 steps = FULL if "Fast" in name else min(given.steps, 2) if name == CPP else given.steps
                 rows.once(f"{method}, {name}, {steps} steps, turn {turn + 1}",
-                          partial(_measured, make, method, picture, hole, steps, (side, side)))
+                          partial(_alone, given, name, method, steps))
         shown += _ratios(rows, method, names)
     return table(["method", "", "ran", "measured", "20 steps", "to default", "to DDIM", "to tuned"], shown)
 
 
-def _measured(make: Callable, method: str, picture, hole, steps: int, size: tuple[int, int]) -> dict:
-    contender = make(method=method)
-    tiny = tuple(n // 4 // 8 * 8 for n in size)
-    contender(picture.resize(tiny), hole.resize(tiny), 1, tiny)  # every weight has been touched once
-    row = contender(picture, hole, steps, size)
-    del contender
-    gc.collect()
-    print(f"  {method} {size[0]}×{size[1]} {steps} steps: {row['total']:.1f} s", flush=True)
+def _alone(given, name: str, method: str, steps: int) -> dict:
+    row = alone("peers", given.what, "--side", given.side, "--one", name, method, steps)
+    print(f"  {method}, {name}, {steps} steps: {row['total']:.1f} s", flush=True)
     return row
+
+
+def measured(what: str, side: int, name: str, method: str, steps: int) -> dict:
+    """One contender in this process: loaded, warmed up at a small size, run."""
+    contender, (picture, hole) = contenders(what)[name](method=method), scene(what, side)
+    tiny = tuple(n // 4 // 8 * 8 for n in picture.size)
+    contender(picture.resize(tiny), hole.resize(tiny), 1, tiny)  # every weight has been touched once
+    rows = [contender(picture, hole, steps, picture.size) for _ in range(REPEATS.get(what, 1))]
+    return sorted(rows, key=lambda row: row["total"])[len(rows) // 2]
 
 
 def _ratios(rows: Rows, method: str, names) -> list[list]:
@@ -176,21 +200,12 @@ def _ratios(rows: Rows, method: str, names) -> list[list]:
     return lines
 
 
-def in_a_photo(given, folder: Path) -> str:
+def in_a_photo(given) -> str:
     """A hole of 200 px in 1536 × 1024: the default peer on the whole picture, ours on a close-up of the hole."""
-    rows, shown, size = Rows(given.into, "peers photo"), [], (1536, 1024)
-    picture, hole = photo(*size, (700, 400, 900, 600))
-    peer = partial(Peer, folder, scheduler="DDIMScheduler", tuned=False, dtype=torch.float32)
-    ours = {"ours, exact, native detail": {"whole": False, "size": 304},
-            "ours, Fast, native detail": {"whole": False, "size": 304, "speed": "fast"},
-            "ours, exact, enlarged to the model's 512 px": {"whole": False, "size": 512}}
-    method = given.methods[-1]
-    every = {"diffusers, DDIM, whole picture": (peer, given.steps)}
-    every |= {name: (partial(Ours, folder, **settings), FULL if "Fast" in name else max(given.steps, 4))
-              for name, settings in ours.items()}
-    for name, (make, steps) in every.items():
-        row = rows.once(f"{method}, {name}, {steps} steps",
-                        partial(_measured, make, method, picture, hole, steps, size))
+    rows, shown, method = Rows(given.into, "peers photo"), [], given.methods[-1]
+    for name in contenders("photo"):
+        steps = given.steps if "diffusers" in name else FULL if "Fast" in name else max(given.steps, 4)
+        row = rows.once(f"{method}, {name}, {steps} steps", partial(_alone, given, name, method, steps))
         first = next(iter(rows.rows.values()))
         shown.append([name, f"{row['steps']} of 20 steps", f"{row['total']:.1f} s", f"{projected(row):.1f} s",
                       f"{projected(first) / projected(row):.1f}×"])
@@ -204,16 +219,17 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=["base", "inpaint"], choices=("base", "inpaint"))
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="contenders with such a word")
     parser.add_argument("--side", type=int, help="pixels (the model's own)")
+    parser.add_argument("--one", nargs=3, metavar=("NAME", "METHOD", "STEPS"), help="only that, here, as JSON")
     given = parser.parse_args()
     given.steps = given.steps or {"builtin": 20, "sd15": 4, "photo": 1}[given.what]
-    folder = models.BUILTIN if given.what == "builtin" else cached()
+    given.side = given.side or models.Model.side_of(models.source((str(folder_of(given.what)),)))
+    if given.one:
+        name, method, steps = given.one
+        print(json.dumps(measured(given.what, given.side, name, method, int(steps))))
+        return
     print(f"{date.today()}, {machine()}; {given.what}, guidance {GUIDANCE}, "
           f"bfloat16 {'' if device.has_bfloat16(torch.device('cpu')) else 'not '}computed here", flush=True)
-    if given.what == "photo":
-        print("\n" + in_a_photo(given, folder))
-        return
-    side = given.side or models.Model.side_of(models.source((str(folder),)))
-    print("\n" + compared(given, folder, side, given.what == "builtin"))
+    print("\n" + (in_a_photo if given.what == "photo" else compared)(given))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import argparse
 import json
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -58,6 +60,13 @@ class Rows:
         if self.into:
             self.into.parent.mkdir(parents=True, exist_ok=True)
             self.into.write_text(json.dumps(self.all, indent=1, ensure_ascii=False) + "\n")
+
+
+def alone(module: str, *arguments) -> dict:
+    """What `python -m bench.MODULE ARGUMENTS…` prints as JSON in its last line: measured in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-m", f"bench.{module}", *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, cwd=ROOT, capture_output=True,
+                                     text=True).stdout.splitlines()[-1])
 
 
 def table(head: list[str], rows: list[list]) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from . import device as devices
-from . import fingerprint, lora, memory, packing, prediction, reuse, unet
+from . import fingerprint, heap, lora, memory, packing, prediction, reuse, unet
 from .autoencoder import Autoencoder, finite
 from .errors import InvalidRequest, ModelError
 from .placing import Placing
@@ -123,7 +123,9 @@ class Model:
 
     def free(self) -> None:
         """Give memory that is only cached back to the device."""
-        if self.device.type != "cpu":
+        if self.device.type == "cpu":
+            heap.trim(heap.ENOUGH)
+        else:
             gc.collect()
             devices.empty_cache(self.device)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import backend as backends
 from . import device as devices
+from . import heap
 from . import memory as memories
 from .errors import ModelError, ModelUnavailable
 from .folder import Folder
@@ -85,6 +86,8 @@ def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", me
     weigh, free = parameters * precision.itemsize, devices.free_bytes(place)
     policy = memories.choose(place.type, free, weigh, Model.side_of(parts), memory)
     roomy = policy == memories.Policy() and free > backends.ROOM.get(precision, inf) * weigh
+    if place.type == "cpu" and policy.placement == "resident":
+        heap.keep()
     engine = backends.choose(backend, place.type, parameters, roomy)
     model = Model(name, parts, place, precision, policy, extra=lender, vae=painter, loras=loras, engine=engine,
                   quality=card.quality, guidance=card.guidance, eta=card.eta, closing=card.closing)

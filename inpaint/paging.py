@@ -12,14 +12,16 @@ from pathlib import Path
 
 from torch import nn
 
+from .heap import trim
+
 PAGEOUT = 21  # madvise(2), Linux 5.4: clean pages of a file are dropped, nothing is ever lost
 
 
 @cache
 def _libc():
-    """The C library, where it is one that knows both calls."""
+    """The C library, where it is one that knows the call."""
     libc = ctypes.CDLL(None)
-    return libc if hasattr(libc, "madvise") and hasattr(libc, "malloc_trim") else None
+    return libc if hasattr(libc, "madvise") else None
 
 
 def rest(network: nn.Module) -> None:
@@ -49,10 +51,3 @@ def _leave(start: int, end: int) -> None:
     start, end = -(-start // page) * page, end // page * page
     if libc is not None and end > start:
         libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), PAGEOUT)
-
-
-def trim() -> None:
-    """What the allocator only keeps for later goes back to the system, such as pieces of a model that has gone."""
-    libc = _libc()
-    if libc is not None:
-        libc.malloc_trim(0)

@@ -52,7 +52,7 @@ class Shelf:
         gc.collect()
         if device is not None:
             from .device import empty_cache
-            from .paging import trim
+            from .heap import trim
 
             empty_cache(device)
             trim()

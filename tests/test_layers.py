@@ -29,7 +29,7 @@ TABLE = {
     # models
     "models": NOTHING, "model": {"torch"}, "folder": {"torch"}, "singlefile": {"torch"}, "hub": NOTHING,
     "device": {"torch"}, "memory": {"torch"}, "placing": {"torch"}, "paging": {"torch"}, "backend": {"torch"},
-    "openvino": {"torch"},
+    "openvino": {"torch"}, "heap": NOTHING,
     "lora": {"torch"}, "text": {"torch"},
     "emphasis": NOTHING, "autoencoder": {"torch"}, "fingerprint": NOTHING, "ldmconfig": NOTHING,
     "unet": {"torch"}, "packing": {"torch"},

@@ -1,12 +1,14 @@
 """Decision tables for device, precision and memory, through fakes; and the ladder."""
 
+import subprocess
+import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bench.record import process_memory
-from inpaint import device, memory
+from bench.record import ROOT, process_memory
+from inpaint import device, heap, load, memory
 from inpaint.errors import ModelError
 from inpaint.placing import Placing
 
@@ -119,3 +121,50 @@ def test_mapped_weights_give_way_to_the_next_network_and_come_back(tmp_path):
     with placing.at_work(first):
         assert first.weight.sum().item() == total
         assert torch.equal(first.weight.flatten()[:5], torch.arange(5.0))
+
+
+PASSES = """
+import resource, threading, torch
+from bench.record import process_memory
+from inpaint import heap
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(20 * 2**20).add_(1)  # 80 MiB, made and freed twice
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+by_itself = faults()
+heap.keep()
+faults()
+told = [by_itself, faults()]
+thread = threading.Thread(target=lambda: told.append(min(faults(), faults(), faults())))
+thread.start()
+thread.join()
+kept = process_memory("VmRSS")
+heap.trim(2**30)
+told.append(kept - process_memory("VmRSS"))
+heap.trim(2**20)
+print(*told, kept - process_memory("VmRSS"))
+"""
+
+
+def test_what_a_pass_frees_is_there_for_the_next_one_and_goes_when_it_is_told_to():
+    """In a process of its own, since this one keeps memory since the first model was loaded."""
+    done = subprocess.run([sys.executable, "-c", PASSES], cwd=ROOT, capture_output=True, text=True, check=True)
+    by_itself, kept, in_a_thread, untouched, given_back = map(int, done.stdout.split())
+    assert by_itself > 100_000 and max(kept, in_a_thread) < by_itself / 100
+    assert untouched < 2**20 and given_back > 70 * 2**20
+
+
+@pytest.mark.parametrize(("policy", "keeps"), [("auto", True), ("low", False)])
+def test_memory_is_kept_only_where_there_is_enough_and_given_back_after_a_large_picture(monkeypatch, policy, keeps):
+    calls = []
+    monkeypatch.setattr(heap, "keep", lambda: calls.append("keep"))
+    monkeypatch.setattr(heap, "trim", lambda more_than=0: calls.append(more_than))
+    model = load("builtin", memory=policy).model
+    assert ("keep" in calls) is keeps
+    calls.clear()
+    model.free()
+    assert calls == [heap.ENOUGH]
