@@ -20,7 +20,7 @@ from inpaint.saving import write
 
 from . import studio
 from .desk import Busy
-from .session import files_folder
+from .session import address_of, files_folder
 from .words import say
 
 log = logging.getLogger("inpaint.page")
@@ -33,7 +33,8 @@ class Api:
     def __init__(self, page):
         self.page, self.door = page, CapacityLimiter(4)  # pictures decoded at once
 
-    async def inpaint(self, picture: str, mask: str, prompt: str = "", settings: str = "{}", model: str = ""):
+    async def inpaint(self, picture: str, mask: str, prompt: str = "", settings: str = "{}", model: str = "",
+                      visitor: gr.Request | None = None):
         """Repaint the masked part of a picture with Stable Diffusion; every other pixel stays as it is.
 
         Args:
@@ -50,7 +51,8 @@ class Api:
             # in threads: decoding and storing take a while, and meanwhile nobody else would get an answer
             request, name = await to_thread.run_sync(self.request, picture, mask, prompt, settings, model,
                                                      limiter=self.door)
-            async for kind, value in self.page.desk.run(lambda: studio.paint(name, [request])):
+            async for kind, value in self.page.desk.run(lambda: studio.paint(name, [request]),
+                                                        address=address_of(visitor)):
                 told = await to_thread.run_sync(self.told, kind, value)
                 if told:
                     yield told

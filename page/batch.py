@@ -77,7 +77,8 @@ class Batch:
             def begin(task):
                 session.task = task
 
-            async for kind, value in self.page.desk.run(lambda: studio.paint(model, [request]), begin):
+            async for kind, value in self.page.desk.run(lambda: studio.paint(model, [request]), begin,
+                                                        session.address):
                 if kind == "stopped":
                     return None
                 if kind == "event" and hasattr(value, "images"):

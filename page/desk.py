@@ -18,7 +18,7 @@ Work = Callable[[], Iterator[Any]]
 
 
 class Busy(Exception):
-    """The line is as long as it may be; `place` is the one that this job would have had."""
+    """The line, or one address's part of it, is as long as it may be; `place` is what this job's would have been."""
 
     def __init__(self, place: int):
         super().__init__(place)
@@ -26,10 +26,10 @@ class Busy(Exception):
 
 
 class Task:
-    """One job in line: its work, its stop flag, and the way back to whoever waits for it."""
+    """One job in line: its work, its stop flag, the way back to whoever waits for it, and from where they asked."""
 
-    def __init__(self, work: Work, loop: asyncio.AbstractEventLoop | None = None):
-        self.work, self.loop, self.stop = work, loop, threading.Event()
+    def __init__(self, work: Work, loop: asyncio.AbstractEventLoop | None = None, address: str = ""):
+        self.work, self.loop, self.address, self.stop = work, loop, address, threading.Event()
         self.context = contextvars.copy_context()
         self.events: asyncio.Queue = asyncio.Queue()
 
@@ -43,14 +43,16 @@ class Task:
 class Desk:
     """`async for kind, value in desk.run(work)`: ("place", n), ("event", what the work yields), ("stopped", None)."""
 
-    def __init__(self, longest: int = 100):
-        self.longest, self.line, self.changed = longest, deque(), threading.Condition()
+    def __init__(self, longest: int = 100, share: int = 100):
+        """At most `longest` jobs wait, and at most `share` of one address, so that nobody fills the line alone."""
+        self.longest, self.share, self.line, self.changed = longest, share, deque(), threading.Condition()
         self.current: Task | None = None
         threading.Thread(target=self._serve, name="desk", daemon=True).start()
 
-    async def run(self, work: Work, started: Callable[[Task], None] | None = None) -> AsyncIterator[tuple[str, Any]]:
+    async def run(self, work: Work, started: Callable[[Task], None] | None = None,
+                  address: str = "") -> AsyncIterator[tuple[str, Any]]:
         """What happens to the work until it is over; closing this iterator stops the work within one step."""
-        task = Task(work, asyncio.get_running_loop())
+        task = Task(work, asyncio.get_running_loop(), address)
         if started:
             started(task)
         self.join(task)
@@ -71,7 +73,8 @@ class Desk:
         """Stands in line; raises Busy."""
         with self.changed:
             ahead = len(self.line) + (self.current is not None)
-            if len(self.line) >= self.longest:
+            own = sum(waiting.address == task.address for waiting in self.line) if task.address else 0
+            if len(self.line) >= self.longest or own >= self.share:
                 raise Busy(ahead)
             self.line.append(task)
             self.changed.notify()

@@ -30,7 +30,8 @@ class Page:
 
     def __init__(self, limits: Limits, model: str):
         self.limits, self.model = limits, model
-        self.sessions, self.desk = Sessions(limits.session_minutes, limits.sessions), Desk(limits.queue)
+        self.sessions = Sessions(limits.session_minutes, limits.sessions)
+        self.desk = Desk(limits.queue, limits.waiting)
         self.opening, self.running, self.keeping = Opening(self), Running(self), Keeping(self)
         painters.leaving = [self.sessions.let_go]
         self.after = []  # what other tabs connect once the controls are there

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from inpaint import Request
 
 PUBLIC = {"megapixels": 12, "megabytes": 25, "steps": 50, "count": 2, "queue": 20, "batch": 8, "size": 768,
-          "session_megabytes": 150, "disk_megabytes": 4000, "sessions": 60, "models": ("builtin",)}
+          "waiting": 10, "session_megabytes": 150, "disk_megabytes": 4000, "sessions": 60, "models": ("builtin",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Limits:
     steps: int = 150
     count: int = 8
     queue: int = 100
+    waiting: int = 100  # of one address, in that queue
     batch: int = 200
     size: int = 2048
     session_minutes: int = 120

@@ -105,7 +105,8 @@ class Running:
         def begin(task):
             session.task = task
 
-        async for kind, value in self.page.desk.run(lambda: studio.paint(model, requests, branch), begin):
+        async for kind, value in self.page.desk.run(lambda: studio.paint(model, requests, branch), begin,
+                                                    session.address):
             if kind == "place":
                 yield message("wait", text=say("waiting", words, place=value))
             elif kind == "stopped":

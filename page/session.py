@@ -7,7 +7,9 @@ import secrets
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -44,6 +46,7 @@ class Session:
     asked: Any = None  # the request of the last run
     task: Any = None
     language: str = "en"
+    address: str = ""  # from where this visitor asks
     folder: Path | None = None
     seen: float = field(default_factory=monotonic)
 
@@ -104,7 +107,7 @@ class Sessions:
                 monotonic() - s.seen > 60 * self.minutes or (crowded and not s.pictures and not s.task))]
             gone = [self.all.pop(k) for k in idle]
             session = self.all.setdefault(key, Session())
-            session.seen = monotonic()
+            session.seen, session.address = monotonic(), address_of(request) or session.address
         for other in gone:
             other.close()
         return session
@@ -129,6 +132,16 @@ class Sessions:
             session = self.all.pop(getattr(request, "session_hash", None), None)
         if session:
             session.close()
+
+
+def address_of(request) -> str:
+    """From where a request comes, "" if that is not known; behind a proxy, who asked the proxy."""
+    host = getattr(getattr(request, "client", None), "host", None) or ""
+    passed_on = (getattr(request, "headers", None) or {}).get("x-forwarded-for", "")
+    with suppress(ValueError):  # a name
+        if passed_on and ip_address(host).is_private:
+            return passed_on.rpartition(",")[2].strip()  # what the proxy itself has added
+    return host
 
 
 def made(folder: Path) -> Path:

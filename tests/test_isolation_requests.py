@@ -159,6 +159,47 @@ def test_a_flood_is_told_to_wait_and_all_others_are_served(place, roomy):
     assert len([answer for answer in told if "files" in answer]) == 9 - len(refused)
 
 
+def test_nobody_fills_the_line_alone(tmp_path):
+    """Sessions are made up in no time; what counts is from where they ask, as the proxy in front tells it."""
+    def from_address(address: str, behind: str) -> Visitor:
+        visitor = Visitor(address)
+        visitor.client.headers["x-forwarded-for"] = f"made up, {behind}"
+        return visitor
+
+    from page.limits import Limits
+
+    told = {"1.1.1.1": [], "2.2.2.2": []}
+    with hosted(tmp_path / "files", Limits(queue=20, waiting=2)) as (address, _):
+        path = Visitor(address).upload(png())
+
+        def one(behind):
+            visitor = from_address(address, behind)
+            told[behind].append(visitor.api(named(path), named(path), '{"steps": 3}', prompt="slow"))
+
+        threads = [threading.Thread(target=one, args=(behind,)) for behind in ["1.1.1.1"] * 8 + ["2.2.2.2"] * 2]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    refused = [answer["error"] for answer in told["1.1.1.1"] if "error" in answer]
+    assert len(told["1.1.1.1"]) == 8 and refused and all("long queue" in sentence for sentence in refused)
+    assert len(told["2.2.2.2"]) == 2 and all("files" in answer for answer in told["2.2.2.2"])
+
+
+@pytest.mark.parametrize(("host", "passed_on", "address"), [
+    ("8.8.8.8", None, "8.8.8.8"),
+    ("8.8.8.8", "1.1.1.1", "8.8.8.8"),  # whoever comes from outside may say what they like
+    ("10.0.0.7", "1.1.1.1", "1.1.1.1"), ("127.0.0.1", "made up, 1.1.1.1", "1.1.1.1"),
+    ("testclient", "1.1.1.1", "testclient"), (None, None, ""), ("", "1.1.1.1", "")])
+def test_an_address_is_what_the_nearest_proxy_says(host, passed_on, address):
+    from page.session import Sessions, address_of
+
+    request = SimpleNamespace(client=SimpleNamespace(host=host), session_hash="one",
+                              headers={"x-forwarded-for": passed_on} if passed_on else {})
+    assert address_of(request) == address == Sessions(60).of(request).address
+    assert address_of(None) == address_of(SimpleNamespace()) == ""
+
+
 def test_only_so_many_visitors_hold_pictures(place, roomy):
     address, page = place
     for session in list(page.sessions.all):
