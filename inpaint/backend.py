@@ -17,7 +17,7 @@ from .memory import Policy
 
 BACKENDS = ("auto", "torch", "openvino")
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.06}  # |its - torch's| / |torch's|; 1e-6 and 0.04 were measured
-ROOM = {torch.float32: 3.6, torch.bfloat16: 2.5}  # times the model's weights, free; 3.4 and 2.3 were measured
+ROOM = {torch.bfloat16: 2.5}  # times the model's weights, free, for `auto`; in float32 a large model gains nothing
 log = logging.getLogger("inpaint")
 Pass = Callable[[Tensor, float, Tensor], tuple[Tensor, Tensor]]
 
@@ -26,7 +26,8 @@ def choose(asked: str, kind: str, parameters: int, roomy: bool) -> Engine | None
     """The engine for a model of that many parameters on a device of this kind, or None for torch alone.
 
     `auto` takes it only for models it pays for: of a small one, loading it takes longer than it saves in a picture.
-    `roomy`: is there memory for weights that are there once more, in an order of OpenVINO's own?
+    `roomy`: does it pay in this precision, and is there memory for weights that are there once more, in an order of
+    OpenVINO's own?
     """
     if asked not in BACKENDS:
         raise ModelError(f"backend cannot be {asked!r}.", f"Choose one of: {', '.join(BACKENDS)}.")

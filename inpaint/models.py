@@ -69,6 +69,8 @@ def load(name: str = "builtin", *, device: str = "auto", dtype: str = "auto", me
     config   for a single file: the folder with its configurations and tokenizer
     inpaint  another model whose 9-channel UNet is to share this one's VAE and text encoder
     backend  what runs the UNet: torch, openvino, or auto: OpenVINO on a CPU, where it is installed and pays
+
+    On a CPU memory that is freed stays with this process from then on, until a picture is done (inpaint/heap.py).
     """
     if name == "toy":
         from .toy import Model as Toy

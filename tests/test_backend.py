@@ -225,8 +225,9 @@ def test_auto_asks_for_free_memory(both_unets, monkeypatch):
     monkeypatch.setattr(backend, "choose", lambda *given: asked.append(given[-1]))
     for free in (10**12, 0):
         monkeypatch.setattr(inpaint.device, "free_bytes", lambda place, free=free: free)
-        inpaint.load(str(both_unets), **FLOAT)
-    assert asked == [True, False] and memory.choose("cpu", 0, 1, 512) != Policy()
+        for dtype in (HALF, FLOAT):
+            inpaint.load(str(both_unets), **dtype)
+    assert asked == [True, False, False, False] and memory.choose("cpu", 0, 1, 512) != Policy()
 
 
 def test_nothing_is_reported_and_the_global_dice_stay(folder):
