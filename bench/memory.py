@@ -1,10 +1,11 @@
 """Peaks of memory, each case in a process of its own, read from the kernel (VmHWM in /proc/self/status; Linux).
 
-    python -m bench.memory [--only WORD …] [--steps 2] [--into bench/memory.json]
+    python -m bench.memory [--only WORD …] [--steps 2] [--dtype bfloat16] [--into bench/memory.json]
 
 Stable Diffusion 1.5's real size with random weights at 512 × 512, everything resident and with the low-memory policy;
 and the built-in model on a photo of 1 and of 12 megapixels, from the file to the saved result.  Weights are mapped
-from their files: what of them was touched counts here too, though the system can take it back.
+from their files: what of them was touched counts here too, though the system can take it back.  `--dtype bfloat16`
+shows what a processor that has it would take also on one that has not, where it is emulated, slowly.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def anonymous() -> int:
     return process_memory("RssAnon")
 
 
-def run(name: str, steps: int, folder: Path) -> dict:
+def run(name: str, steps: int, dtype: str, folder: Path) -> dict:
     """One case, in this process."""
     import inpaint
 
@@ -57,6 +58,7 @@ def run(name: str, steps: int, folder: Path) -> dict:
         if "--files" in sys.argv:
             return {}
     painter = inpaint.load(str(cached()) if model == "sd15" else model, memory=policy,
+                           dtype=dtype if model == "sd15" else "auto",
                            backend="openvino" if "OpenVINO" in name else "torch")
     loaded = peak()
     request = inpaint.Request("a red scarf", str(picture), mask=str(mask), method=method, steps=steps, seed=1,
@@ -72,10 +74,10 @@ def run(name: str, steps: int, folder: Path) -> dict:
             "dtype": str(painter.model.dtype).removeprefix("torch."), "change": report["max_change_outside"]}
 
 
-def apart(name: str, steps: int) -> dict:
+def apart(name: str, steps: int, dtype: str) -> dict:
     """The same in a process of its own, its pictures made by another one."""
     with tempfile.TemporaryDirectory() as folder:
-        case = "--case", name, folder, "--steps", steps
+        case = "--case", name, folder, "--steps", steps, "--dtype", dtype
         alone("memory", *case, "--files")
         return alone("memory", *case)
 
@@ -83,19 +85,20 @@ def apart(name: str, steps: int) -> dict:
 def main() -> None:
     parser = arguments(__doc__, runs=1)
     parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--dtype", default="auto", help="of Stable Diffusion's weights")
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="cases with such a word in the name")
     parser.add_argument("--case", nargs=2, metavar=("NAME", "FOLDER"), help="that case in this process, as JSON")
     parser.add_argument("--files", action="store_true", help="with --case: only make its pictures")
     given = parser.parse_args()
     if given.case:
-        print(json.dumps(run(given.case[0], given.steps, Path(given.case[1]))))
+        print(json.dumps(run(given.case[0], given.steps, given.dtype, Path(given.case[1]))))
         return
     if any(CASES[name][0] == "sd15" for name in _chosen(given)):
         cached()
     rows, shown = Rows(given.into, "memory"), []
     print(f"{date.today()}, {machine()}; {given.steps} steps", flush=True)
     for name in _chosen(given):
-        row = rows.once(name, partial(apart, name, given.steps))
+        row = rows.once(name, partial(apart, name, given.steps, given.dtype))
         small = rows.rows.get("built-in, 1 megapixel")
         more = f"{(row['peak'] - small['peak']) / MB:+.0f} MB" if small and "12" in name else ""
         shown.append([name, row["dtype"], f"{row['peak'] / GB:.2f} GB", f"{row['loaded'] / GB:.2f} GB",
