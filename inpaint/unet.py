@@ -20,6 +20,7 @@ FREE = {"sample_size", "in_channels", "out_channels", "down_block_types", "up_bl
         "layers_per_block", "transformer_layers_per_block", "norm_num_groups", "norm_eps", "cross_attention_dim",
         "attention_head_dim", "num_attention_heads", "use_linear_projection", "upcast_attention", "dropout",
         "downsample_padding", "flip_sin_to_cos", "freq_shift"}  # what may differ between UNets of the plain kind
+MANY = 2048  # tokens, from which on attention is quicker when each head lies in one piece, copying included
 
 
 def fits(network: nn.Module) -> bool:
@@ -130,6 +131,8 @@ class UNet:
             if module not in self.heard:
                 self.heard[module] = tuple(heads(to(text)).contiguous() for to in (module.to_k, module.to_v))
             k, v = self.heard[module]
+        if q.shape[-2] >= MANY:
+            q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         parts = zip(*(each.split(1, 1) for each in (q, k, v)), strict=True) if self.sliced else ((q, k, v),)
         found = torch.cat([F.scaled_dot_product_attention(*part) for part in parts], dim=1)
         return module.to_out[0](found.transpose(1, 2).flatten(2))
