@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import inpaint
-from inpaint import job
+from inpaint import stopwatch
 
 from .record import ROOT, Rows, arguments, machine, middle, table
 
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     given: argparse.Namespace = parser.parse_args()
     given.clock_name, given.clock = given.clock, CLOCKS[given.clock]
-    job.perf_counter = given.clock  # the report's seconds by the same clock
+    stopwatch.perf_counter = given.clock  # the report's seconds by the same clock
     what = f"model {Path(given.model).name}"
     if given.part == "time":
         what = f"SD 1.5's size, random weights, {given.size} × {given.size}, {given.clock_name} clock, median of " \

@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import inpaint
-from inpaint import job
+from inpaint import stopwatch
 
 from .record import Rows, arguments, machine, middle, table
 
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     given = parser.parse_args()
     given.name, given.clock_name, given.clock = Path(given.model).name, given.clock, CLOCKS[given.clock]
-    job.perf_counter = given.clock  # the report's seconds by the same clock
+    stopwatch.perf_counter = given.clock  # the report's seconds by the same clock
     given.painter = None if given.part == "load" else inpaint.load(given.model)
     print(f"{date.today()}, {machine()}; model {given.name}, {given.steps} steps, median of {given.runs} runs, "
           f"{given.clock_name} clock")

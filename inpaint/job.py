@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
-from time import perf_counter
-from typing import Any
 
 from PIL import Image
 from PIL.ImageChops import lighter
 
-from . import crop, expand, mask, memory, report
+from . import crop, expand, mask, report
 from .closeup import CloseUp
 from .defaults import settled
+from .ladder import Ladder
 from .latents import Encoder
 from .live import LiveStep, View
 from .request import Request
 from .result import Result
 from .sampling import Step
 from .schedule import walk
+from .stopwatch import Stopwatch
 
 
 class Job:
     """One request on its way through the stages, each of them timed."""
 
     def __init__(self, model, encoder: Encoder, asked: Request, method: str):
-        self.model, self.encoder, self.method, self.began = model, encoder, method, perf_counter()
-        self.seconds: dict[str, float] = {}
+        self.model, self.encoder, self.method, self.watch = model, encoder, method, Stopwatch()
         self.asked, notes = settled(asked, model, method)
         self.seeds = tuple((self.asked.seed + k) % 2**32 for k in range(asked.count))
         self.notes: list[str] = [*(asked.picture.notes if asked.picture else ()), *notes]
+        self.ladder = Ladder(model, self.notes)
         self.model.notes.clear()
         self.steps, self.finish, self.scores = 0, "none", []
-        with self.stage("prepare"):
+        with self.watch.stage("prepare"):
             self._prepare()
 
     def _prepare(self):
@@ -70,16 +70,16 @@ class Job:
         request, batch = self.request, 1 if self.model.device.type == "cpu" else len(self.seeds)
         run = walk(request.steps, request.strength, request.exact_steps)[1]
         self._advise(run)
-        with self.stage("text"):
+        with self.watch.stage("text"):
             prompt = ", ".join(part for part in (request.prompt.strip(), self.quality()) if part)
-            text = self._within_memory(lambda: self.model.embed(
+            text = self.ladder.within(lambda: self.model.embed(
                 [request.negative_prompt, prompt], clip_skip=request.clip_skip, layer=request.text_layer))
         walks = len(self.places) * -(-len(self.seeds) // batch)
         total, done = walks * run, 0
         for place, box in self.places:
             composite = self._composite(box)
-            with self.stage("encode"):
-                closeup = self._within_memory(partial(
+            with self.watch.stage("encode"):
+                closeup = self.ladder.within(partial(
                     CloseUp, self.model, self.encoder, request, self.method, place,
                     place.cut(self.picture.rgb) if self.picture else None,
                     place.cut(self.masks.hole) if self.masks else None))
@@ -102,41 +102,19 @@ class Job:
         while True:
             try:
                 view = View(closeup, self.images[first], composite)
-                clock = perf_counter()
-                for step in closeup.walk(seeds, text):
-                    self._add("denoise", perf_counter() - clock)
+                for step in self.watch.each("denoise", closeup.walk(seeds, text)):
                     yield LiveStep(step.index, step.total, step.t, step.x, step.pred_x0, first, seeds[0],
-                                   perf_counter() - self.began, view)
-                    clock = perf_counter()
+                                   self.watch.total(), view)
                 self._paste(closeup, first, step.x, composite)
                 self.steps += step.total
                 return
             except Exception as error:
-                self._relieve(error)
-
-    def _within_memory(self, work: Callable[[], Any]) -> Any:
-        """What `work` gives; after out-of-memory once more, one rung down the ladder."""
-        while True:
-            try:
-                return work()
-            except Exception as error:
-                self._relieve(error)
-
-    def _relieve(self, error: Exception) -> None:
-        """One rung down the ladder after out-of-memory; at its end, and after any other error, raises."""
-        if not memory.is_out_of_memory(error):
-            raise error
-        error.__traceback__ = None  # its frames hold what did not fit
-        self.model.free()
-        note = self.model.relieve()
-        if note is None:
-            raise memory.too_much() from error
-        self.notes.append(note)
+                self.ladder.down(error)
 
     def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:
-        with self.stage("decode"):
+        with self.watch.stage("decode"):
             patches = closeup.patches(x)
-        with self.stage("finish"):
+        with self.watch.stage("finish"):
             box = closeup.crop.box
             for k, patch in enumerate(patches, first):
                 if composite is not None:
@@ -155,11 +133,10 @@ class Job:
 
     def result(self) -> Result:
         """The pictures with their alpha, profile and EXIF, and the report."""
-        with self.stage("report"):
+        with self.watch.stage("report"):
             images = tuple(self._dressed(image) for image in self.images)
             facts = self._report(images)
-        facts["seconds"] = {name: round(s, 4) for name, s in self.seconds.items()}
-        facts["seconds"]["total"] = round(perf_counter() - self.began, 4)
+        facts["seconds"] = self.watch.rounded()
         return Result(images, self.asked, facts, self.model_facts(), self.seeds)
 
     def _dressed(self, image: Image.Image) -> Image.Image:
@@ -192,27 +169,8 @@ class Job:
         return {"name": self.model.name, "fingerprint": self.model.fingerprint, "quality": self.model.quality,
                 "backend": self.model.backend, **versions()}
 
-    def stage(self, name: str) -> _Stage:
-        return _Stage(self, name)
-
-    def _add(self, name: str, seconds: float) -> None:
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-
 
 @cache
 def versions() -> dict[str, str]:
     """Of the libraries that a picture depends on; reading them takes milliseconds each."""
     return {name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}
-
-
-class _Stage:
-    """`with job.stage("decode"):` adds the seconds inside to that stage."""
-
-    def __init__(self, job: Job, name: str):
-        self.job, self.name = job, name
-
-    def __enter__(self):
-        self.clock = perf_counter()
-
-    def __exit__(self, *_):
-        self.job._add(self.name, perf_counter() - self.clock)

@@ -36,7 +36,7 @@ TABLE = {
     "prediction": {"torch"}, "reuse": {"torch"}, "shelf": NOTHING, "vaes": {"torch"}, "weights": {"torch"},
     # from a request to a result
     "latents": NETWORKS, "preview": NETWORKS, "closeup": {"PIL", "torch"}, "live": {"PIL", "torch"},
-    "job": {"PIL"}, "defaults": NOTHING,
+    "job": {"PIL"}, "defaults": NOTHING, "ladder": NOTHING, "stopwatch": NOTHING,
     "inpainter": {"torch"},
 }
 

@@ -1,0 +1,41 @@
+"""How long each stage of a run took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+
+class Stopwatch:
+    """Seconds by stage, and since it was started."""
+
+    def __init__(self):
+        self.began, self.stages = perf_counter(), {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """`with watch.stage("decode"):` adds the seconds inside to that stage."""
+        clock = perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + perf_counter() - clock
+
+    def each(self, name: str, steps: Iterable[Any]) -> Iterator[Any]:
+        """The steps as they come; what they take to come is added to that stage."""
+        steps, end = iter(steps), object()
+        while True:
+            with self.stage(name):
+                step = next(steps, end)
+            if step is end:
+                return
+            yield step
+
+    def total(self) -> float:
+        return perf_counter() - self.began
+
+    def rounded(self) -> dict[str, float]:
+        """All of it for a report, in tenths of milliseconds."""
+        return {name: round(seconds, 4) for name, seconds in {**self.stages, "total": self.total()}.items()}
