@@ -23,7 +23,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 import inpaint
-from inpaint import models
+from inpaint.models import loading
 from training import measure, photos, stickers
 from training.holes import hole
 from training.scenes import Library, turned
@@ -46,7 +46,7 @@ class World:
         self.seen = Library(photos.load(folder), stickers.load(given.work / "npm"))
         self.held_out = Library(photos.load(folder, held_out=True), self.seen.stickers)
         # A folder is measured as it would be in the built-in model's place: its guidance, no words added.
-        models.FAMILIES["builtin"] = replace(models.FAMILIES["builtin"], base=(str(given.model),))
+        loading.FAMILIES["builtin"] = replace(loading.FAMILIES["builtin"], base=(str(given.model),))
         self.painter = inpaint.load("builtin")
         self.methods = [method for method in ("inpaint", "base") if method in self.painter.model.methods]
 
@@ -71,8 +71,9 @@ class World:
 
     def paint(self, prompt: str, picture, mask, method: str, seed: int) -> Image.Image:
         guidance = {} if self.given.guidance is None else {"guidance_scale": self.given.guidance}
-        return self.painter(inpaint.Request(prompt, picture, mask, method=method, seed=seed, steps=20,
-                                            **guidance)).image
+        return self.painter(
+            inpaint.Request(prompt, picture, mask, method=method, seed=seed, steps=20, **guidance)
+        ).image
 
 
 def draws(world: World) -> None:
@@ -140,9 +141,11 @@ def erases(world: World) -> None:
             holed = Image.composite(Image.new("RGB", picture.size, "white"), picture, mask)
             tiles += [np.asarray(truth), np.asarray(holed), *results.values()]
             labels += [kind, "hole", *results]
-    print(f"\n{date.today()}, {world.given.count} holes\n\n"
-          "| filled by | no sticker seen | PSNR against the true photo | mean colour error | gradients' distance |\n"
-          "|---|---|---|---|---|")
+    print(
+        f"\n{date.today()}, {world.given.count} holes\n\n"
+        "| filled by | no sticker seen | PSNR against the true photo | mean colour error | gradients' distance |\n"
+        "|---|---|---|---|---|"
+    )
     for way, rows in ways.items():
         psnr, colour, texture = np.mean(rows, axis=0)
         print(f"| {way} | {bare[way] / len(rows):.1%} | {psnr:.2f} dB | {colour:.1f} levels | {texture:.3f} |")
@@ -154,9 +157,11 @@ def keeps(world: World) -> None:
     vae = world.painter.model.vae.float().eval()
     with torch.no_grad():
         plain, scenes = measure.stickers(vae, world.seen.stickers, world.held_out.photos)
-        print(f"\n{date.today()}\n\n| round trip at 256 px | dB |\n|---|---|\n"
-              f"| held-out photos | {measure.photos(vae, world.held_out.photos):.2f} |\n"
-              f"| stickers on grey | {plain:.2f} |\n| stickers on held-out photos | {scenes:.2f} |")
+        print(
+            f"\n{date.today()}\n\n| round trip at 256 px | dB |\n|---|---|\n"
+            f"| held-out photos | {measure.photos(vae, world.held_out.photos):.2f} |\n"
+            f"| stickers on grey | {plain:.2f} |\n| stickers on held-out photos | {scenes:.2f} |"
+        )
 
 
 LOAD = """import time; import inpaint, torch, diffusers
@@ -167,16 +172,19 @@ began = time.perf_counter(); inpaint.load({model!r}); print(time.perf_counter() 
 def quick(world: World) -> None:
     """Seconds to load, to the first preview and to the finished picture: medians of seven runs."""
     command = [sys.executable, "-c", LOAD.format(model=str(world.given.model))]
-    loads = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
-             for _ in range(5)]
+    loads = [
+        float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+        for _ in range(5)
+    ]
     rng, firsts, totals = np.random.default_rng(SEED), [], []
     photo = world.held_out.photos[0]
     mask = Image.new("L", photo.size)
     x, y = photo.width // 2 - 128, photo.height // 2 - 128
     ImageDraw.Draw(mask).ellipse((x, y, x + 255, y + 255), fill=255)
     for n in range(8):
-        request = inpaint.Request("pizza", photo, mask, seed=int(rng.integers(1_000)), steps=20, fill="noise"
-                                  if n % 2 else "auto")  # another way to fill, so that nothing is remembered
+        request = inpaint.Request(
+            "pizza", photo, mask, seed=int(rng.integers(1_000)), steps=20, fill="noise" if n % 2 else "auto"
+        )  # another way to fill, so that nothing is remembered
         began, first = time.perf_counter(), None
         for event in world.painter.stream(request):
             if first is None:
@@ -184,10 +192,12 @@ def quick(world: World) -> None:
                 first = time.perf_counter() - began
         firsts.append(first)
         totals.append(time.perf_counter() - began)
-    print(f"\n{date.today()}\n\n| hole of 256 px in {photo.width}×{photo.height}, 20 steps, guidance on, "
-          f"{torch.get_num_threads()} threads | seconds |\n|---|---|\n"
-          f"| load, libraries imported | {np.median(loads):.2f} |\n| first preview | {np.median(firsts[1:]):.2f} |\n"
-          f"| finished | {np.median(totals[1:]):.2f} |")
+    print(
+        f"\n{date.today()}\n\n| hole of 256 px in {photo.width}×{photo.height}, 20 steps, guidance on, "
+        f"{torch.get_num_threads()} threads | seconds |\n|---|---|\n"
+        f"| load, libraries imported | {np.median(loads):.2f} |\n| first preview | {np.median(firsts[1:]):.2f} |\n"
+        f"| finished | {np.median(totals[1:]):.2f} |"
+    )
 
 
 def sheet(world: World, tiles: list, labels: list[str], columns: int) -> None:
@@ -199,7 +209,7 @@ def sheet(world: World, tiles: list, labels: list[str], columns: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("draws", "erases", "keeps", "quick"))
-    parser.add_argument("--model", type=Path, default=models.BUILTIN)
+    parser.add_argument("--model", type=Path, default=loading.BUILTIN)
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--count", type=int, default=100)

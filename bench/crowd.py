@@ -46,13 +46,22 @@ class Seen:
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def crowd(address: str, clients: int, *, leaving: int = 0, steps: int = 10, prompt: str = "",
-                files: tuple[Path, Path] | None = None, at_once: bool = False) -> list[Seen]:
+async def crowd(
+    address: str,
+    clients: int,
+    *,
+    leaving: int = 0,
+    steps: int = 10,
+    prompt: str = "",
+    files: tuple[Path, Path] | None = None,
+    at_once: bool = False,
+) -> list[Seen]:
     """What each client saw; the first `leaving` go after their first preview."""
     seen, began = [Seen(n) for n in range(clients)], time.perf_counter()
     pair = files or (Path(f"{EXAMPLE}.jpg"), Path(f"{EXAMPLE}-mask.png"))
     apart = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # as many browsers, not as one
     async with httpx.AsyncClient(base_url=address, timeout=600, limits=apart) as http:
+
         async def one(it: Seen) -> None:
             try:
                 picture, mask = [await uploaded(http, path) for path in pair]
@@ -113,7 +122,7 @@ def note(it: Seen, kind: str, told, now: float) -> None:
 def overtaken(seen: list[Seen]) -> list[int]:
     """For each that was served, in the order of asking: how many that asked later began before it."""
     served = sorted((it for it in seen if it.first is not None), key=lambda it: it.asked)
-    return [sum(other.first < it.first for other in served[n + 1:]) for n, it in enumerate(served)]
+    return [sum(other.first < it.first for other in served[n + 1 :]) for n, it in enumerate(served)]
 
 
 def turns(seen: list[Seen]) -> list[float]:
@@ -133,14 +142,17 @@ def row(seen: list[Seen]) -> dict[str, object]:
     done, refused = [it for it in seen if it.right], [it for it in seen if it.error]
     waits, late = [it.first - it.asked for it in seen if it.first is not None], overtaken(seen)
     ends = [it.done for it in done]
-    return {"finished": len(done), "refused with the line's length": sum("number" in it.error for it in refused),
-            "left": sum(it.left for it in seen),
-            "lost": len(seen) - len(done) - sum("number" in it.error for it in refused) - sum(it.left for it in seen),
-            "wall": f"{max(ends, default=0):.1f} s",
-            "wait p50 / p95": f"{percentile(waits, 0.5):.1f} / {percentile(waits, 0.95):.1f} s",
-            "first preview after its turn, p95": f"{1000 * percentile(turns(seen), 0.95):.0f} ms",
-            "previews a job": f"{middle([it.previews for it in done] or [0]):.0f}",
-            "overtaken by others": f"{sum(n > 0 for n in late)} jobs, at most by {max(late, default=0)}"}
+    return {
+        "finished": len(done),
+        "refused with the line's length": sum("number" in it.error for it in refused),
+        "left": sum(it.left for it in seen),
+        "lost": len(seen) - len(done) - sum("number" in it.error for it in refused) - sum(it.left for it in seen),
+        "wall": f"{max(ends, default=0):.1f} s",
+        "wait p50 / p95": f"{percentile(waits, 0.5):.1f} / {percentile(waits, 0.95):.1f} s",
+        "first preview after its turn, p95": f"{1000 * percentile(turns(seen), 0.95):.0f} ms",
+        "previews a job": f"{middle([it.previews for it in done] or [0]):.0f}",
+        "overtaken by others": f"{sum(n > 0 for n in late)} jobs, at most by {max(late, default=0)}",
+    }
 
 
 def megabytes(pid: int) -> float:
@@ -154,8 +166,11 @@ def served(extra: list[str], queue: int):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port), *extra],
-                               stdout=subprocess.DEVNULL, env={**os.environ, "INPAINT_MAX_QUEUE": str(queue)})
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "app.py"), "--port", str(port), *extra],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "INPAINT_MAX_QUEUE": str(queue)},
+    )
     try:
         while process.poll() is None:
             try:
@@ -181,15 +196,23 @@ def main() -> None:
     with served(extra, asked.queue) as (address, pid):
         for run in range(asked.runs + 1):
             before = megabytes(pid)
-            seen = asyncio.run(crowd(address, asked.clients, leaving=asked.leaving, steps=asked.steps,
-                                     at_once=asked.at_once))
+            seen = asyncio.run(
+                crowd(address, asked.clients, leaving=asked.leaving, steps=asked.steps, at_once=asked.at_once)
+            )
             time.sleep(2)  # what is freed late
             if run:
                 after = megabytes(pid)
-                rows.append({"crowd": run, **row(seen),
-                             "memory": f"{before:.0f} → {after:.0f} MiB ({100 * (after / before - 1):+.1f} %)"})
-    print(f"{asked.clients} clients, a line of at most {asked.queue}, {asked.steps} steps each; "
-          f"{date.today()}, {machine()}\n")
+                rows.append(
+                    {
+                        "crowd": run,
+                        **row(seen),
+                        "memory": f"{before:.0f} → {after:.0f} MiB ({100 * (after / before - 1):+.1f} %)",
+                    }
+                )
+    print(
+        f"{asked.clients} clients, a line of at most {asked.queue}, {asked.steps} steps each; "
+        f"{date.today()}, {machine()}\n"
+    )
     print(table(list(rows[0]), [list(each.values()) for each in rows]))
 
 

@@ -55,8 +55,19 @@ def point(model: str, side: int, hole: int, steps: int, count: int, runs: int, n
 
 def apart(given, side: int, hole: int, steps: int, count: int) -> dict:
     """The same in a process of its own."""
-    return alone("curves", "--model", given.model, "--runs", given.runs, "--point", side, hole, steps, count,
-                 *["--native"] * given.native)
+    return alone(
+        "curves",
+        "--model",
+        given.model,
+        "--runs",
+        given.runs,
+        "--point",
+        side,
+        hole,
+        steps,
+        count,
+        *["--native"] * given.native,
+    )
 
 
 def plot(title: str, unit: str, points: list[tuple[float, float]], what: str) -> Image.Image:
@@ -89,16 +100,24 @@ def main() -> None:
     parser.add_argument("axes", nargs="*", metavar="AXIS", help=", ".join(AXES))
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--native", action="store_true")
-    parser.add_argument("--point", nargs=4, type=int, metavar=("SIDE", "HOLE", "STEPS", "COUNT"),
-                        help="only that, in this process, as JSON")
+    parser.add_argument(
+        "--point",
+        nargs=4,
+        type=int,
+        metavar=("SIDE", "HOLE", "STEPS", "COUNT"),
+        help="only that, in this process, as JSON",
+    )
     given = parser.parse_args()
     if unknown := {*given.axes} - {*AXES}:
         parser.error(f"no axis {', '.join(sorted(unknown))}")
     if given.point:
         print(json.dumps(point(given.model, *given.point, given.runs, given.native)))
         return
-    print(f"{date.today()}, {machine()}; model {given.model}, median of {given.runs} runs, hole of 200 px in "
-          f"1024×1024, 10 steps where not said{', native detail' * given.native}", flush=True)
+    print(
+        f"{date.today()}, {machine()}; model {given.model}, median of {given.runs} runs, hole of 200 px in "
+        f"1024×1024, 10 steps where not said{', native detail' * given.native}",
+        flush=True,
+    )
     PLOTS.mkdir(parents=True, exist_ok=True)
     for name in given.axes or AXES:
         curve(given, name)
@@ -110,12 +129,18 @@ def curve(given, name: str) -> None:
     kind = f"{name}{'-native' * given.native}"
     rows = Rows(given.into, f"curves {Path(given.model).name} {kind}")
     found = [(value, rows.once(str(value), partial(apart, given, *job(value)))) for value in values]
-    lines = [[value, f"{row['seconds']:.2f}", f"{row['more'] / 1e6:.0f} MB", "×".join(map(str, row["size"]))]
-             for value, row in found]
+    lines = [
+        [value, f"{row['seconds']:.2f}", f"{row['more'] / 1e6:.0f} MB", "×".join(map(str, row["size"]))]
+        for value, row in found
+    ]
     print("\n" + table([unit, "seconds", "memory beside the loaded model", "working size"], lines), flush=True)
     for what, key, scale in (("seconds", "seconds", 1), ("MB", "more", 1e-6)):
-        image = plot(f"{name}{', native detail' * given.native}", unit,
-                     [(value, row[key] * scale) for value, row in found], what)
+        image = plot(
+            f"{name}{', native detail' * given.native}",
+            unit,
+            [(value, row[key] * scale) for value, row in found],
+            what,
+        )
         image.save(PLOTS / f"{kind}-{'time' if key == 'seconds' else 'memory'}.png", optimize=True)
 
 

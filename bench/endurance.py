@@ -50,8 +50,14 @@ def job(model, rng: random.Random, steps: int, size: tuple[int, int] | None = No
     left, top = rng.randrange(size[0] // 2), rng.randrange(size[1] // 2)
     mask.paste(255, (left, top, left + rng.randint(20, size[0] // 2), top + rng.randint(20, size[1] // 2)))
     picture = Image.effect_noise(size, 60).convert("RGB")
-    request = Request(rng.choice(("", "a red scarf", "a dog on the grass")), picture, mask, steps=steps,
-                      seed=rng.randrange(2**32), method=rng.choice(("auto", *model.methods)))
+    request = Request(
+        rng.choice(("", "a red scarf", "a dog on the grass")),
+        picture,
+        mask,
+        steps=steps,
+        seed=rng.randrange(2**32),
+        method=rng.choice(("auto", *model.methods)),
+    )
     for event in Inpainter(model).stream(request):
         if isinstance(event, Result):
             event.to_bytes("PNG")
@@ -61,7 +67,7 @@ def job(model, rng: random.Random, steps: int, size: tuple[int, int] | None = No
 
 def endure(jobs: int, switches: int, steps: int) -> Iterator[tuple[str, dict[str, float]]]:
     """(what was done, memory): after the warm-up, at every tenth of the work, and at the end."""
-    from inpaint.shelf import Shelf
+    from inpaint.models.shelf import Shelf
 
     shelf, rng, known = Shelf(), random.Random(5), models()
     for name, options in [*known, *known, known[0]]:
@@ -92,14 +98,29 @@ def main() -> None:
         print(done, {k: round(v) for k, v in now.items()}, file=sys.stderr, flush=True)
     start, end = rows[0][1], rows[-1][1]
     growth = 100 * (end["VmRSS"] / start["VmRSS"] - 1)
-    print(f"{asked.jobs} jobs of {asked.steps} steps, {asked.switches} changes among "
-          f"{', '.join(Path(name).stem for name, _ in models())}, {time.perf_counter() - began:.0f} s; "
-          f"{date.today()}, {machine()}\n")
-    print(table(["after; loaded", "resident", "of it no file's", "against the start"], [
-        [done, f"{now['VmRSS']:.0f} MiB", f"{now['RssAnon']:.0f} MiB",
-         f"{100 * (now['VmRSS'] / start['VmRSS'] - 1):+.1f} %"] for done, now in rows]))
-    print(f"\nResident memory {growth:+.1f} %; the goal is within {asked.goal:g} %: "
-          f"{'met' if abs(growth) <= asked.goal else 'missed'}.")
+    print(
+        f"{asked.jobs} jobs of {asked.steps} steps, {asked.switches} changes among "
+        f"{', '.join(Path(name).stem for name, _ in models())}, {time.perf_counter() - began:.0f} s; "
+        f"{date.today()}, {machine()}\n"
+    )
+    print(
+        table(
+            ["after; loaded", "resident", "of it no file's", "against the start"],
+            [
+                [
+                    done,
+                    f"{now['VmRSS']:.0f} MiB",
+                    f"{now['RssAnon']:.0f} MiB",
+                    f"{100 * (now['VmRSS'] / start['VmRSS'] - 1):+.1f} %",
+                ]
+                for done, now in rows
+            ],
+        )
+    )
+    print(
+        f"\nResident memory {growth:+.1f} %; the goal is within {asked.goal:g} %: "
+        f"{'met' if abs(growth) <= asked.goal else 'missed'}."
+    )
     sys.exit(abs(growth) > asked.goal)
 
 

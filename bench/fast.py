@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import inpaint
-from inpaint import stopwatch
+from inpaint.pipeline import timing
 
 from .record import ROOT, Rows, arguments, machine, middle, table
 
@@ -37,15 +37,26 @@ FEWER = 0.45  # of the steps take at least as long as all of them in fast
 
 def levers(steps: int) -> dict[str, dict]:
     """What is compared with the first of them: settings of the request."""
-    return {"exact": {}, f"exact, {round(FEWER * steps)} steps": {"steps": round(FEWER * steps)},
-            f"guidance ends at {END}": {"guidance_end": END}, "fast": {"speed": "fast"},
-            f"fast, guidance ends at {END}": {"speed": "fast", "guidance_end": END}}
+    return {
+        "exact": {},
+        f"exact, {round(FEWER * steps)} steps": {"steps": round(FEWER * steps)},
+        f"guidance ends at {END}": {"guidance_end": END},
+        "fast": {"speed": "fast"},
+        f"fast, guidance ends at {END}": {"speed": "fast", "guidance_end": END},
+    }
 
 
 def real_size(folder: str):
     """A painter of SD 1.5's shapes with random weights, made in another process: it takes twice the memory."""
-    subprocess.run([sys.executable, "-c", "from pathlib import Path; from bench.sd15_size import write_model; "
-                    f"write_model(Path({folder!r}))"], check=True, cwd=ROOT)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"from pathlib import Path; from bench.sd15_size import write_model; write_model(Path({folder!r}))",
+        ],
+        check=True,
+        cwd=ROOT,
+    )
     return inpaint.load(folder, backend="torch")
 
 
@@ -53,8 +64,16 @@ def seconds(given) -> str:
     """Whole requests at SD 1.5's size; every lever once in each turn."""
     rows, hole = Rows(given.into, "fast"), Image.new("L", (given.size, given.size))
     hole.paste(255, (given.size // 4, given.size // 4, given.size // 2, given.size // 2))
-    request = partial(inpaint.Request, "a red scarf", Image.new("RGB", hole.size, "teal"), hole, seed=1, whole=True,
-                      size=given.size, method=given.method)
+    request = partial(
+        inpaint.Request,
+        "a red scarf",
+        Image.new("RGB", hole.size, "teal"),
+        hole,
+        seed=1,
+        whole=True,
+        size=given.size,
+        method=given.method,
+    )
     with tempfile.TemporaryDirectory() as folder:
         painter = real_size(folder)
         painter(request(steps=1))  # weights are read, the picture is encoded
@@ -67,10 +86,17 @@ def seconds(given) -> str:
         runs = [rows.rows[key_of(given, name, turn)] for turn in range(given.runs)]
         walk, whole = (middle(run[part] for run in runs) for part in ("denoise", "total"))
         first = first or (walk, whole)
-        shown.append([name, f"{walk:.1f} s", f"{walk / given.steps:.2f} s", f"{first[0] / walk:.2f}×",
-                      f"{whole:.1f} s", f"{first[1] / whole:.2f}×"])
-    return table(["", "the walk", f"a step of {given.steps}", "faster", "whole run, encoded before", "faster"],
-                 shown)
+        shown.append(
+            [
+                name,
+                f"{walk:.1f} s",
+                f"{walk / given.steps:.2f} s",
+                f"{first[0] / walk:.2f}×",
+                f"{whole:.1f} s",
+                f"{first[1] / whole:.2f}×",
+            ]
+        )
+    return table(["", "the walk", f"a step of {given.steps}", "faster", "whole run, encoded before", "faster"], shown)
 
 
 def key_of(given, name: str, turn: int) -> str:
@@ -96,17 +122,35 @@ def pictures(given) -> str:
     """How far each lever's picture is from the exact one, inside the hole; another seed shows the scale."""
     painter, all_cases, results = inpaint.load(given.model), cases(given), {}
     for name, settings in {**levers(given.steps), "exact, another seed": {"seed": 10_000}}.items():
-        results[name] = [np.asarray(painter(inpaint.Request(
-            prompt, photo, hole, **{"steps": given.steps, "seed": seed, "method": given.method, **settings})).image)
-            for prompt, photo, hole, seed in all_cases]
+        results[name] = [
+            np.asarray(
+                painter(
+                    inpaint.Request(
+                        prompt,
+                        photo,
+                        hole,
+                        **{"steps": given.steps, "seed": seed, "method": given.method, **settings},
+                    )
+                ).image
+            )
+            for prompt, photo, hole, seed in all_cases
+        ]
     shown = []
     for name, images in results.items():
-        gaps = [image[np.asarray(case[2]) > 0].astype(float) - exact[np.asarray(case[2]) > 0]
-                for image, exact, case in zip(images, results["exact"], all_cases, strict=True)]
+        gaps = [
+            image[np.asarray(case[2]) > 0].astype(float) - exact[np.asarray(case[2]) > 0]
+            for image, exact, case in zip(images, results["exact"], all_cases, strict=True)
+        ]
         if name != "exact":
             psnr = [10 * np.log10(255**2 / max(1e-3, (gap**2).mean())) for gap in gaps]
-            shown.append([name, f"{np.mean([np.abs(gap).mean() for gap in gaps]):.2f} levels",
-                          f"{np.median(psnr):.1f} dB", f"{min(psnr):.1f} dB"])
+            shown.append(
+                [
+                    name,
+                    f"{np.mean([np.abs(gap).mean() for gap in gaps]):.2f} levels",
+                    f"{np.median(psnr):.1f} dB",
+                    f"{min(psnr):.1f} dB",
+                ]
+            )
     if given.sheet:
         sheet(given.sheet, all_cases[:8], results)
     return table([f"{given.count} holes, beside exact", "mean difference", "PSNR, median", "worst"], shown)
@@ -122,8 +166,9 @@ def sheet(path: Path, shown: list, results: dict[str, list[np.ndarray]]) -> None
         rim = (right - left) // 8
         for name, images in results.items():
             height, width, _ = images[k].shape
-            cut = Image.fromarray(images[k]).crop((max(0, left - rim), max(0, top - rim), min(width, right + rim),
-                                                   min(height, bottom + rim)))
+            cut = Image.fromarray(images[k]).crop(
+                (max(0, left - rim), max(0, top - rim), min(width, right + rim), min(height, bottom + rim))
+            )
             tiles.append(np.asarray(cut.resize((200, 200), Image.Resampling.LANCZOS)))
             labels.append(prompt if name == "exact" else name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,11 +187,13 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     given: argparse.Namespace = parser.parse_args()
     given.clock_name, given.clock = given.clock, CLOCKS[given.clock]
-    stopwatch.perf_counter = given.clock  # the report's seconds by the same clock
+    timing.perf_counter = given.clock  # the report's seconds by the same clock
     what = f"model {Path(given.model).name}"
     if given.part == "time":
-        what = f"SD 1.5's size, random weights, {given.size} × {given.size}, {given.clock_name} clock, median of " \
-               f"{given.runs} runs"
+        what = (
+            f"SD 1.5's size, random weights, {given.size} × {given.size}, {given.clock_name} clock, median of "
+            f"{given.runs} runs"
+        )
     found = seconds(given) if given.part == "time" else pictures(given)
     print(f"{date.today()}, {machine()}; {given.method} method, {given.steps} steps, guidance on, {what}\n\n{found}")
 

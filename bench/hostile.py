@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.hostile import api, cli, envelope, http
-from tests.hostile.cases import Case, case
-from tests.hostile.verdict import LARGE, MEGABYTES, MORE, SECONDS, Verdict, judged
+from tests.robustness.hostile import api, cli, envelope, http
+from tests.robustness.hostile.cases import Case, case
+from tests.robustness.hostile.verdict import LARGE, MEGABYTES, MORE, SECONDS, Verdict, judged
 
 ROUTES = ("api", "cli", "process", "http")
 FILES_ALONE = ("weights", "zip")  # cases that are no request
@@ -49,8 +49,10 @@ class Table:
             verdicts = [verdict for verdict, _ in made]
             failed = sum(bool(v.fault) for v in verdicts)
             refused = sum(bool(v.refused and not v.fault) for v in verdicts)
-            yield (f"| {route} | {len(made)} | {kind} | {len(made) - failed - refused} | {refused} | {failed} "
-                   f"| {max(v.seconds for v in verdicts):.2f} s | {max(v.megabytes for v in verdicts):.0f} MiB |")
+            yield (
+                f"| {route} | {len(made)} | {kind} | {len(made) - failed - refused} | {refused} | {failed} "
+                f"| {max(v.seconds for v in verdicts):.2f} s | {max(v.megabytes for v in verdicts):.0f} MiB |"
+            )
 
 
 @contextmanager
@@ -80,8 +82,10 @@ def attack(route: str, seeds: range, table: Table) -> None:
             if route == "http" and n % SOUND == 0:
                 table.add(route, "an ordinary request after them", f"after seed {seed}", judged(through.sound, pid))
         if route == "http":
-            picture, mask = through.uploaded(http.sound_picture(), "a.png"), through.uploaded(http.sound_mask(),
-                                                                                              "b.png")
+            picture, mask = (
+                through.uploaded(http.sound_picture(), "a.png"),
+                through.uploaded(http.sound_mask(), "b.png"),
+            )
             for what, body in envelope.bodies(picture, mask).items():
                 table.add(route, "envelope", what, judged(_images(through, body), pid))
             table.add(route, "an ordinary request after them", "at the end", judged(through.sound, pid))
@@ -115,15 +119,21 @@ def main() -> int:
         return alone("api" if asked.through == "all" else asked.through, asked.only) or 0
     table, began = Table(), time.perf_counter()
     api.warm()
-    counts = {"api": asked.cases, "cli": asked.cases // 10, "process": min(40, asked.cases // 100),
-              "http": asked.cases // 20}
+    counts = {
+        "api": asked.cases,
+        "cli": asked.cases // 10,
+        "process": min(40, asked.cases // 100),
+        "http": asked.cases // 20,
+    }
     for route in ROUTES if asked.through == "all" else (asked.through,):
         count = counts[route] if asked.through == "all" else asked.cases
         attack(route, range(asked.seed, asked.seed + count), table)
     total = sum(map(len, table.rows.values()))
-    print(f"{total} cases, seed {asked.seed}, in {time.perf_counter() - began:.0f} s; more than {SECONDS:.0f} s "
-          f"or {MEGABYTES} MiB is a failure; a picture has 1 s and {MORE} MB more a megapixel beyond {LARGE}.  "
-          f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, Python {platform.python_version()}.\n")
+    print(
+        f"{total} cases, seed {asked.seed}, in {time.perf_counter() - began:.0f} s; more than {SECONDS:.0f} s "
+        f"or {MEGABYTES} MiB is a failure; a picture has 1 s and {MORE} MB more a megapixel beyond {LARGE}.  "
+        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, Python {platform.python_version()}.\n"
+    )
     print(*table.markdown(), "", f"{len(table.faults)} failures", *table.faults, sep="\n")
     return bool(table.faults)
 

@@ -27,12 +27,21 @@ WARM = 96  # px: grounds are cropped so large ahead of time, and cut from that
 
 def network(classes: int) -> nn.Sequential:
     """[B, 3, 40, 40] in [-1, 1] -> [B, classes + 1]; the last class is "nothing"."""
+
     def block(a: int, b: int, stride: int) -> list[nn.Module]:
         return [nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
 
-    return nn.Sequential(*block(3, 32, 1), *block(32, 64, 2), *block(64, 64, 1), *block(64, 128, 2),
-                         *block(128, 128, 1), *block(128, 256, 2), nn.Flatten(), nn.Dropout(0.2),
-                         nn.Linear(256 * 25, classes + 1))
+    return nn.Sequential(
+        *block(3, 32, 1),
+        *block(32, 64, 2),
+        *block(64, 64, 1),
+        *block(64, 128, 2),
+        *block(128, 128, 1),
+        *block(128, 256, 2),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(256 * 25, classes + 1),
+    )
 
 
 class Renderings:

@@ -19,8 +19,11 @@ from packaging.requirements import Requirement
 from .record import ROOT, table
 
 # What may be used by a program under the MIT licence without further ado: permissive, or weak copyleft by the file
-FREE = re.compile(r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|0BSD|HPND|MPL|Mozilla|Unlicense|CC0|Zlib"
-                  r"|Public Domain|BSL-1\.0|NCSA|LGPL.*|CNRI.*)\b", re.IGNORECASE)
+FREE = re.compile(
+    r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|0BSD|HPND|MPL|Mozilla|Unlicense|CC0|Zlib"
+    r"|Public Domain|BSL-1\.0|NCSA|LGPL.*|CNRI.*)\b",
+    re.IGNORECASE,
+)
 
 
 def wanted(path: Path) -> list[Requirement]:
@@ -65,8 +68,9 @@ def licence(found: metadata.PackageMetadata) -> str:
     told = found.get("License-Expression")
     if told:
         return told
-    classified = [each.rpartition(" :: ")[2] for each in found.get_all("Classifier") or []
-                  if each.startswith("License ::")]
+    classified = [
+        each.rpartition(" :: ")[2] for each in found.get_all("Classifier") or [] if each.startswith("License ::")
+    ]
     classified = [each for each in classified if each != "OSI Approved"]
     text = (found.get("License") or "").strip().splitlines()
     return ", ".join(classified) or (text[0][:60] if text else "not told")
@@ -96,8 +100,11 @@ def main() -> None:
     odd = [row for row in found if row[2] and not FREE.search(row[2])]
     print(f"{len(found)} packages on Python {sys.version.split()[0]}, {sys.platform}; {date.today()}\n")
     print(table(["package", "version", "licence", "asked for by"], [list(row) for row in found]))
-    print("\nTo be looked at by a person: " + ", ".join(f"{row[0]} ({row[2]})" for row in odd) + "." if odd else
-          "\nEvery one of them names a permissive or weak copyleft licence.")
+    print(
+        "\nTo be looked at by a person: " + ", ".join(f"{row[0]} ({row[2]})" for row in odd) + "."
+        if odd
+        else "\nEvery one of them names a permissive or weak copyleft licence."
+    )
 
 
 if __name__ == "__main__":

@@ -29,8 +29,15 @@ CASES = {  # name: model, load's memory, method, picture's size, hole's box, who
     "SD 1.5 size, base, resident": ("sd15", "resident", "base", (512, 512), MIDDLE, True, ""),
     "built-in, 1 megapixel": ("builtin", "auto", "inpaint", (1154, 866), (300, 300, 556, 556), False, ""),
     "built-in, 12 megapixels": ("builtin", "auto", "inpaint", (4000, 3000), (300, 300, 556, 556), False, "+ 400 MB"),
-    "built-in, 12 megapixels, a hole of 2000 px": ("builtin", "auto", "inpaint", (4000, 3000),
-                                                   (900, 500, 2900, 2500), False, ""),
+    "built-in, 12 megapixels, a hole of 2000 px": (
+        "builtin",
+        "auto",
+        "inpaint",
+        (4000, 3000),
+        (900, 500, 2900, 2500),
+        False,
+        "",
+    ),
 }
 
 
@@ -57,12 +64,16 @@ def run(name: str, steps: int, dtype: str, folder: Path) -> dict:
             image.save(path)
         if "--files" in sys.argv:
             return {}
-    painter = inpaint.load(str(cached()) if model == "sd15" else model, memory=policy,
-                           dtype=dtype if model == "sd15" else "auto",
-                           backend="openvino" if "OpenVINO" in name else "torch")
+    painter = inpaint.load(
+        str(cached()) if model == "sd15" else model,
+        memory=policy,
+        dtype=dtype if model == "sd15" else "auto",
+        backend="openvino" if "OpenVINO" in name else "torch",
+    )
     loaded = peak()
-    request = inpaint.Request("a red scarf", str(picture), mask=str(mask), method=method, steps=steps, seed=1,
-                              whole=whole)
+    request = inpaint.Request(
+        "a red scarf", str(picture), mask=str(mask), method=method, steps=steps, seed=1, whole=whole
+    )
     report = None
     for event in painter.stream(request):
         if isinstance(event, inpaint.Result):
@@ -70,8 +81,14 @@ def run(name: str, steps: int, dtype: str, folder: Path) -> dict:
             event.save(folder / "out.png")
         elif not whole:
             event.preview(512)
-    return {"peak": peak(), "loaded": loaded, "anonymous": anonymous(), "seconds": report["seconds"]["total"],
-            "dtype": str(painter.model.dtype).removeprefix("torch."), "change": report["max_change_outside"]}
+    return {
+        "peak": peak(),
+        "loaded": loaded,
+        "anonymous": anonymous(),
+        "seconds": report["seconds"]["total"],
+        "dtype": str(painter.model.dtype).removeprefix("torch."),
+        "change": report["max_change_outside"],
+    }
 
 
 def apart(name: str, steps: int, dtype: str) -> dict:
@@ -101,10 +118,24 @@ def main() -> None:
         row = rows.once(name, partial(apart, name, given.steps, given.dtype))
         small = rows.rows.get("built-in, 1 megapixel")
         more = f"{(row['peak'] - small['peak']) / MB:+.0f} MB" if small and "12" in name else ""
-        shown.append([name, row["dtype"], f"{row['peak'] / GB:.2f} GB", f"{row['loaded'] / GB:.2f} GB",
-                      f"{row['anonymous'] / GB:.2f} GB", more, CASES[name][-1]])
-    print("\n" + table(["case", "weights", "peak", "after loading", "at the end, of no file", "more than 1 megapixel",
-                        "goal"], shown))
+        shown.append(
+            [
+                name,
+                row["dtype"],
+                f"{row['peak'] / GB:.2f} GB",
+                f"{row['loaded'] / GB:.2f} GB",
+                f"{row['anonymous'] / GB:.2f} GB",
+                more,
+                CASES[name][-1],
+            ]
+        )
+    print(
+        "\n"
+        + table(
+            ["case", "weights", "peak", "after loading", "at the end, of no file", "more than 1 megapixel", "goal"],
+            shown,
+        )
+    )
 
 
 def _chosen(given) -> list[str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import inpaint
-from inpaint import stopwatch
+from inpaint.pipeline import timing
 
 from .record import Rows, arguments, machine, middle, table
 
@@ -48,6 +48,7 @@ class Watch:
             finally:
                 self.seconds[door] += self.clock() - began
                 self.calls[door] += 1
+
         return timed
 
     @contextmanager
@@ -88,9 +89,17 @@ def rest(given) -> str:
     rows, shown = Rows(given.into, "rest"), []
     for name, case in CASES.items():
         row = rows.once(f"{given.name} {given.steps} steps {name}", partial(_rest, given, *case))
-        shown.append([name, f"{row['run']:.2f} s", f"{row['networks']:.2f} s", f"{1e3 * row['rest']:.0f} ms",
-                      f"{row['rest'] / row['run']:.1%}", f"{1e3 * row['finish']:.0f} ms",
-                      f"{1e3 * (row['prepare'] + row['report']):.0f} ms"])
+        shown.append(
+            [
+                name,
+                f"{row['run']:.2f} s",
+                f"{row['networks']:.2f} s",
+                f"{1e3 * row['rest']:.0f} ms",
+                f"{row['rest'] / row['run']:.1%}",
+                f"{1e3 * row['finish']:.0f} ms",
+                f"{1e3 * (row['prepare'] + row['report']):.0f} ms",
+            ]
+        )
     return table(["case", "run", "in networks", "rest", "share", "of it finish", "prepare and report"], shown)
 
 
@@ -99,16 +108,29 @@ def _rest(given, width, height, box, settings) -> dict:
     watch, found = Watch(given.painter.model, given.clock), []
     with watch():
         for seed in range(given.runs + 1):
-            request = inpaint.Request("pizza", picture, mask, seed=seed, steps=given.steps,
-                                      fill="neutral" if seed % 2 else "blur", **settings)
+            request = inpaint.Request(
+                "pizza",
+                picture,
+                mask,
+                seed=seed,
+                steps=given.steps,
+                fill="neutral" if seed % 2 else "blur",
+                **settings,
+            )
             watch.reset()
             given.painter.encoder.known.clear()  # each run encodes its picture, as a first one does
             began = given.clock()
             result = given.painter(request)
             run, networks = given.clock() - began, sum(watch.seconds.values())
             stages = result.report["seconds"]
-            found.append({"run": run, "networks": networks, "rest": run - networks,
-                          **{stage: stages[stage] for stage in ("prepare", "finish", "report")}})
+            found.append(
+                {
+                    "run": run,
+                    "networks": networks,
+                    "rest": run - networks,
+                    **{stage: stages[stage] for stage in ("prepare", "finish", "report")},
+                }
+            )
     found.sort(key=lambda one: one["rest"] / one["run"])
     return found[len(found) // 2]
 
@@ -122,7 +144,7 @@ def previews(given) -> str:
         request = inpaint.Request("pizza", picture, mask, seed=turn // 2, steps=given.steps)
         began, looking = given.clock(), 0.0
         for event in given.painter.stream(request):
-            if turn % 2 and isinstance(event, inpaint.sampling.Step):
+            if turn % 2 and isinstance(event, inpaint.diffusion.sampling.Step):
                 before = given.clock()
                 event.preview(512)
                 looking += given.clock() - before
@@ -130,9 +152,17 @@ def previews(given) -> str:
             times[bool(turn % 2)].append(given.clock() - began)
             looks += [looking] if turn % 2 else []
     without, with_them = middle(times[False]), middle(times[True])
-    return table(["without previews", "with one at every step", "ratio", "in previews"],
-                 [[f"{without:.3f} s", f"{with_them:.3f} s", f"{with_them / without:.3f}",
-                   f"{1e3 * middle(looks):.0f} ms, {middle(looks) / with_them:.1%}"]])
+    return table(
+        ["without previews", "with one at every step", "ratio", "in previews"],
+        [
+            [
+                f"{without:.3f} s",
+                f"{with_them:.3f} s",
+                f"{with_them / without:.3f}",
+                f"{1e3 * middle(looks):.0f} ms, {middle(looks) / with_them:.1%}",
+            ]
+        ],
+    )
 
 
 def again(given) -> str:
@@ -151,8 +181,15 @@ def again(given) -> str:
                 watch.reset()
                 read.clear()
                 given.painter(inpaint.Request("pizza", picture, mask, seed=seed, steps=2, method=method))
-                shown.append([f"{method}, {name}", len(read), watch.calls["encode"], watch.calls["unet"],
-                              watch.calls["decode"]])
+                shown.append(
+                    [
+                        f"{method}, {name}",
+                        len(read),
+                        watch.calls["encode"],
+                        watch.calls["unet"],
+                        watch.calls["decode"],
+                    ]
+                )
         hook.remove()
     return table(["2 steps", "text encoder", "VAE encode", "UNet", "VAE decode"], shown)
 
@@ -185,12 +222,25 @@ def load(given) -> str:
     """Loading beside reading the same files, from the page cache, libraries imported."""
     shown = []
     for model in [given.model, *given.others]:
-        out = subprocess.run([sys.executable, "-W", "ignore", "-c", LOAD, model, str(given.runs + 1)],
-                             capture_output=True, text=True, check=True, cwd=EXAMPLES.parent.parent).stdout
+        out = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", LOAD, model, str(given.runs + 1)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=EXAMPLES.parent.parent,
+        ).stdout
         rows = [[float(part) for part in line.split()] for line in out.splitlines()][1:]
         size, read, first, second = (middle(column) for column in zip(*rows, strict=True))
-        shown.append([Path(model).name, f"{size / 1e6:.0f} MB", f"{read:.3f} s", f"{first:.3f} s", f"{second:.3f} s",
-                      f"{(first + second) / read:.2f}"])
+        shown.append(
+            [
+                Path(model).name,
+                f"{size / 1e6:.0f} MB",
+                f"{read:.3f} s",
+                f"{first:.3f} s",
+                f"{second:.3f} s",
+                f"{(first + second) / read:.2f}",
+            ]
+        )
     return table(["model", "files", "reading them", "load", "its other UNet", "ratio"], shown)
 
 
@@ -206,10 +256,12 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     given = parser.parse_args()
     given.name, given.clock_name, given.clock = Path(given.model).name, given.clock, CLOCKS[given.clock]
-    stopwatch.perf_counter = given.clock  # the report's seconds by the same clock
+    timing.perf_counter = given.clock  # the report's seconds by the same clock
     given.painter = None if given.part == "load" else inpaint.load(given.model)
-    print(f"{date.today()}, {machine()}; model {given.name}, {given.steps} steps, median of {given.runs} runs, "
-          f"{given.clock_name} clock")
+    print(
+        f"{date.today()}, {machine()}; model {given.name}, {given.steps} steps, median of {given.runs} runs, "
+        f"{given.clock_name} clock"
+    )
     for name in PARTS if given.part == "all" else [given.part]:
         print(f"\n{PARTS[name].__doc__}\n\n{PARTS[name](given)}", flush=True)
 

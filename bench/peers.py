@@ -33,7 +33,8 @@ import torch
 from PIL import Image
 
 import inpaint
-from inpaint import device, models
+from inpaint.memory import device
+from inpaint.models import loading
 
 from .overhead import Watch, photo
 from .record import Rows, alone, arguments, machine, middle, table
@@ -52,14 +53,27 @@ class Peer:
     def __init__(self, folder: Path, method: str, scheduler: str, tuned: bool, dtype: torch.dtype):
         import diffusers
 
-        parts = models.source((str(folder),))
-        config = {**parts.schedule(), "skip_prk_steps": True, "steps_offset": 1, "clip_sample": False,
-                  "set_alpha_to_one": False}
-        networks = {"unet": parts.unet(method, dtype), "vae": parts.vae(dtype),
-                    "text_encoder": parts.text_encoder(dtype)}
+        parts = loading.source((str(folder),))
+        config = {
+            **parts.schedule(),
+            "skip_prk_steps": True,
+            "steps_offset": 1,
+            "clip_sample": False,
+            "set_alpha_to_one": False,
+        }
+        networks = {
+            "unet": parts.unet(method, dtype),
+            "vae": parts.vae(dtype),
+            "text_encoder": parts.text_encoder(dtype),
+        }
         self.pipe = diffusers.StableDiffusionInpaintPipeline(
-            **networks, tokenizer=parts.tokenizer(), scheduler=getattr(diffusers, scheduler).from_config(config),
-            safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+            **networks,
+            tokenizer=parts.tokenizer(),
+            scheduler=getattr(diffusers, scheduler).from_config(config),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
         self.pipe.set_progress_bar_config(disable=True)
         self.mode, self.prompt = nullcontext, {"prompt": PROMPT, "negative_prompt": NEGATIVE}
         if tuned:
@@ -81,9 +95,17 @@ class Peer:
         self.unet, self.calls = 0.0, 0
         began = time.perf_counter()
         with self.mode():
-            self.pipe(**self.prompt, image=picture, mask_image=hole, num_inference_steps=steps, strength=1.0,
-                      guidance_scale=GUIDANCE, width=size[0], height=size[1],
-                      generator=torch.Generator().manual_seed(1))
+            self.pipe(
+                **self.prompt,
+                image=picture,
+                mask_image=hole,
+                num_inference_steps=steps,
+                strength=1.0,
+                guidance_scale=GUIDANCE,
+                width=size[0],
+                height=size[1],
+                generator=torch.Generator().manual_seed(1),
+            )
         return {"total": time.perf_counter() - began, "unet": self.unet, "calls": self.calls, "steps": steps}
 
 
@@ -97,8 +119,15 @@ class Ours:
         self.settings = {"method": method, **settings}
 
     def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
-        request = inpaint.Request(PROMPT, picture, hole, steps=steps, seed=1, guidance_scale=GUIDANCE,
-                                  **{"size": max(size), "whole": True, "quality": "", **self.settings})
+        request = inpaint.Request(
+            PROMPT,
+            picture,
+            hole,
+            steps=steps,
+            seed=1,
+            guidance_scale=GUIDANCE,
+            **{"size": max(size), "whole": True, "quality": "", **self.settings},
+        )
         self.painter.encoder.known.clear()
         self.painter.model.text.forget()
         watch = Watch(self.painter.model, time.perf_counter)
@@ -106,8 +135,14 @@ class Ours:
             began = time.perf_counter()
             report = self.painter(request).report
             total = time.perf_counter() - began
-        return {"total": total, "unet": watch.seconds["unet"], "calls": watch.calls["unet"], "steps": steps,
-                "size": report["crops"][0]["size"], "dtype": str(self.painter.model.dtype).removeprefix("torch.")}
+        return {
+            "total": total,
+            "unet": watch.seconds["unet"],
+            "calls": watch.calls["unet"],
+            "steps": steps,
+            "size": report["crops"][0]["size"],
+            "dtype": str(self.painter.model.dtype).removeprefix("torch."),
+        }
 
 
 def contenders(what: str) -> dict[str, Callable]:
@@ -115,17 +150,23 @@ def contenders(what: str) -> dict[str, Callable]:
     folder = folder_of(what)
     if what == "photo":
         native = {"whole": False, "size": 304}
-        return {"diffusers, DDIM, whole picture": partial(Peer, folder, scheduler="DDIMScheduler", tuned=False,
-                                                          dtype=torch.float32),
-                "ours, exact, native detail": partial(Ours, folder, **native),
-                "ours, Fast, native detail": partial(Ours, folder, **native, speed="fast"),
-                "ours, exact, enlarged to the model's 512 px": partial(Ours, folder, whole=False, size=512)}
+        return {
+            "diffusers, DDIM, whole picture": partial(
+                Peer, folder, scheduler="DDIMScheduler", tuned=False, dtype=torch.float32
+            ),
+            "ours, exact, native detail": partial(Ours, folder, **native),
+            "ours, Fast, native detail": partial(Ours, folder, **native, speed="fast"),
+            "ours, exact, enlarged to the model's 512 px": partial(Ours, folder, whole=False, size=512),
+        }
     wide = torch.float32
     half = torch.bfloat16 if device.has_bfloat16(torch.device("cpu")) else wide
-    found = {"diffusers, PNDM": partial(Peer, folder, scheduler="PNDMScheduler", tuned=False, dtype=wide),
-             "diffusers, DDIM": partial(Peer, folder, scheduler="DDIMScheduler", tuned=False, dtype=wide),
-             "diffusers, tuned": partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=half),
-             "ours, exact": partial(Ours, folder), "ours, Fast": partial(Ours, folder, speed="fast")}
+    found = {
+        "diffusers, PNDM": partial(Peer, folder, scheduler="PNDMScheduler", tuned=False, dtype=wide),
+        "diffusers, DDIM": partial(Peer, folder, scheduler="DDIMScheduler", tuned=False, dtype=wide),
+        "diffusers, tuned": partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=half),
+        "ours, exact": partial(Ours, folder),
+        "ours, Fast": partial(Ours, folder, speed="fast"),
+    }
     if find_spec("openvino"):
         found["ours, OpenVINO"] = partial(Ours, folder, backend="openvino")
         found["ours, OpenVINO, Fast"] = partial(Ours, folder, backend="openvino", speed="fast")
@@ -137,7 +178,7 @@ def contenders(what: str) -> dict[str, Callable]:
 
 
 def folder_of(what: str) -> Path:
-    return models.BUILTIN if what == "builtin" else cached()
+    return loading.BUILTIN if what == "builtin" else cached()
 
 
 def scene(what: str, side: int) -> tuple[Image.Image, Image.Image]:
@@ -163,8 +204,9 @@ def compared(given) -> str:
                 if given.only and not any(word in name for word in given.only):
                     continue
                 steps = FULL if "Fast" in name else min(given.steps, 2) if name == CPP else given.steps
-                rows.once(f"{method}, {name}, {steps} steps, turn {turn + 1}",
-                          partial(_alone, given, name, method, steps))
+                rows.once(
+                    f"{method}, {name}, {steps} steps, turn {turn + 1}", partial(_alone, given, name, method, steps)
+                )
         shown += _ratios(rows, method, names)
     return table(["method", "", "ran", "measured", "20 steps", "to default", "to DDIM", "to tuned"], shown)
 
@@ -187,14 +229,21 @@ def measured(what: str, side: int, name: str, method: str, steps: int) -> dict:
 def _ratios(rows: Rows, method: str, names) -> list[list]:
     found = {}
     for name in names:
-        ran = [row for key, row in rows.rows.items() if key.startswith(f"{method}, {name}, ") and "turn" in key
-               and key.removeprefix(f"{method}, {name}, ")[0].isdigit()]
+        ran = [
+            row
+            for key, row in rows.rows.items()
+            if key.startswith(f"{method}, {name}, ")
+            and "turn" in key
+            and key.removeprefix(f"{method}, {name}, ")[0].isdigit()
+        ]
         if ran:
             found[name] = middle(map(projected, ran)), middle(row["total"] for row in ran), ran
     lines = []
     for name, (full, total, ran) in found.items():
-        ratios = [f"{found[peer][0] / full:.2f}×" if peer in found else "" for peer in
-                  ("diffusers, PNDM", "diffusers, DDIM", "diffusers, tuned")]
+        ratios = [
+            f"{found[peer][0] / full:.2f}×" if peer in found else ""
+            for peer in ("diffusers, PNDM", "diffusers, DDIM", "diffusers, tuned")
+        ]
         what = f"{ran[0]['steps']} steps, {ran[0]['calls']} calls, {len(ran)} run{'s' * (len(ran) > 1)}"
         lines.append([method, name, what, f"{total:.2f} s", f"{full:.2f} s", *ratios])
     return lines
@@ -207,8 +256,15 @@ def in_a_photo(given) -> str:
         steps = given.steps if "diffusers" in name else FULL if "Fast" in name else max(given.steps, 4)
         row = rows.once(f"{method}, {name}, {steps} steps", partial(_alone, given, name, method, steps))
         first = next(iter(rows.rows.values()))
-        shown.append([name, f"{row['steps']} of 20 steps", f"{row['total']:.1f} s", f"{projected(row):.1f} s",
-                      f"{projected(first) / projected(row):.1f}×"])
+        shown.append(
+            [
+                name,
+                f"{row['steps']} of 20 steps",
+                f"{row['total']:.1f} s",
+                f"{projected(row):.1f} s",
+                f"{projected(first) / projected(row):.1f}×",
+            ]
+        )
     return table([f"200 px hole, 1536×1024, {method}", "ran", "measured", "20 steps", "to the peer"], shown)
 
 
@@ -222,13 +278,16 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, metavar=("NAME", "METHOD", "STEPS"), help="only that, here, as JSON")
     given = parser.parse_args()
     given.steps = given.steps or {"builtin": 20, "sd15": 4, "photo": 1}[given.what]
-    given.side = given.side or models.Model.side_of(models.source((str(folder_of(given.what)),)))
+    given.side = given.side or loading.Model.side_of(loading.source((str(folder_of(given.what)),)))
     if given.one:
         name, method, steps = given.one
         print(json.dumps(measured(given.what, given.side, name, method, int(steps))))
         return
-    print(f"{date.today()}, {machine()}; {given.what}, guidance {GUIDANCE}, "
-          f"bfloat16 {'' if device.has_bfloat16(torch.device('cpu')) else 'not '}computed here", flush=True)
+    print(
+        f"{date.today()}, {machine()}; {given.what}, guidance {GUIDANCE}, "
+        f"bfloat16 {'' if device.has_bfloat16(torch.device('cpu')) else 'not '}computed here",
+        flush=True,
+    )
     print("\n" + (in_a_photo if given.what == "photo" else compared)(given))
 
 

@@ -65,8 +65,9 @@ class Rows:
 def alone(module: str, *arguments) -> dict:
     """What `python -m bench.MODULE ARGUMENTS…` prints as JSON in its last line: measured in a process of its own."""
     command = [sys.executable, "-W", "ignore", "-m", f"bench.{module}", *map(str, arguments)]
-    return json.loads(subprocess.run(command, check=True, cwd=ROOT, capture_output=True,
-                                     text=True).stdout.splitlines()[-1])
+    return json.loads(
+        subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()[-1]
+    )
 
 
 def table(head: list[str], rows: list[list]) -> str:

@@ -1,6 +1,6 @@
 """The README's pictures of the page: the real page in a real browser, on the built-in or another model.
 
-    python bench/screenshots.py FOLDER [MODEL]   writes paint, watch, result, dark, phone and learn .png
+python bench/screenshots.py FOLDER [MODEL]   writes paint, watch, result, dark, phone and learn .png
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ def run(page, until: str = "result") -> None:
     if until == "result":
         page.wait_for_selector(".stage[data-mode=result]", timeout=120_000)
     else:
-        page.wait_for_function("(({ previews, mode }) => previews > 2 || mode === 'result')"
-                               "(document.querySelector('.stage').dataset)", timeout=120_000)
+        page.wait_for_function(
+            "(({ previews, mode }) => previews > 2 || mode === 'result')(document.querySelector('.stage').dataset)",
+            timeout=120_000,
+        )
 
 
 def shoot(browser, address: str, folder: Path) -> None:
@@ -61,8 +63,9 @@ def main() -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port), "--model", model],
-                               stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--model", model], stdout=subprocess.DEVNULL
+    )
     try:
         for _ in range(300):
             try:

@@ -24,8 +24,16 @@ def cached() -> Path:
     """A folder with such a model, 3.9 GB in the system's temporary folder; written on the first call, then kept."""
     folder = Path(tempfile.gettempdir()) / "inpaint-bench-sd15"
     if not (folder / "complete").is_file():
-        subprocess.run([sys.executable, "-c", "from pathlib import Path; from bench.sd15_size import write_model; "
-                        f"write_model(Path({str(folder)!r}))"], check=True, cwd=CONFIGS.parents[2])
+        subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "from pathlib import Path; from bench.sd15_size import write_model; "
+                f"write_model(Path({str(folder)!r}))",
+            ],
+            check=True,
+            cwd=CONFIGS.parents[2],
+        )
         (folder / "complete").touch()
     return folder
 
@@ -58,14 +66,25 @@ def run(folder: str, method: str, steps: int, side: int) -> None:
     painter = inpaint.load(folder, backend="torch")
     mask = Image.new("L", (side, side))
     mask.paste(255, (side // 4, side // 4, side // 2, side // 2))
-    request = inpaint.Request("a red scarf", Image.new("RGB", (side, side), "teal"), mask, method=method, steps=steps,
-                              seed=1, whole=True, size=side)
+    request = inpaint.Request(
+        "a red scarf",
+        Image.new("RGB", (side, side), "teal"),
+        mask,
+        method=method,
+        steps=steps,
+        seed=1,
+        whole=True,
+        size=side,
+    )
     report = painter(request).report
     seconds = report["seconds"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"| {method} | {str(painter.model.dtype).removeprefix('torch.')} | {report['steps']} "
-          f"| {seconds['denoise'] / report['steps']:.1f} | {seconds['encode']:.1f} | {seconds['decode']:.1f} "
-          f"| {seconds['total']:.1f} | {peak:.2f} |", flush=True)
+    print(
+        f"| {method} | {str(painter.model.dtype).removeprefix('torch.')} | {report['steps']} "
+        f"| {seconds['denoise'] / report['steps']:.1f} | {seconds['encode']:.1f} | {seconds['decode']:.1f} "
+        f"| {seconds['total']:.1f} | {peak:.2f} |",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -79,13 +98,30 @@ def main() -> None:
         return
     import torch
 
-    print(f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-          f"{args.side} × {args.side}, guidance on, random weights\n")
-    print("| method | dtype | steps | s a step | s encode | s decode | s total | peak GiB |\n|---" + "|---" * 7 + "|",
-          flush=True)
+    print(
+        f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"{args.side} × {args.side}, guidance on, random weights\n"
+    )
+    print(
+        "| method | dtype | steps | s a step | s encode | s decode | s total | peak GiB |\n|---" + "|---" * 7 + "|",
+        flush=True,
+    )
     for method in ("base", "inpaint"):  # a process each, so that the peaks are their own
-        subprocess.run([sys.executable, "-m", "bench.sd15_size", "--run", str(cached()), method, "--steps",
-                        str(args.steps), "--side", str(args.side)], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "bench.sd15_size",
+                "--run",
+                str(cached()),
+                method,
+                "--steps",
+                str(args.steps),
+                "--side",
+                str(args.side),
+            ],
+            check=True,
+        )
 
 
 if __name__ == "__main__":

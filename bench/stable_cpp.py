@@ -1,6 +1,6 @@
 """stable-diffusion.cpp (github.com/leejet/stable-diffusion.cpp) through its Python package, as a peer.
 
-    pip install --no-deps stable-diffusion-cpp-python    builds it from source, for this processor; minutes
+pip install --no-deps stable-diffusion-cpp-python    builds it from source, for this processor; minutes
 """
 
 from __future__ import annotations
@@ -41,9 +41,18 @@ class StableCpp:
                 seconds[step] = taken
 
         began = time.perf_counter()
-        self.model.generate_image(**self.asked, init_image=picture, mask_image=hole, strength=1.0, sample_steps=steps,
-                                  width=size[0], height=size[1], sample_method="ddim_trailing", seed=1,
-                                  progress_callback=progress)
+        self.model.generate_image(
+            **self.asked,
+            init_image=picture,
+            mask_image=hole,
+            strength=1.0,
+            sample_steps=steps,
+            width=size[0],
+            height=size[1],
+            sample_method="ddim_trailing",
+            seed=1,
+            progress_callback=progress,
+        )
         total = time.perf_counter() - began
         self.library.sd_set_progress_callback(self.quiet, None)
         if len(seconds) != steps:

@@ -1,6 +1,6 @@
 """Seconds to the page's first HTTP 200, to the command line's help, and to `import inpaint`.
 
-    python -m bench.startup [--runs 5] [--only page|help|import] [app.py's arguments …]
+python -m bench.startup [--runs 5] [--only page|help|import] [app.py's arguments …]
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ def page(extra: list[str]) -> float:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port), *extra],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "app.py"), "--port", str(port), *extra],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         while process.poll() is None:
             try:
@@ -49,13 +52,16 @@ def whole(*command: str) -> float:
 def imported(extra: list[str]) -> float:
     """Seconds of `import inpaint` inside a Python that has started."""
     code = "import time; began = time.perf_counter(); import inpaint; print(time.perf_counter() - began)"
-    return float(subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True,
-                                text=True).stdout)
+    return float(
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True).stdout
+    )
 
 
-KINDS = {"page": ("`python app.py` to HTTP 200", 2.5, page),
-         "help": ("`python -m inpaint --help`", 0.3, lambda extra: whole("-m", "inpaint", "--help")),
-         "import": ("`import inpaint`", 0.2, imported)}
+KINDS = {
+    "page": ("`python app.py` to HTTP 200", 2.5, page),
+    "help": ("`python -m inpaint --help`", 0.3, lambda extra: whole("-m", "inpaint", "--help")),
+    "import": ("`import inpaint`", 0.2, imported),
+}
 
 
 def main() -> None:
@@ -68,8 +74,9 @@ def main() -> None:
         taken = [measure(extra) for _ in range(given.runs)]
         rows.append([name, f"{middle(taken):.2f} s", f"{min(taken):.2f} s", f"{max(taken):.2f} s", f"< {goal} s"])
     bare = [whole("-c", BARE) for _ in range(given.runs)]
-    rows.append(["Python itself, for comparison", f"{middle(bare):.2f} s", f"{min(bare):.2f} s",
-                 f"{max(bare):.2f} s", ""])
+    rows.append(
+        ["Python itself, for comparison", f"{middle(bare):.2f} s", f"{min(bare):.2f} s", f"{max(bare):.2f} s", ""]
+    )
     print(f"{date.today()}, {machine()}; {given.runs} runs\n")
     print(table(["", "median", "best", "worst", "goal"], rows))
 

@@ -1,6 +1,6 @@
 """The README's film strip: an example with its hole, what the model sees on the way, and the finished picture.
 
-    python -m bench.strip OUT.png [--example wren] [--prompt penguin] [--seed 7] [--model builtin]
+python -m bench.strip OUT.png [--example wren] [--prompt penguin] [--seed 7] [--model builtin]
 """
 
 from __future__ import annotations

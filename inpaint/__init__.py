@@ -13,24 +13,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import InpaintError, InvalidRequest, ModelError, ModelUnavailable, OutOfMemory, UnreadablePicture
-from .picture import Picture
+from .files.picture import Picture
 from .request import Request
 from .result import Result
 
 if TYPE_CHECKING:
+    from .diffusion.sampling import Step
     from .inpainter import Inpainter
-    from .sampling import Step
 
-__all__ = ["InpaintError", "Inpainter", "InvalidRequest", "ModelError", "ModelUnavailable", "OutOfMemory",
-           "Picture", "Request", "Result", "Step", "UnreadablePicture", "load"]
+__all__ = [
+    "InpaintError",
+    "Inpainter",
+    "InvalidRequest",
+    "ModelError",
+    "ModelUnavailable",
+    "OutOfMemory",
+    "Picture",
+    "Request",
+    "Result",
+    "Step",
+    "UnreadablePicture",
+    "load",
+]
 
-_LAZY = {"Inpainter": "inpainter", "Step": "sampling"}  # these import torch
+_LAZY = {"Inpainter": "inpainter", "Step": "diffusion.sampling"}  # these import torch
 
 
 def load(name: str = "builtin", **options) -> Inpainter:
     """A painter for "builtin", "toy", "sd15", a folder, a single file or a Hub id; see `models.load`."""
     from .inpainter import Inpainter
-    from .models import load
+    from .models.loading import load
 
     return Inpainter(load(name, **options))
 

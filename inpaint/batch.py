@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import saving
 from .errors import InpaintError, InvalidRequest
+from .files import writing
 from .request import Request
 
 if TYPE_CHECKING:
+    from .diffusion.sampling import Step
     from .result import Result
-    from .sampling import Step
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif")
 MARKS = ("_mask", "-mask", ".mask", " mask")  # a_mask.png belongs to a.jpg
@@ -53,8 +53,8 @@ class Output:
     def save(self, result: Result, name: str) -> tuple[Path, ...]:
         """The files of one result: name.png, or name-1.png, name-2.png, …"""
         files = []
-        for k, path in enumerate(saving.numbered(self.folder / f"{name}{self.suffix}", len(result.images))):
-            files.append(result.save(saving.free_name(path), k, self.metadata, self.quality))
+        for k, path in enumerate(writing.numbered(self.folder / f"{name}{self.suffix}", len(result.images))):
+            files.append(result.save(writing.free_name(path), k, self.metadata, self.quality))
         return tuple(files)
 
 
@@ -113,8 +113,13 @@ def listed(folder: Path) -> list[Path]:
     return [file for file in files if not file.name.startswith(".")]
 
 
-def run(painter, jobs: Iterable[Job], output: Output, settings: dict[str, Any] | None = None,
-        on_step: Callable[[Step], None] | None = None) -> Iterator[Outcome]:
+def run(
+    painter,
+    jobs: Iterable[Job],
+    output: Output,
+    settings: dict[str, Any] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Iterator[Outcome]:
     """One outcome a job, as each is done; a failure becomes its sentence and the rest goes on.
 
     `settings` are the Request's fields but picture and mask.  Close the iterator to stop.

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from . import article
+from .diffusion.sampling import Step
 from .errors import InvalidRequest
-from .job import Job
-from .latents import Encoder
-from .memory import within_memory
+from .memory.policy import within_memory
+from .pipeline import article
+from .pipeline.job import Job
+from .pipeline.latents import Encoder
 from .request import Request
 from .result import Result
-from .sampling import Step
 
 
 class Inpainter:
@@ -51,8 +51,11 @@ class Inpainter:
         if request.method != "auto":
             if request.method in offered:
                 return request.method
-            raise InvalidRequest("method", f"The model {self.model.name} has no {request.method} UNet.",
-                                 f"Use method {offered[0]} or auto, or another model.")
+            raise InvalidRequest(
+                "method",
+                f"The model {self.model.name} has no {request.method} UNet.",
+                f"Use method {offered[0]} or auto, or another model.",
+            )
         masked = request.mask is not None or request.mask_from_alpha or request.expand
         wanted = "inpaint" if masked and request.strength > 0.5 else "base"
         return wanted if wanted in offered else offered[0]

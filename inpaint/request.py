@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from .errors import InvalidRequest
-from .picture import Picture, open_mask
+from .files.picture import Picture, open_mask
 
 METHODS = ("auto", "base", "inpaint")
 SPEEDS = ("exact", "fast")
@@ -23,8 +23,17 @@ FINISHES = ("auto", "feather", "multiband", "poisson", "none")
 MAX_PROMPT = 4000  # characters; about 800 tokens
 
 
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None,
-           choices: tuple[str, ...] = (), group: str = "", flag: str = "", step: float | None = None) -> Any:
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    group: str = "",
+    flag: str = "",
+    step: float | None = None,
+) -> Any:
     """A field of the request, with everything a slider, a flag and a check need to know."""
     meta = {"help": help, "low": low, "high": high, "choices": choices, "group": group, "flag": flag, "step": step}
     return field(default=default, metadata=meta)
@@ -45,68 +54,119 @@ class Request:
     negative_prompt: str = option("", "What to avoid.", group="prompt", flag="--negative")
     quality: str = option("auto", "Words added to prompts; auto is the model's own, empty none.", group="prompt")
     clip_skip: int = option(0, "Leave out this many last layers of CLIP.", low=0, high=11, group="prompt")
-    text_layer: str = option("last", "Which of CLIP's outputs to use; 'hidden' is the article's, without the "
-                             "final norm.", choices=("last", "pooled", "hidden"), group="prompt")
+    text_layer: str = option(
+        "last",
+        "Which of CLIP's outputs to use; 'hidden' is the article's, without the final norm.",
+        choices=("last", "pooled", "hidden"),
+        group="prompt",
+    )
 
-    method: str = option("auto", "base: masked DDIM on a 4-channel UNet; inpaint: the 9-channel UNet.",
-                         choices=METHODS, group="method")
-    strength: float = option(1.0, "How far from the original: 1 starts from pure noise, 0 changes nothing.",
-                             low=0.0, high=1.0, step=0.05, group="method")
-    background: bool = option(True, "Put the original back outside the hole at each step (inpaint method).",
-                              group="method")
+    method: str = option(
+        "auto", "base: masked DDIM on a 4-channel UNet; inpaint: the 9-channel UNet.", choices=METHODS, group="method"
+    )
+    strength: float = option(
+        1.0,
+        "How far from the original: 1 starts from pure noise, 0 changes nothing.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+        group="method",
+    )
+    background: bool = option(
+        True, "Put the original back outside the hole at each step (inpaint method).", group="method"
+    )
     two_sided: bool = option(True, "… in the predicted picture too, not only in x_t.", group="method")
     fresh_noise: bool = option(False, "Noise the original anew at each step, as the article does.", group="method")
     article: bool = option(False, "Repeat the article's program exactly, quirks included.", group="method")
 
     steps: int = option(20, "Denoising steps.", low=1, high=150, group="sampling")
     exact_steps: bool = option(False, "Run that many steps whatever the strength.", group="sampling")
-    speed: str = option("exact", "fast: most steps reuse what the last whole one found; nearly the same picture in "
-                        "half the time or less.", choices=SPEEDS, group="sampling")
+    speed: str = option(
+        "exact",
+        "fast: most steps reuse what the last whole one found; nearly the same picture in half the time or less.",
+        choices=SPEEDS,
+        group="sampling",
+    )
     sampler: str = option("ddim", "How to walk from noise to picture.", choices=SAMPLERS, group="sampling")
-    eta: float = option(-1.0, "Fresh noise in each step: 0 is DDIM, 1 is DDPM-like, -1 as much as suits the model.",
-                        low=-1.0, high=1.0, step=0.05, group="sampling")
-    guidance_scale: float = option(0.0, "How strongly the prompt pulls; 1 is off, 0 as strongly as suits the model.",
-                                   low=0.0, high=30.0, step=0.5, group="sampling", flag="--guidance")
-    guidance_end: float = option(1.0, "The share of the steps that is guided; a step without guidance takes half the "
-                                 "time.", low=0.0, high=1.0, step=0.05, group="sampling")
-    guidance_rescale: float = option(0.0, "Tame the contrast of strong guidance.", low=0.0, high=1.0, step=0.05,
-                                     group="sampling")
+    eta: float = option(
+        -1.0,
+        "Fresh noise in each step: 0 is DDIM, 1 is DDPM-like, -1 as much as suits the model.",
+        low=-1.0,
+        high=1.0,
+        step=0.05,
+        group="sampling",
+    )
+    guidance_scale: float = option(
+        0.0,
+        "How strongly the prompt pulls; 1 is off, 0 as strongly as suits the model.",
+        low=0.0,
+        high=30.0,
+        step=0.5,
+        group="sampling",
+        flag="--guidance",
+    )
+    guidance_end: float = option(
+        1.0,
+        "The share of the steps that is guided; a step without guidance takes half the time.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+        group="sampling",
+    )
+    guidance_rescale: float = option(
+        0.0, "Tame the contrast of strong guidance.", low=0.0, high=1.0, step=0.05, group="sampling"
+    )
     seed: int = option(-1, "Same seed, same picture; -1 draws one.", low=-1, high=2**32 - 1, group="sampling")
     count: int = option(1, "Variations: seed, seed + 1, …", low=1, high=8, group="sampling")
 
     whole: bool = option(False, "Work on the whole picture, not on a close-up of the hole.", group="area")
-    context: int = option(32, "Surroundings shown to the model, at least so many pixels …", low=0, high=1024,
-                          group="area")
-    context_factor: float = option(1.5, "… and at least the hole's own size times this.", low=1.0, high=4.0,
-                                   step=0.1, group="area")
-    islands: bool = option(False, "Paint islands that lie far apart one by one, each in its own close-up.",
-                           group="area")
+    context: int = option(
+        32, "Surroundings shown to the model, at least so many pixels …", low=0, high=1024, group="area"
+    )
+    context_factor: float = option(
+        1.5, "… and at least the hole's own size times this.", low=1.0, high=4.0, step=0.1, group="area"
+    )
+    islands: bool = option(
+        False, "Paint islands that lie far apart one by one, each in its own close-up.", group="area"
+    )
     size: int = option(0, "Working size in pixels; 0 is the model's own.", low=0, high=2048, group="area")
     width: int = option(0, "Width when there is no picture; 0 is the model's own.", low=0, high=2048, group="area")
-    height: int = option(0, "Height when there is no picture; 0 is the model's own.", low=0, high=2048,
-                         group="area")
-    expand: str = option("", "Extend the picture: pixels left,top,right,bottom, or an aspect ratio like 16:9.",
-                         group="area")
+    height: int = option(0, "Height when there is no picture; 0 is the model's own.", low=0, high=2048, group="area")
+    expand: str = option(
+        "", "Extend the picture: pixels left,top,right,bottom, or an aspect ratio like 16:9.", group="area"
+    )
 
     invert: bool = option(False, "Swap what is painted and what is kept.", group="mask")
-    mask_from_alpha: bool = option(False, "Repaint where the picture is transparent.", group="mask",
-                                   flag="--alpha")
+    mask_from_alpha: bool = option(False, "Repaint where the picture is transparent.", group="mask", flag="--alpha")
     soft: bool = option(True, "Greys of the mask mean how much may change; off snaps them at half.", group="mask")
     fill_holes: bool = option(False, "Repaint what a closed stroke surrounds.", group="mask")
     grow: int = option(0, "Grow the mask by so many pixels; negative shrinks.", low=-256, high=256, group="mask")
     feather: int = option(0, "Soften the mask's edge inwards over so many pixels.", low=0, high=256, group="mask")
-    margin: int = option(4, "Let the model repaint so far beyond the mask; those pixels are not kept.", low=0,
-                         high=64, group="mask")
+    margin: int = option(
+        4, "Let the model repaint so far beyond the mask; those pixels are not kept.", low=0, high=64, group="mask"
+    )
 
-    fill: str = option("auto", "What the hole holds at first; auto is blur, and original below strength 1.",
-                       choices=FILLS, group="finish")
-    finish: str = option("auto", "How the patch is joined; auto keeps the least visible seam.", choices=FINISHES,
-                         group="finish")
+    fill: str = option(
+        "auto",
+        "What the hole holds at first; auto is blur, and original below strength 1.",
+        choices=FILLS,
+        group="finish",
+    )
+    finish: str = option(
+        "auto", "How the patch is joined; auto keeps the least visible seam.", choices=FINISHES, group="finish"
+    )
     blend: int = option(4, "Width of the joint inside the mask, in pixels.", low=0, high=64, group="finish")
-    colour_match: float = option(0.0, "Match the patch's colours to its surroundings.", low=0.0, high=1.0,
-                                 step=0.05, group="finish")
-    colour_hold: float = option(0.0, "Hold the patch's broad colours to what the hole held at first.", low=0.0,
-                                high=1.0, step=0.05, group="finish")
+    colour_match: float = option(
+        0.0, "Match the patch's colours to its surroundings.", low=0.0, high=1.0, step=0.05, group="finish"
+    )
+    colour_hold: float = option(
+        0.0,
+        "Hold the patch's broad colours to what the hole held at first.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+        group="finish",
+    )
     keep_gps: bool = option(True, "Keep the place where the photo was taken in the result.", group="finish")
 
     def __post_init__(self):
@@ -129,7 +189,7 @@ class Request:
     @classmethod
     def from_image(cls, image: Any) -> Request:
         """The request that made this picture, read from its capsule; raises InvalidRequest if there is none."""
-        from .capsule import read
+        from .files.png_record import read
 
         return read(image)
 
@@ -144,15 +204,14 @@ def checked(f: Field, value: Any) -> Any:
     kind, meta = type(f.default), f.metadata
     value = _typed(f.name, kind, value)
     if meta["choices"] and value not in meta["choices"]:
-        raise InvalidRequest(f.name, f"{f.name} cannot be {_shown(value)}.",
-                             f"Choose one of: {', '.join(meta['choices'])}.")
+        raise InvalidRequest(
+            f.name, f"{f.name} cannot be {_shown(value)}.", f"Choose one of: {', '.join(meta['choices'])}."
+        )
     low, high = meta["low"], meta["high"]
     if low is not None and not low <= value <= high:
-        raise InvalidRequest(f.name, f"{f.name} is {_shown(value)}.",
-                             f"Choose a value from {low:g} to {high:.12g}.")
+        raise InvalidRequest(f.name, f"{f.name} is {_shown(value)}.", f"Choose a value from {low:g} to {high:.12g}.")
     if kind is str and len(value) > MAX_PROMPT:
-        raise InvalidRequest(f.name, f"{f.name} is {len(value)} characters long.",
-                             f"Use at most {MAX_PROMPT}.")
+        raise InvalidRequest(f.name, f"{f.name} is {len(value)} characters long.", f"Use at most {MAX_PROMPT}.")
     return value
 
 

@@ -52,25 +52,26 @@ class Result:
                   none      nothing of this; the photo's own EXIF and colour profile stay
         quality   1 … 100 of JPEG and WebP; WebP is lossless at 100
         """
-        from . import saving
+        from .files import writing
 
         target = Path(path)
-        format = saving.format_of(target)
-        return saving.write(target, self.to_bytes(format, index, metadata, quality))
+        format = writing.format_of(target)
+        return writing.write(target, self.to_bytes(format, index, metadata, quality))
 
     def to_bytes(self, format: str = "PNG", index: int = 0, metadata: str = "full", quality: int = 95) -> bytes:
         """The file that `save` would write: PNG, JPEG or WEBP."""
-        from . import capsule, exif, parameters, saving
+        from .files import exif, infotext, png_record, writing
 
         if metadata not in METADATA:
-            raise InvalidRequest("metadata", f"metadata cannot be {metadata!r}.",
-                                 f"Choose one of: {', '.join(METADATA)}.")
+            raise InvalidRequest(
+                "metadata", f"metadata cannot be {metadata!r}.", f"Choose one of: {', '.join(METADATA)}."
+            )
         image = self.images[index]
         icc, own = image.info.get("icc_profile"), image.info.get("exif")
         own = own if self.request.keep_gps else exif.without_gps(own)
         own = exif.without_settings(own) if metadata == "none" else own
-        if saving.format_of(f"x.{format}") == "PNG":
-            chunks = None if metadata == "none" else capsule.pack(self, index, pixels=metadata == "full")
-            return saving.png(image, icc, own, chunks)
-        text = "" if metadata == "none" else parameters.write(self.request_of(index), self.model, image.size, True)
-        return saving.lossy(image, saving.format_of(f"x.{format}"), icc, own, text, quality)
+        if writing.format_of(f"x.{format}") == "PNG":
+            chunks = None if metadata == "none" else png_record.pack(self, index, pixels=metadata == "full")
+            return writing.png(image, icc, own, chunks)
+        text = "" if metadata == "none" else infotext.write(self.request_of(index), self.model, image.size, True)
+        return writing.lossy(image, writing.format_of(f"x.{format}"), icc, own, text, quality)

@@ -15,13 +15,13 @@ import gradio as gr
 from anyio import CapacityLimiter, to_thread
 
 from inpaint import InpaintError, InvalidRequest, Request
+from inpaint.files.writing import write
 from inpaint.request import options
-from inpaint.saving import write
 
-from . import studio
-from .desk import Busy
+from .jobs import worker
+from .jobs.job_queue import Busy
 from .session import address_of, files_folder
-from .words import say
+from .words.say import say
 
 log = logging.getLogger("inpaint.page")
 KEPT = 3600  # seconds that a result can be fetched
@@ -33,8 +33,15 @@ class Api:
     def __init__(self, page):
         self.page, self.door = page, CapacityLimiter(4)  # pictures decoded at once
 
-    async def inpaint(self, picture: str, mask: str, prompt: str = "", settings: str = "{}", model: str = "",
-                      visitor: gr.Request | None = None):
+    async def inpaint(
+        self,
+        picture: str,
+        mask: str,
+        prompt: str = "",
+        settings: str = "{}",
+        model: str = "",
+        visitor: gr.Request | None = None,
+    ):
         """Repaint the masked part of a picture with Stable Diffusion; every other pixel stays as it is.
 
         Args:
@@ -49,10 +56,12 @@ class Api:
         """
         try:
             # in threads: decoding and storing take a while, and meanwhile nobody else would get an answer
-            request, name = await to_thread.run_sync(self.request, picture, mask, prompt, settings, model,
-                                                     limiter=self.door)
-            async for kind, value in self.page.desk.run(lambda: studio.paint(name, [request]),
-                                                        address=address_of(visitor)):
+            request, name = await to_thread.run_sync(
+                self.request, picture, mask, prompt, settings, model, limiter=self.door
+            )
+            async for kind, value in self.page.desk.run(
+                lambda: worker.paint(name, [request]), address=address_of(visitor)
+            ):
                 told = await to_thread.run_sync(self.told, kind, value)
                 if told:
                     yield told
@@ -71,12 +80,16 @@ class Api:
         try:
             chosen = json.loads(settings or "{}") if isinstance(settings, str) else dict(settings or {})
         except (ValueError, TypeError, RecursionError) as error:  # RecursionError: brackets nested without end
-            raise InvalidRequest("settings", "The settings are no JSON.",
-                                 'Send an object like {"steps": 20}.') from error
+            raise InvalidRequest(
+                "settings", "The settings are no JSON.", 'Send an object like {"steps": 20}.'
+            ) from error
         unknown = set(chosen) - set(options()) if isinstance(chosen, dict) else {"settings"}
         if unknown:
-            raise InvalidRequest("settings", f"There is no option named {repr(sorted(unknown)[0][:40])[1:-1]}.",
-                                 f"Options are: {', '.join(options())}.")
+            raise InvalidRequest(
+                "settings",
+                f"There is no option named {repr(sorted(unknown)[0][:40])[1:-1]}.",
+                f"Options are: {', '.join(options())}.",
+            )
         name = model or self.page.model
         self.page.check_model(name, "en")
         if self.page.limits.public:
@@ -84,7 +97,7 @@ class Api:
         self.page.limits.check(chosen)
         chosen["prompt"] = prompt or ""
         request = self.page.limits.request(Path(picture), Path(mask) if mask else None, **chosen)
-        return studio.requests_for(request, request.method)[0], name
+        return worker.requests_for(request, request.method)[0], name
 
     def told(self, kind: str, value: Any):
         """(file or None, JSON) for one event."""
@@ -94,14 +107,16 @@ class Api:
             return None
         if isinstance(value, tuple):
             return None, json.dumps({"state": "loading", "model": value[1], "megabytes": value[2]})
-        if isinstance(value, studio.Shown):
+        if isinstance(value, worker.Shown):
             if value.jpeg is None:
                 return None
             return [stored(value.jpeg, "preview.jpg")], json.dumps(
-                {"state": "step", "step": value.index + 1, "of": value.total})
+                {"state": "step", "step": value.index + 1, "of": value.total}
+            )
         report = {"state": "done", "seed": value.seeds[0], "seeds": list(value.seeds), "report": value.report}
-        return [stored(value.to_bytes("PNG", k), f"inpainted-{k + 1}.png")
-                for k in range(len(value.images))], json.dumps(report)
+        return [
+            stored(value.to_bytes("PNG", k), f"inpainted-{k + 1}.png") for k in range(len(value.images))
+        ], json.dumps(report)
 
 
 _given: dict[Path, float] = {}  # folders of results, oldest first, and when they were made; no clock can jump here
@@ -121,8 +136,9 @@ def stored(data: bytes, name: str) -> str:
     try:
         path.parent.mkdir(parents=True)
     except OSError as error:
-        raise InpaintError("The result cannot be stored: the disk is full or closed to writing.",
-                           "Try again later.") from error
+        raise InpaintError(
+            "The result cannot be stored: the disk is full or closed to writing.", "Try again later."
+        ) from error
     return str(write(path, data))
 
 
@@ -130,9 +146,13 @@ def add_api(page) -> None:
     """The endpoint, on components that are never shown."""
     api = Api(page)
     with gr.Row(visible=False):
-        inputs = [gr.File(label="picture", type="filepath"), gr.File(label="mask", type="filepath"),
-                  gr.Textbox("", label="prompt"), gr.Textbox("{}", label="settings"),
-                  gr.Textbox("", label="model")]
+        inputs = [
+            gr.File(label="picture", type="filepath"),
+            gr.File(label="mask", type="filepath"),
+            gr.Textbox("", label="prompt"),
+            gr.Textbox("{}", label="settings"),
+            gr.Textbox("", label="model"),
+        ]
         outputs = [gr.File(label="picture", file_count="multiple"), gr.Textbox(label="report")]
         button = gr.Button()
     button.click(api.inpaint, inputs, outputs, api_name="inpaint", concurrency_limit=None)

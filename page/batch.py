@@ -13,10 +13,11 @@ from anyio import to_thread
 from inpaint import InpaintError, InvalidRequest
 from inpaint.batch import Output, pair
 
-from . import names, studio
-from .desk import Busy
+from . import filenames
+from .jobs import worker
+from .jobs.job_queue import Busy
 from .session import made
-from .words import i18n, language, say
+from .words.say import i18n, language, say
 
 log = logging.getLogger("inpaint.page")
 
@@ -27,8 +28,9 @@ class Batch:
     def __init__(self, page):
         self.page = page
 
-    async def run(self, request: gr.Request, pictures: list[str] | None, masks: list[str] | None, model: str,
-                  *values: Any):
+    async def run(
+        self, request: gr.Request, pictures: list[str] | None, masks: list[str] | None, model: str, *values: Any
+    ):
         """Lines of what was done, then the zip; (text, file) each time."""
         session, words = self.page.sessions.of(request), language(request)
         lines: list[str] = []
@@ -54,8 +56,9 @@ class Batch:
         if not pictures:
             raise InvalidRequest("picture", say("no_picture", words))
         if len(pictures) > self.page.limits.batch:
-            raise InvalidRequest("batch", say("over_limit", words, name="batch", value=len(pictures),
-                                              limit=self.page.limits.batch))
+            raise InvalidRequest(
+                "batch", say("over_limit", words, name="batch", value=len(pictures), limit=self.page.limits.batch)
+            )
         self.page.check_model(model, words)
         settings = self.page.controls.settings(values)
         if settings["method"] == "compare":
@@ -77,12 +80,13 @@ class Batch:
             def begin(task):
                 session.task = task
 
-            async for kind, value in self.page.desk.run(lambda: studio.paint(model, [request]), begin,
-                                                        session.address):
+            async for kind, value in self.page.desk.run(
+                lambda: worker.paint(model, [request]), begin, session.address
+            ):
                 if kind == "stopped":
                     return None
                 if kind == "event" and hasattr(value, "images"):
-                    await to_thread.run_sync(Output(folder).save, value, names.stem(job.picture.name))
+                    await to_thread.run_sync(Output(folder).save, value, filenames.stem(job.picture.name))
             return f"✓ {name}"
         except InpaintError as error:
             return f"✗ {name}: {error}"
@@ -93,7 +97,7 @@ class Batch:
 
 def packed(folder: Path) -> Any:
     """The zip of what is in the folder."""
-    from inpaint.zips import pack
+    from inpaint.files.zips import pack
 
     files = sorted(folder.iterdir())
     if not files:
@@ -107,18 +111,36 @@ def batch_tab(page) -> None:
     with gr.Column(elem_classes="sheet", elem_id="batch"):
         gr.Markdown(word("batch_about"))
         with gr.Row():
-            pictures = gr.File(label=word("batch_pictures"), file_count="multiple", file_types=["image"],
-                               elem_id="batch-pictures", height=220)
-            masks = gr.File(label=word("batch_masks"), file_count="multiple", file_types=["image"],
-                            elem_id="batch-masks", height=220)
+            pictures = gr.File(
+                label=word("batch_pictures"),
+                file_count="multiple",
+                file_types=["image"],
+                elem_id="batch-pictures",
+                height=220,
+            )
+            masks = gr.File(
+                label=word("batch_masks"),
+                file_count="multiple",
+                file_types=["image"],
+                elem_id="batch-masks",
+                height=220,
+            )
         gr.Markdown(word("batch_note"), elem_classes="quietly")
         with gr.Row():
             run = gr.Button(word("batch_run"), variant="primary", elem_id="batch-run", scale=4)
             cancel = gr.Button(word("cancel"), elem_id="batch-cancel", min_width=120)
-        told = gr.Textbox(show_label=False, lines=4, max_lines=16, interactive=False, elem_id="batch-told",
-                          container=False)
+        told = gr.Textbox(
+            show_label=False, lines=4, max_lines=16, interactive=False, elem_id="batch-told", container=False
+        )
         done = gr.File(label=word("batch_zip"), visible=False, elem_id="batch-zip")
     cancel.click(page.running.cancel, None, None, queue=False, show_progress="hidden", api_visibility="private")
-    page.after.append(lambda controls: run.click(
-        batch.run, [pictures, masks, controls.model, *controls.components], [told, done], concurrency_limit=None,
-        show_progress="hidden", api_visibility="private"))
+    page.after.append(
+        lambda controls: run.click(
+            batch.run,
+            [pictures, masks, controls.model, *controls.components],
+            [told, done],
+            concurrency_limit=None,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    )

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from inpaint import InvalidRequest
-from inpaint.job import Job
-from inpaint.memory import within_memory
-from inpaint.noise import Noise
-from inpaint.sampling import Step
-from inpaint.schedulers import sampler
+from inpaint.diffusion.noise import Noise
+from inpaint.diffusion.sampling import Step
+from inpaint.diffusion.schedulers import sampler
+from inpaint.memory.policy import within_memory
+from inpaint.pipeline.job import Job
 
 
 class Branch(Job):
@@ -28,13 +28,17 @@ class Branch(Job):
         self.live, self.at_once = live, at_once
         super().__init__(painter.model, painter.encoder, asked, painter.method(asked))
         if len(self.places) > 1:
-            raise InvalidRequest("islands", "A run over several islands has no single step to branch from.",
-                                 "Paint one place, or switch islands off.")
+            raise InvalidRequest(
+                "islands",
+                "A run over several islands has no single step to branch from.",
+                "Paint one place, or switch islands off.",
+            )
 
     def _walk(self, closeup, first, seeds, text, composite):
         if closeup.shape != tuple(self.live.x.shape[1:]):
-            raise InvalidRequest("mask", "This step belongs to another close-up.",
-                                 "Branch with the same mask and size.")
+            raise InvalidRequest(
+                "mask", "This step belongs to another close-up.", "Branch with the same mask and size."
+            )
         closeup.walk = partial(self.rest, closeup)
         return super()._walk(closeup, first, seeds, text, composite)
 
@@ -42,8 +46,15 @@ class Branch(Job):
         """The steps after `live`; a seed other than its own noises pred_x0 anew instead of going on from x."""
         request, live, noise = self.request, self.live, Noise(seeds, closeup.shape, self.model.device)
         first = noise()
-        walker = sampler("ddim", self.model, request.steps, request.strength, exact=request.exact_steps,
-                         eta=request.eta, noise=noise)
+        walker = sampler(
+            "ddim",
+            self.model,
+            request.steps,
+            request.strength,
+            exact=request.exact_steps,
+            eta=request.eta,
+            noise=noise,
+        )
         closeup.strategy = closeup._strategy(walker, noise if request.fresh_noise else lambda: first)
         every, walker.timesteps = walker.timesteps, [t for t in walker.timesteps if t < live.t]
         x0 = live.pred_x0[:1].to(self.model.device)

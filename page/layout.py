@@ -6,18 +6,18 @@ import gradio as gr
 
 from inpaint import InvalidRequest
 
-from . import examples
-from .controls import Controls
-from .desk import Desk
-from .keeping import Keeping
+from .jobs.current_model import painters
+from .jobs.job_queue import Desk
 from .limits import Limits
-from .opening import Opening
-from .painters import painters
-from .running import Running
+from .paint import examples
+from .paint.controls import Controls
+from .paint.editor import stage
+from .paint.opening import Opening
+from .paint.presets import TASKS
+from .paint.results import Keeping
+from .paint.running import Running
 from .session import Sessions
-from .stage import stage
-from .tasks import TASKS
-from .words import i18n, say
+from .words.say import i18n, say
 
 COLLECT = "(packed, ...rest) => [window.inpaint.collect(), ...rest]"
 DICE = "() => [Math.floor(Math.random() * 2 ** 32), false]"
@@ -46,15 +46,22 @@ class Page:
         """The Blocks, ready to be launched."""
         from .api import add_api
         from .batch import batch_tab
-        from .gate import guarded
-        from .learn import learn_tab
+        from .how_it_works import learn_tab
+        from .server.middleware import guarded
 
         word = i18n()
-        with gr.Blocks(title="Inpaint", analytics_enabled=False, fill_width=True,
-                       delete_cache=(600, 60 * self.limits.session_minutes)) as demo:
+        with gr.Blocks(
+            title="Inpaint",
+            analytics_enabled=False,
+            fill_width=True,
+            delete_cache=(600, 60 * self.limits.session_minutes),
+        ) as demo:
             with gr.Row(elem_id="head"):
-                gr.HTML("<h1><span class='mark' aria-hidden='true'></span>Inpaint</h1>", elem_id="brand",
-                        apply_default_css=False)
+                gr.HTML(
+                    "<h1><span class='mark' aria-hidden='true'></span>Inpaint</h1>",
+                    elem_id="brand",
+                    apply_default_css=False,
+                )
                 theme = gr.Button("◐", elem_id="theme", size="sm", elem_classes="mini")
             with gr.Tabs(elem_id="tabs"):
                 with gr.Tab(word("tab_paint"), id="paint"), gr.Row(elem_id="desk", equal_height=False):
@@ -85,8 +92,15 @@ class Page:
         stage.scrub(self.keeping.scrub, None, stage, **free)
         stage.rescue(self.running.rescue, None, stage, concurrency_limit=None, **quiet)
         # the desk keeps the line; Gradio lets everyone through to it
-        c.run.click(self.running.run, [self.packed, c.task, c.model, c.fresh, *c.components],
-                    [stage, c.by_name["seed"]], js=COLLECT, concurrency_limit=None, trigger_mode="once", **quiet)
+        c.run.click(
+            self.running.run,
+            [self.packed, c.task, c.model, c.fresh, *c.components],
+            [stage, c.by_name["seed"]],
+            js=COLLECT,
+            concurrency_limit=None,
+            trigger_mode="once",
+            **quiet,
+        )
         c.cancel.click(self.running.cancel, None, None, **free)
         c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")
         brought = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
@@ -97,7 +111,7 @@ class Page:
 
     def warm(self) -> None:
         """Loads the model at the desk, behind the page's back."""
-        from .desk import Task
+        from .jobs.job_queue import Task
 
         self.desk.join(Task(lambda: painters.fetch(self.model)))
 
@@ -105,16 +119,21 @@ class Page:
 def task_settings(task: str, prompt: str) -> list:
     """What the task brings along, for fill, strength, grow, expand and prompt."""
     brings = TASKS[task]
-    return [gr.update(value=brings["fill"]), gr.update(value=brings["strength"]), gr.update(value=brings["grow"]),
-            gr.update(value=brings["expand"], visible=task == "expand"),
-            gr.update(value=brings.get("prompt", prompt), placeholder=i18n()(f"prompt_{task}"))]
+    return [
+        gr.update(value=brings["fill"]),
+        gr.update(value=brings["strength"]),
+        gr.update(value=brings["grow"]),
+        gr.update(value=brings["expand"], visible=task == "expand"),
+        gr.update(value=brings.get("prompt", prompt), placeholder=i18n()(f"prompt_{task}")),
+    ]
 
 
 def theme() -> gr.themes.Base:
     """Calm greys, one accent, the system's own typefaces."""
     fonts = ["Inter", "ui-sans-serif", "system-ui", "sans-serif"]
-    return gr.themes.Base(primary_hue="rose", neutral_hue="zinc", radius_size="lg", font=fonts,
-                          font_mono=["ui-monospace", "monospace"])
+    return gr.themes.Base(
+        primary_hue="rose", neutral_hue="zinc", radius_size="lg", font=fonts, font_mono=["ui-monospace", "monospace"]
+    )
 
 
 def head() -> str:
@@ -122,4 +141,3 @@ def head() -> str:
     return """<meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover">
 <script>addEventListener('DOMContentLoaded', () => { const t = localStorage.getItem('inpaint-theme');
 if (t) document.body.classList.toggle('dark', t === 'dark'); });</script>"""
-

@@ -18,16 +18,28 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from inpaint.errors import InvalidRequest, UnreadablePicture
-from inpaint.opening import FORMATS
+from inpaint.files.reading import FORMATS
 
-from .painters import LISTED
-from .words import say
+from .jobs.current_model import LISTED
+from .words.say import say
 
 if TYPE_CHECKING:
     from inpaint import Request
 
-PUBLIC = {"megapixels": 12, "megabytes": 25, "steps": 50, "count": 2, "queue": 20, "batch": 8, "size": 768,
-          "waiting": 10, "session_megabytes": 150, "disk_megabytes": 4000, "sessions": 60, "models": ("builtin",)}
+PUBLIC = {
+    "megapixels": 12,
+    "megabytes": 25,
+    "steps": 50,
+    "count": 2,
+    "queue": 20,
+    "batch": 8,
+    "size": 768,
+    "waiting": 10,
+    "session_megabytes": 150,
+    "disk_megabytes": 4000,
+    "sessions": 60,
+    "models": ("builtin",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +92,19 @@ class Limits:
     def check_file(self, source: Any, language: str = "en") -> None:
         """The same for a path or bytes, by what its header says: nothing is decoded for a file that is too large."""
         size = 0, 0
-        with suppress(Exception), Image.open(  # what is no picture is told when it is opened
-                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+        with (
+            suppress(Exception),
+            Image.open(  # what is no picture is told when it is opened
+                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+            ) as image,
+        ):
             size = image.size
         self.check_pixels(*size, language)
 
     def check_canvas(self, request: Any, language: str = "en") -> None:
         """The same for the picture as the request expands it."""
         if request.expand and request.picture is not None:
-            from inpaint.expand import sides
+            from inpaint.pixels.expand import sides
 
             left, top, right, bottom = sides(request.expand, request.picture.size)
             width, height = request.picture.size

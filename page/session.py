@@ -18,7 +18,7 @@ import gradio as gr
 
 from inpaint import InpaintError, InvalidRequest, Picture
 
-from .words import say
+from .words.say import say
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Session:
 
     def put(self, picture: Picture, megabytes: int) -> None:
         """The next picture on the table; what could be gone forward to is dropped, and the oldest beyond a budget."""
-        self.pictures = [*self.pictures[:self.at + 1], picture]
+        self.pictures = [*self.pictures[: self.at + 1], picture]
         while len(self.pictures) > 2 and sum(megabytes_of(p) for p in self.pictures) > megabytes:
             self.pictures.pop(1)  # never the original
         self.at = len(self.pictures) - 1
@@ -103,8 +103,12 @@ class Sessions:
         key = getattr(request, "session_hash", None) or secrets.token_hex(8)
         with self.lock:
             crowded = len(self.all) > 20 * self.most  # somebody makes up sessions: those that hold nothing go
-            idle = [k for k, s in self.all.items() if k != key and (
-                monotonic() - s.seen > 60 * self.minutes or (crowded and not s.pictures and not s.task))]
+            idle = [
+                k
+                for k, s in self.all.items()
+                if k != key
+                and (monotonic() - s.seen > 60 * self.minutes or (crowded and not s.pictures and not s.task))
+            ]
             gone = [self.all.pop(k) for k in idle]
             session = self.all.setdefault(key, Session())
             session.seen, session.address = monotonic(), address_of(request) or session.address
@@ -149,8 +153,9 @@ def made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise InpaintError("Nothing can be stored here: the disk is full or closed to writing.",
-                           "Free some space.") from error
+        raise InpaintError(
+            "Nothing can be stored here: the disk is full or closed to writing.", "Free some space."
+        ) from error
     return folder
 
 

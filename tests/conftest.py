@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 # gradio[mcp] wants an older pydantic than the rest: .ci/run tests it in an environment of its own.
-collect_ignore = [] if importlib.util.find_spec("mcp") else ["test_page_mcp.py"]
+collect_ignore = [] if importlib.util.find_spec("mcp") else ["page/test_mcp.py"]
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(os.environ.get("GOLDEN_DIR", DATA / "golden"))
@@ -39,7 +39,7 @@ def both_unets(tmp_path_factory) -> Path:
     import torch
     from diffusers import UNet2DConditionModel
 
-    from inpaint.singlefile import SingleFile
+    from inpaint.models.single_file import SingleFile
 
     folder, configs = tmp_path_factory.mktemp("made") / "tiny", GOLDEN / "model_diffusers"
     parts = SingleFile(GOLDEN / "model_ldm" / "tiny_sd_v1.safetensors", configs)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from PIL import Image
 
 from inpaint import Request, Result
-from inpaint.sampling import Step
+from inpaint.diffusion.sampling import Step
 
 MODEL = {"name": "fake", "fingerprint": "f" * 32}
 
@@ -38,8 +38,15 @@ def result_of(request: Request, colour=(250, 20, 20)) -> Result:
         hole = request.mask.resize(painted.size) if request.mask else None
         painted.paste((colour[0], colour[1], seed % 256), (0, 0, *painted.size), hole)
         images.append(request.picture.repainted(painted, request.picture.alpha))
-    report = {"method": "base", "steps": request.steps, "max_change_outside": 0, "blend_width": 4,
-              "seam_score": 1.0, "seconds": {"total": 0.5}, "notes": ["Made up."]}
+    report = {
+        "method": "base",
+        "steps": request.steps,
+        "max_change_outside": 0,
+        "blend_width": 4,
+        "seam_score": 1.0,
+        "seconds": {"total": 0.5},
+        "notes": ["Made up."],
+    }
     return Result(tuple(images), request, report, MODEL, seeds)
 
 

@@ -2,11 +2,16 @@
 
 import pytest
 
-from page import quick
+from page.server import gradio_startup
 
-quick.install()
+gradio_startup.install()
 
 warnings = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning:gradio", "ignore::DeprecationWarning:starlette", "ignore::DeprecationWarning:httpx",
-    "ignore::DeprecationWarning:websockets", "ignore::DeprecationWarning:fastapi", "ignore::ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning")  # and its sockets at exit
+    "ignore::DeprecationWarning:gradio",
+    "ignore::DeprecationWarning:starlette",
+    "ignore::DeprecationWarning:httpx",
+    "ignore::DeprecationWarning:websockets",
+    "ignore::DeprecationWarning:fastapi",
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)  # and its sockets at exit

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import inpaint
-from inpaint import InpaintError, InvalidRequest, batch, zips
+from inpaint import InpaintError, InvalidRequest, batch
 from inpaint.batch import Job, Outcome, Output, pair, plan, run, split
-
-from .fakes import Painter, opened
+from inpaint.files import zips
+from tests.fakes import Painter, opened
 
 
 def paths(*names: str) -> list[Path]:
@@ -26,8 +26,9 @@ def test_one_mask_for_all_or_none():
     assert pair([], []) == []
 
 
-@pytest.mark.parametrize("mask", ["m/a.png", "m/a_mask.png", "m/a-mask.webp", "m/A.PNG", "m/A_Mask.png",
-                                  "m/a.mask.png"])
+@pytest.mark.parametrize(
+    "mask", ["m/a.png", "m/a_mask.png", "m/a-mask.webp", "m/A.PNG", "m/A_Mask.png", "m/a.mask.png"]
+)
 def test_masks_are_found_by_stem(mask):
     assert pair(paths("p/a.jpg"), paths("m/b.png", mask, "m/aa.png")) == [Job(Path("p/a.jpg"), Path(mask))]
 
@@ -77,8 +78,9 @@ def test_a_failure_is_told_and_the_rest_goes_on(folder):
     assert image.getpixel((15, 15)) == (250, 20, 3) and image.getpixel((0, 0)) == (128, 128, 128)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("boom\nand more"), MemoryError(),
-                                   inpaint.OutOfMemory("Too much.", "x.")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("boom\nand more"), MemoryError(), inpaint.OutOfMemory("Too much.", "x.")]
+)
 def test_an_inner_failure_stops_only_its_own_picture(folder, error):
     outcomes = list(run(Painter(error), plan(folder / "pictures", folder / "masks"), Output(folder / "out")))
     assert len(outcomes) == 4 and all(o.problem and "\n" not in str(o) for o in outcomes)
@@ -139,8 +141,18 @@ def zipped(files: dict[str, bytes], **settings) -> bytes:
 
 
 def test_a_zip_comes_out_as_it_went_in(tmp_path):
-    data = zipped({"a.png": b"1", "sub/b.jpg": b"2", "masks/a.png": b"3", "notes.txt": b"4", "__MACOSX/a.png": b"5",
-                   ".x.png": b"6", "empty/": b""}, compression=zipfile.ZIP_DEFLATED)
+    data = zipped(
+        {
+            "a.png": b"1",
+            "sub/b.jpg": b"2",
+            "masks/a.png": b"3",
+            "notes.txt": b"4",
+            "__MACOSX/a.png": b"5",
+            ".x.png": b"6",
+            "empty/": b"",
+        },
+        compression=zipfile.ZIP_DEFLATED,
+    )
     (tmp_path / "in.zip").write_bytes(data)
     for k, source in enumerate((data, tmp_path / "in.zip", str(tmp_path / "in.zip"), io.BytesIO(data))):
         folder = tmp_path / str(k)
@@ -168,17 +180,36 @@ def liar() -> bytes:
     """Announces ten bytes, unpacks to many."""
     data = bytearray(zipped({"a.png": bytes(3_000_000)}, compression=zipfile.ZIP_DEFLATED))
     at = data.index(b"PK\1\2")
-    data[at + 24:at + 28] = (10).to_bytes(4, "little")
+    data[at + 24 : at + 28] = (10).to_bytes(4, "little")
     return bytes(data)
 
 
-SLIPS = ["../a.png", "/etc/a.png", "a/../../b.png", "..\\a.png", "C:\\a.png", "c:a.png", "a\nb.png",
-         "\\\\host\\a.png"]
+SLIPS = [
+    "../a.png",
+    "/etc/a.png",
+    "a/../../b.png",
+    "..\\a.png",
+    "C:\\a.png",
+    "c:a.png",
+    "a\nb.png",
+    "\\\\host\\a.png",
+]
 
 
-@pytest.mark.parametrize("data", [*(zipped({name: b"x"}) for name in SLIPS), link("a.png"), locked(), b"",
-                                  b"PK", b"x" * 99, zipped({"a.png": b"1", "A.png": b"2"}), liar(),
-                                  zipped({"a.png": b"1" * 99})[:-40]])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(zipped({name: b"x"}) for name in SLIPS),
+        link("a.png"),
+        locked(),
+        b"",
+        b"PK",
+        b"x" * 99,
+        zipped({"a.png": b"1", "A.png": b"2"}),
+        liar(),
+        zipped({"a.png": b"1" * 99})[:-40],
+    ],
+)
 def test_hostile_zips_are_refused_and_nothing_lands_outside(tmp_path, data):
     inside = tmp_path / "deep" / "in"
     inside.mkdir(parents=True)
@@ -190,8 +221,9 @@ def test_hostile_zips_are_refused_and_nothing_lands_outside(tmp_path, data):
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_FILES", 2), ("MAX_FILE", 1000), ("MAX_BYTES", 2000)])
 def test_bombs_are_refused(tmp_path, monkeypatch, limit, value):
-    data = zipped({f"{k}.png": bytes(1000) for k in range(2)} | {"c.png": bytes(1001)},
-                  compression=zipfile.ZIP_DEFLATED)
+    data = zipped(
+        {f"{k}.png": bytes(1000) for k in range(2)} | {"c.png": bytes(1001)}, compression=zipfile.ZIP_DEFLATED
+    )
     zips.unpack(data, tmp_path / "good")
     monkeypatch.setattr(zips, limit, value)
     with pytest.raises(InvalidRequest, match="The zip cannot be used"):
@@ -212,7 +244,10 @@ def test_packing_keeps_all_files_apart(tmp_path):
         files[-1].write_bytes(folder.encode())
     with zipfile.ZipFile(zips.pack(files, tmp_path / "out.zip")) as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == {
-            "a.png": b"x", "a-1.png": b"y", "a-2.png": b"z"}
+            "a.png": b"x",
+            "a-1.png": b"y",
+            "a-2.png": b"z",
+        }
         assert archive.testzip() is None
     with pytest.raises(InpaintError):
         zips.pack([tmp_path / "gone.png"], tmp_path / "none.zip")
@@ -239,4 +274,4 @@ def test_with_the_toy_from_zip_to_zip(tmp_path, photo):
 
 def test_suffixes_are_small_and_known():
     assert all(s.startswith(".") and s == s.lower() for s in batch.SUFFIXES)
-    assert set(inpaint.saving.FORMATS) <= set(batch.SUFFIXES)
+    assert set(inpaint.files.writing.FORMATS) <= set(batch.SUFFIXES)

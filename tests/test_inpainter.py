@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw
 
 import inpaint
 from inpaint import InpaintError, InvalidRequest, OutOfMemory, Request
+from inpaint.diffusion.sampling import Step
 from inpaint.inpainter import Inpainter
-from inpaint.models import FAMILIES
-from inpaint.sampling import Step
-from inpaint.toy import Model as Toy
+from inpaint.models.loading import FAMILIES
+from inpaint.models.toy import Model as Toy
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +56,20 @@ def test_kept_pixels_are_bit_identical_at_any_size_mode_and_mask(painters, model
     for k in range(count):
         picture, mask = random_job(k)
         dice = random.Random(k)
-        request = Request("a cat", picture, mask, seed=k, steps=2 if model == "toy" else 1,
-                          size=64 * dice.choice((1, 2)), strength=dice.choice((1.0, 1.0, 0.7)),
-                          method=dice.choice(painters[model].model.methods),
-                          finish=dice.choice(("auto", "feather", "multiband", "poisson", "none")),
-                          islands=dice.random() < 0.3, whole=dice.random() < 0.3,
-                          colour_match=dice.choice((0.0, 1.0)))
+        request = Request(
+            "a cat",
+            picture,
+            mask,
+            seed=k,
+            steps=2 if model == "toy" else 1,
+            size=64 * dice.choice((1, 2)),
+            strength=dice.choice((1.0, 1.0, 0.7)),
+            method=dice.choice(painters[model].model.methods),
+            finish=dice.choice(("auto", "feather", "multiband", "poisson", "none")),
+            islands=dice.random() < 0.3,
+            whole=dice.random() < 0.3,
+            colour_match=dice.choice((0.0, 1.0)),
+        )
         result = painters[model](request)
         before, after = np.asarray(request.picture.rgb), np.asarray(result.image.convert("RGB"))
         assert after.shape == before.shape, k
@@ -137,7 +145,7 @@ def test_batch_of_one_equals_batch_of_four(painters, photo, model, monkeypatch):
         alone = painter(replace(request, seed=5 + k, count=1))
         assert alone.image.tobytes() == many.images[k].tobytes()  # one after the other on a CPU: to the bit
     closeups = {}
-    from inpaint.closeup import CloseUp
+    from inpaint.pipeline.closeup import CloseUp
 
     walk = CloseUp.walk
 
@@ -208,13 +216,18 @@ def test_without_a_prompt_a_hole_is_closed_as_suits_the_model(painters, photo):
     again = painters["builtin"](asked)
     assert again.request.settings() == asked.settings() and again.image.tobytes() == closed.image.tobytes()
     for other in ({"prompt": "pizza"}, {"fill": "noise"}, {"mask": None}):
-        assert painters["builtin"](Request(**{"prompt": "", "picture": picture, "mask": hole, "seed": 1, "steps": 2}
-                                           | other)).request.strength == 1
+        assert (
+            painters["builtin"](
+                Request(**{"prompt": "", "picture": picture, "mask": hole, "seed": 1, "steps": 2} | other)
+            ).request.strength
+            == 1
+        )
 
 
 def test_settings_that_do_less_than_they_seem_to_are_said(painters, photo):
-    weak = painters["toy"](Request("", photo, disc(photo.size), steps=20, strength=0.1, guidance_scale=1.0,
-                                   negative_prompt="blur"))
+    weak = painters["toy"](
+        Request("", photo, disc(photo.size), steps=20, strength=0.1, guidance_scale=1.0, negative_prompt="blur")
+    )
     assert any("2 of 20 steps" in note for note in weak.report["notes"])
     assert any("negative prompt" in note for note in weak.report["notes"])
     assert painters["toy"](Request("", photo, disc(photo.size), steps=3)).report["notes"] == []
@@ -308,6 +321,7 @@ class Failing(Toy):
             if self.rungs > 0 and t < 700:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return self.wiener(x, t, text)
+
         return network
 
     def relieve(self):

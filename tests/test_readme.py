@@ -8,7 +8,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_every_quoted_line_stands_in_the_loop():
-    code = (ROOT / "inpaint" / "sampling.py").read_text()
+    code = (ROOT / "inpaint" / "diffusion" / "sampling.py").read_text()
     table = README.split("| equation |")[1].split("\n\n")[0].splitlines()[2:]
     quoted = [re.findall(r"`([^`]+)`", row)[-1] for row in table]
     assert len(quoted) == 7

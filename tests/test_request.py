@@ -25,10 +25,41 @@ class Evil:
     __index__ = __int__ = __str__ = __float__
 
 
-HOSTILE = [float("inf"), float("-inf"), float("nan"), 10**400, -(10**400), 10**5000, 1e308, -0.5, 2**64, -2, 1j,
-           b"bytes", bytearray(b"x"), [], [1], {}, {"a": 1}, set(), object(), Evil(), lambda: 1, type, ...,
-           "no such choice", "20", "a" * 100_000, "\x00\x07", np.array([1, 2]), np.nan, np.float32("inf"),
-           Image.new("L", (1, 1)), Path("x"), range(3)]
+HOSTILE = [
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+    10**400,
+    -(10**400),
+    10**5000,
+    1e308,
+    -0.5,
+    2**64,
+    -2,
+    1j,
+    b"bytes",
+    bytearray(b"x"),
+    [],
+    [1],
+    {},
+    {"a": 1},
+    set(),
+    object(),
+    Evil(),
+    lambda: 1,
+    type,
+    ...,
+    "no such choice",
+    "20",
+    "a" * 100_000,
+    "\x00\x07",
+    np.array([1, 2]),
+    np.nan,
+    np.float32("inf"),
+    Image.new("L", (1, 1)),
+    Path("x"),
+    range(3),
+]
 
 
 @pytest.mark.parametrize("name", options())
@@ -87,16 +118,34 @@ def test_numbers_keep_their_kind_and_are_not_guessed():
     request = Request(steps=np.int64(7), strength=1, eta=np.float32(0.5), seed=3.0)
     assert (request.steps, request.strength, request.eta, request.seed) == (7, 1.0, 0.5, 3)
     assert [type(getattr(request, n)) for n in ("steps", "strength", "eta", "seed")] == [int, float, float, int]
-    for name, value in (("steps", True), ("steps", 7.5), ("strength", True), ("whole", 1), ("whole", "true"),
-                        ("strength", "0.5"), ("whole", None), ("steps", None)):
+    for name, value in (
+        ("steps", True),
+        ("steps", 7.5),
+        ("strength", True),
+        ("whole", 1),
+        ("whole", "true"),
+        ("strength", "0.5"),
+        ("whole", None),
+        ("steps", None),
+    ):
         with pytest.raises(InvalidRequest) as caught:
             Request(**{name: value})
         assert caught.value.field == name
 
 
-@pytest.mark.parametrize(("given", "kept"), [
-    ("红色　围巾", "红色 围巾"), ("a\u00a0b", "a b"), ("one\r\ntwo", "one \ntwo"), ("a\x00b\x1b[31mc", "ab[31mc"),
-    ("\ud800x", "x"), ("\u202ex", "x"), ("é 🧣\t", "é 🧣\t"), (None, "")])
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("红色　围巾", "红色 围巾"),
+        ("a\u00a0b", "a b"),
+        ("one\r\ntwo", "one \ntwo"),
+        ("a\x00b\x1b[31mc", "ab[31mc"),
+        ("\ud800x", "x"),
+        ("\u202ex", "x"),
+        ("é 🧣\t", "é 🧣\t"),
+        (None, ""),
+    ],
+)
 def test_a_prompt_keeps_its_words_and_loses_what_cannot_be_seen(given, kept):
     assert Request(given).prompt == kept
     kept.encode()  # no half of a character is left
@@ -131,24 +180,42 @@ def test_a_mask_needs_a_picture(asked):
 
 
 @pytest.mark.parametrize("name", ["picture", "mask"])
-@pytest.mark.parametrize("value", [b"", b"no picture", "no/such/file.png", "\x00", 7, 1j, [1], {}, object(),
-                                   np.zeros((0, 3)), np.full((4, 4), np.nan), str(ROOT), Evil()])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"no picture",
+        "no/such/file.png",
+        "\x00",
+        7,
+        1j,
+        [1],
+        {},
+        object(),
+        np.zeros((0, 3)),
+        np.full((4, 4), np.nan),
+        str(ROOT),
+        Evil(),
+    ],
+)
 def test_a_hostile_picture_is_refused_politely(name, value):
     with pytest.raises(InpaintError):
         Request(**{"picture": PICTURE, name: value})
 
 
 def test_settings_are_json_and_make_the_same_request():
-    request = Request("a \"b\"\n✓", PICTURE, MASK, seed=2**32 - 1, eta=0.3, whole=True, sampler="euler a")
+    request = Request('a "b"\n✓', PICTURE, MASK, seed=2**32 - 1, eta=0.3, whole=True, sampler="euler a")
     settings = json.loads(json.dumps(request.settings()))
     assert settings == Request(**settings).settings()
     assert set(settings) == set(options()) and not {"picture", "mask"} & set(settings)
 
 
 def test_importing_is_quick_and_light():
-    code = ("import sys, time; t = time.perf_counter(); import inpaint; t = time.perf_counter() - t;"
-            "heavy = {'torch', 'scipy', 'diffusers', 'transformers', 'gradio', 'numpy'} & set(sys.modules);"
-            "print(t, *heavy)")
+    code = (
+        "import sys, time; t = time.perf_counter(); import inpaint; t = time.perf_counter() - t;"
+        "heavy = {'torch', 'scipy', 'diffusers', 'transformers', 'gradio', 'numpy'} & set(sys.modules);"
+        "print(t, *heavy)"
+    )
     clock, best = time.perf_counter(), 9.0
     while best > 0.2 and time.perf_counter() - clock < 10:  # others may keep the machine busy
         out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inpaint import InpaintError, InvalidRequest, Request, exif, saving
-
-from .fakes import result_of
+from inpaint import InpaintError, InvalidRequest, Request
+from inpaint.files import exif, writing
+from tests.fakes import result_of
 
 ICC = b"\0" * 16 + b"RGB " + b"\0" * 200
 GPS, MAKE, COMMENT = 0x8825, 0x010F, 0x9286
@@ -55,7 +55,7 @@ def test_lossy_files_keep_profile_and_exif_and_look_the_same(tmp_path, suffix):
     made = result()
     made.save(tmp_path / f"out.{suffix}", quality=98)
     with Image.open(tmp_path / f"out.{suffix}") as again:
-        assert again.format == saving.FORMATS[f".{suffix.lower()}"] and again.size == (40, 30)
+        assert again.format == writing.FORMATS[f".{suffix.lower()}"] and again.size == (40, 30)
         assert again.info["icc_profile"] == ICC
         block = again.getexif()
         assert block[MAKE] == "Acme" and block.get_ifd(GPS)[1] == "N" and block.get_ifd(0x8769)[0x829A] == 0.01
@@ -152,10 +152,17 @@ def test_other_formats_are_refused_by_name(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("settings", "field"), [({"quality": 0}, "quality"), ({"quality": 101}, "quality"),
-                                                 ({"quality": True}, "quality"), ({"quality": "9"}, "quality"),
-                                                 ({"metadata": "some"}, "metadata"),
-                                                 ({"metadata": None}, "metadata")])
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"quality": 0}, "quality"),
+        ({"quality": 101}, "quality"),
+        ({"quality": True}, "quality"),
+        ({"quality": "9"}, "quality"),
+        ({"metadata": "some"}, "metadata"),
+        ({"metadata": None}, "metadata"),
+    ],
+)
 def test_wrong_settings_are_refused(settings, field):
     with pytest.raises(InvalidRequest) as caught:
         result().to_bytes("JPEG", **settings)
@@ -181,7 +188,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypat
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(saving.os, "fsync", fail)
+    monkeypatch.setattr(writing.os, "fsync", fail)
     expected = InpaintError if isinstance(error, OSError) else type(error)
     with pytest.raises(expected) as caught:
         result().save(target)
@@ -191,7 +198,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypat
 
 
 def test_what_is_not_yet_whole_is_not_there(tmp_path):
-    with saving.whole(tmp_path / "out.png") as file:
+    with writing.whole(tmp_path / "out.png") as file:
         file.write(b"half")
         file.flush()
         assert not (tmp_path / "out.png").exists()
@@ -226,9 +233,9 @@ def test_a_link_is_followed_not_replaced(tmp_path):
 
 def test_names_are_free_and_numbered(tmp_path):
     out = tmp_path / "a.png"
-    assert saving.free_name(out) == out
+    assert writing.free_name(out) == out
     for _ in range(3):
-        saving.write(saving.free_name(out), b"x")
+        writing.write(writing.free_name(out), b"x")
     assert sorted(os.listdir(tmp_path)) == ["a-1.png", "a-2.png", "a.png"]
-    assert saving.numbered(out, 1) == [out]
-    assert saving.numbered(out, 3) == [tmp_path / f"a-{k}.png" for k in (1, 2, 3)]
+    assert writing.numbered(out, 1) == [out]
+    assert writing.numbered(out, 3) == [tmp_path / f"a-{k}.png" for k in (1, 2, 3)]

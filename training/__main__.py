@@ -50,7 +50,7 @@ def main() -> None:
         **{mode: lambda mode=mode: unet.train(mode, library, held_out, plan) for mode in unet.PARENT},
         "all": lambda: print(f"Exported to {export.export(library, held_out, plan)}"),
     }
-    for name in STAGES[:STAGES.index(given["until"]) + 1]:
+    for name in STAGES[: STAGES.index(given["until"]) + 1]:
         print(f"{name} …", flush=True)
         stages[name]()
     alone.close()

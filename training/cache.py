@@ -40,17 +40,22 @@ def encode(model: AutoencoderKL, library: Library, shard: int, plan: Plan) -> di
     scenes = [scene(rng, library, plan.size) for _ in range(plan.shard)]
     clean, masked, holes = [], [], []
     for start in range(0, len(scenes), 16):
-        some = scenes[start:start + 16]
+        some = scenes[start : start + 16]
         x = vae.pixels(np.stack([one.picture for one in some]))  # [B, 3, H, W]
         hole = torch.from_numpy(np.stack([one.hole for one in some]))[:, None]  # [B, 1, H, W]
         with torch.autocast("cpu", torch.bfloat16):
             # Grey is 0 in [-1, 1], as in SD-inpainting.
             z = model.quant_conv(model.encoder(torch.cat([x, x * ~hole]))).float()[:, :4]
-        clean.append(z[:len(some)].half())
-        masked.append(z[len(some):].half())
+        clean.append(z[: len(some)].half())
+        masked.append(z[len(some) :].half())
         holes.append(F.max_pool2d(hole.float(), 8).bool())  # so a hairline stroke still repaints its cell
-    return {"clean": torch.cat(clean), "masked": torch.cat(masked), "hole": torch.cat(holes),
-            "captions": [one.caption for one in scenes], "titles": [one.title for one in scenes]}
+    return {
+        "clean": torch.cat(clean),
+        "masked": torch.cat(masked),
+        "hole": torch.cat(holes),
+        "captions": [one.caption for one in scenes],
+        "titles": [one.title for one in scenes],
+    }
 
 
 def shards(plan: Plan) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from inpaint.models import FAMILIES
+from inpaint.models.loading import FAMILIES
 
 from .photos import HELD_OUT
 from .plan import Plan
@@ -63,18 +63,34 @@ The photos' figure is the mean over the middle square of each held-out photo and
 - A guidance of about {guidance[inpaint]:g} suits the 9-channel UNet, far less than large models take; more makes
   colours garish. Masked DDIM takes {guidance[base]:g} and fresh noise in each step (eta {eta[base]:g}).
 """
-ROWS = {"vae": "autoencoder", "text": "text encoder", "first": "4-channel UNet, first lessons",
-        "inpaint": "9-channel UNet, grown from it", "base": "4-channel UNet, grown from that"}
+ROWS = {
+    "vae": "autoencoder",
+    "text": "text encoder",
+    "first": "4-channel UNet, first lessons",
+    "inpaint": "9-channel UNet, grown from it",
+    "base": "4-channel UNet, grown from that",
+}
 
 
 def text(figures: dict, history: dict, day: date, plan: Plan) -> str:
     """The card in Markdown, from measured figures and the runs' final states."""
     rows = ["| stage | steps | hours, mostly one thread beside other work |", "|---|---|---|"]
-    rows += [f"| {name} | {history[stage]['step']:,} | {history[stage]['seconds'] / 3600:.1f} |"
-             for stage, name in ROWS.items()]
+    rows += [
+        f"| {name} | {history[stage]['step']:,} | {history[stage]['seconds'] / 3600:.1f} |"
+        for stage, name in ROWS.items()
+    ]
     (stickers, scenes), card = figures["stickers"], FAMILIES["builtin"]
     return CARD.format(
-        vocabulary=f"about {plan.vocabulary:,}", held_out=len(HELD_OUT), held_out_names=", ".join(HELD_OUT),
-        history="\n".join(rows), seed=plan.seed, size=plan.size,
-        guidance=card.guidance, eta=card.eta,
-        day=day.isoformat(), photos=figures["photos"], stickers=stickers, scenes=scenes)
+        vocabulary=f"about {plan.vocabulary:,}",
+        held_out=len(HELD_OUT),
+        held_out_names=", ".join(HELD_OUT),
+        history="\n".join(rows),
+        seed=plan.seed,
+        size=plan.size,
+        guidance=card.guidance,
+        eta=card.eta,
+        day=day.isoformat(),
+        photos=figures["photos"],
+        stickers=stickers,
+        scenes=scenes,
+    )

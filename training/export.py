@@ -29,15 +29,23 @@ def export(library: Library, held_out: list, plan: Plan) -> Path:
     folder, part = plan.work / "export", plan.work / "export.part"
     shutil.rmtree(part, ignore_errors=True)
     StableDiffusionInpaintPipeline(
-        vae=autoencoder, text_encoder=encoder, tokenizer=tokens, unet=unets["base"], scheduler=scheduler(),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        vae=autoencoder,
+        text_encoder=encoder,
+        tokenizer=tokens,
+        unet=unets["base"],
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
     ).to(dtype=torch.float16).save_pretrained(part)
     unets["inpaint"].half().save_pretrained(part / "unet_inpainting")
     names = sorted({sticker.name for sticker in library.stickers})
     (part / "words.json").write_text(json.dumps(names, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
     autoencoder.float()  # the rounded weights, measured as they are shipped
-    figures = {"photos": measure.photos(autoencoder, held_out),
-               "stickers": measure.stickers(autoencoder, library.stickers, held_out)}
+    figures = {
+        "photos": measure.photos(autoencoder, held_out),
+        "stickers": measure.stickers(autoencoder, library.stickers, held_out),
+    }
     history = states | {part: checkpoint.load(plan.work / part / "final.pt") for part in ("vae", "text", "first")}
     (part / "README.md").write_text(card.text(figures, history, date.today(), plan), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

@@ -38,8 +38,11 @@ def scribble(rng: Generator, draw: ImageDraw.ImageDraw, box: Box) -> None:
     rows = int(rng.integers(3, 6))
     width = side / rows * rng.uniform(1.2, 1.7)
     wobble = rng.uniform(-0.08, 0.08, (rows * 2, 2)) * side
-    ends = [(x, top + (row + 0.5) * side / rows) for row in range(rows)
-            for x in ((left, right) if row % 2 == 0 else (right, left))]
+    ends = [
+        (x, top + (row + 0.5) * side / rows)
+        for row in range(rows)
+        for x in ((left, right) if row % 2 == 0 else (right, left))
+    ]
     points = [(x + dx, y + dy) for (x, y), (dx, dy) in zip(ends, wobble, strict=True)]
     if rng.random() < 0.5:  # the same by columns
         points = [(left + y - top, top + x - left) for x, y in points]

@@ -8,8 +8,14 @@ from PIL import Image
 
 # Never trained on, by file name: every figure "on held-out photos" is measured on these six.  One from each sixth
 # of the 40 photos ranked by how hard they are to compress, so that their mean is close to that of all.
-HELD_OUT = ("casa-mila", "oakland-zoo-otters", "tony-webster-97532", "beacon-street-sunset",
-            "jad-limcaco-183877", "jared-evans-119758")
+HELD_OUT = (
+    "casa-mila",
+    "oakland-zoo-otters",
+    "tony-webster-97532",
+    "beacon-street-sunset",
+    "jad-limcaco-183877",
+    "jared-evans-119758",
+)
 
 
 def load(folder: Path, *, held_out: bool = False) -> list[Image.Image]:

@@ -36,14 +36,21 @@ class Run:
         self.step, self.seconds = 0, 0.0
         self.weights = {k: p for k, p in module.named_parameters() if p.requires_grad}
         self.average = {k: p.detach().clone() for k, p in self.weights.items()}
-        self.optimizer = torch.optim.AdamW(self.weights.values(), lr=peak, betas=(0.9, 0.99), weight_decay=1e-4,
-                                           fused=True)
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(), lr=peak, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+        )
         self.resume()
 
     def state(self) -> dict:
         """Everything to go on from, as one dictionary of tensors and numbers."""
-        return {"step": self.step, "seconds": self.seconds, "stamp": self.stamp, "average": self.average,
-                "module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "stamp": self.stamp,
+            "average": self.average,
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
 
     def resume(self) -> None:
         """The last saved state, where there is one and it fits."""

@@ -16,8 +16,15 @@ STEPS = 20
 
 def scheduler() -> DDIMScheduler:
     """Stable Diffusion's noise levels; the UNets predict the velocity."""
-    return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-                         set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction")
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +38,16 @@ class Painter:
     scale: float
 
     @torch.no_grad()
-    def draw(self, prompts: list[str], *, guidance: float, seed: int, size: int,
-             pictures: Tensor | None = None, hole: Tensor | None = None) -> Tensor:
+    def draw(
+        self,
+        prompts: list[str],
+        *,
+        guidance: float,
+        seed: int,
+        size: int,
+        pictures: Tensor | None = None,
+        hole: Tensor | None = None,
+    ) -> Tensor:
         """[B, 3, size, size] in [-1, 1]: each prompt drawn, by a 9-channel UNet into the hole of its picture."""
         noise = torch.Generator().manual_seed(seed)
         x = torch.randn(len(prompts), 4, size // 8, size // 8, generator=noise)  # [B, 4, h, w]

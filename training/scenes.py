@@ -135,6 +135,7 @@ def half(rng: Generator, size: int, box: Box) -> np.ndarray:
     x, y, angle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, rng.uniform(0, 2 * math.pi)
     far, mask = 3 * size, Image.new("L", (size, size))
     c, s = far * math.cos(angle), far * math.sin(angle)
-    ImageDraw.Draw(mask).polygon([(x + c, y + s), (x - c, y - s), (x - c + s, y - s - c), (x + c + s, y + s - c)],
-                                 fill=255)
+    ImageDraw.Draw(mask).polygon(
+        [(x + c, y + s), (x - c, y - s), (x - c + s, y - s - c), (x + c + s, y + s - c)], fill=255
+    )
     return np.asarray(mask) > 0

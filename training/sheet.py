@@ -16,8 +16,24 @@ from .sample import Painter
 from .scenes import Library
 
 GUIDANCE = 3.0
-PROMPTS = ("pizza", "red apple", "cat face", "rocket", "sunflower", "soccer ball", "grinning face", "guitar",
-           "a slice of pizza", "octopus", "locomotive", "key", "background", "", "", "")
+PROMPTS = (
+    "pizza",
+    "red apple",
+    "cat face",
+    "rocket",
+    "sunflower",
+    "soccer ball",
+    "grinning face",
+    "guitar",
+    "a slice of pizza",
+    "octopus",
+    "locomotive",
+    "key",
+    "background",
+    "",
+    "",
+    "",
+)
 
 
 def grid(tiles: list[np.ndarray], labels: list[str], columns: int) -> Image.Image:
@@ -70,6 +86,17 @@ def drawn(path: Path, painter: Painter, held_out: list[Image.Image], size: int) 
     hole = torch.zeros(len(PROMPTS), 1, size, size, dtype=torch.bool)
     edge = size * 7 // 32  # leaves a hole of 9/16 of the side
     hole[:, :, edge:-edge, edge:-edge] = True
-    y = torch.cat([painter.draw(list(PROMPTS[i:i + 4]), guidance=GUIDANCE, seed=i, size=size,
-                                pictures=x[i:i + 4], hole=hole[i:i + 4]) for i in range(0, len(PROMPTS), 4)])
+    y = torch.cat(
+        [
+            painter.draw(
+                list(PROMPTS[i : i + 4]),
+                guidance=GUIDANCE,
+                seed=i,
+                size=size,
+                pictures=x[i : i + 4],
+                hole=hole[i : i + 4],
+            )
+            for i in range(0, len(PROMPTS), 4)
+        ]
+    )
     store(path, grid(tiles(y), list(PROMPTS), columns=4))

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from PIL import Image
 
-PACKAGES = {"pictures": "@lobehub/fluent-emoji-3d@1.1.0", "names": "unicode-emoji-json@0.9.0",
-            "words": "emojilib@4.0.3"}
+PACKAGES = {
+    "pictures": "@lobehub/fluent-emoji-3d@1.1.0",
+    "names": "unicode-emoji-json@0.9.0",
+    "words": "emojilib@4.0.3",
+}
 LEFT_OUT = {"Flags", "People & Body", "Symbols"}  # what remains is mostly single clear objects
 SKIN_TONES = {"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"}
 JOINER = "fe0f"  # asks for the coloured form; file names and tables disagree on writing it
@@ -57,12 +60,13 @@ def load(folder: Path) -> list[Sticker]:
 
 
 def code(text: str) -> str:
-    """"🍕" -> "1f355"."""
+    """ "🍕" -> "1f355"."""
     return "-".join(f"{ord(character):x}" for character in text if f"{ord(character):x}" != JOINER)
 
 
 def keywords(name: str, words: list[str]) -> tuple[str, ...]:
     """The plain words among `words` that add something to `name`."""
     plain = [word.replace("_", " ").lower() for word in words]
-    return tuple(word for word in dict.fromkeys(plain)
-                 if word != name and word.replace(" ", "").replace("-", "").isalpha())
+    return tuple(
+        word for word in dict.fromkeys(plain) if word != name and word.replace(" ", "").replace("-", "").isalpha()
+    )

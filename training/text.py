@@ -31,11 +31,19 @@ BARE = 0.08  # share of captions for background, whose portrait is nothing
 
 def build(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
     """An untrained text encoder: int64 [B, L] -> [B, L, width]."""
-    return CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(tokens), hidden_size=plan.text_width, intermediate_size=3 * plan.text_width,
-        num_hidden_layers=plan.text_layers, num_attention_heads=plan.text_width // 32,
-        max_position_embeddings=tokenizer.LENGTH, bos_token_id=tokens.bos_token_id,
-        eos_token_id=tokens.eos_token_id, pad_token_id=tokens.pad_token_id))
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokens),
+            hidden_size=plan.text_width,
+            intermediate_size=3 * plan.text_width,
+            num_hidden_layers=plan.text_layers,
+            num_attention_heads=plan.text_width // 32,
+            max_position_embeddings=tokenizer.LENGTH,
+            bos_token_id=tokens.bos_token_id,
+            eos_token_id=tokens.eos_token_id,
+            pad_token_id=tokens.pad_token_id,
+        )
+    )
 
 
 @torch.no_grad()
@@ -59,17 +67,20 @@ def portraits(stickers: list[Sticker], model: AutoencoderKL) -> Tensor:
     return torch.cat([cells, F.one_hot(places, GRID).flatten(1).expand(len(cells), -1, -1)], 2)
 
 
-def loss_at(step: int, model: nn.ModuleDict, tokens: CLIPTokenizer, library: Library, wanted: Tensor,
-            plan: Plan) -> tuple[Tensor, dict]:
+def loss_at(
+    step: int, model: nn.ModuleDict, tokens: CLIPTokenizer, library: Library, wanted: Tensor, plan: Plan
+) -> tuple[Tensor, dict]:
     """(loss, figures) of one step: the share of the portraits' variance that is not told."""
     rng = np.random.default_rng([plan.seed, SEED, step])
     chosen = rng.integers(len(library.stickers), size=plan.text_batch)
     chosen[rng.random(plan.text_batch) < BARE] = len(library.stickers)
-    texts = [captions.background(rng) if which == len(library.stickers)
-             else captions.caption(rng, library.stickers[which]) for which in chosen]
+    texts = [
+        captions.background(rng) if which == len(library.stickers) else captions.caption(rng, library.stickers[which])
+        for which in chosen
+    ]
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model["text"](input_ids=tokenizer.encode(tokens, texts)).last_hidden_state
-        told = model["head"](hidden[:, -GRID**2:]).float()  # [B, 25, 30]
+        told = model["head"](hidden[:, -(GRID**2) :]).float()  # [B, 25, 30]
     loss = F.mse_loss(told, wanted[torch.from_numpy(chosen)]) / wanted.var()
     return loss, {"untold": loss.item()}
 
@@ -87,8 +98,10 @@ def train(library: Library, plan: Plan) -> None:
     run.train(lambda step: loss_at(step, model, tokens, library, wanted, plan), lambda: None)
     twin = nn.ModuleDict({"text": build(tokens, plan), "head": model["head"]})
     twin.load_state_dict(run.averaged())
-    checkpoint.save(folder / "final.pt", {"step": run.step, "seconds": run.seconds, "stamp": stamp,
-                                          "text": twin["text"].state_dict()})
+    checkpoint.save(
+        folder / "final.pt",
+        {"step": run.step, "seconds": run.seconds, "stamp": stamp, "text": twin["text"].state_dict()},
+    )
 
 
 def load(tokens: CLIPTokenizer, plan: Plan) -> tuple[CLIPTextModel, str]:

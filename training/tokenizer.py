@@ -20,18 +20,30 @@ WORD = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\
 def train(texts: list[str], size: int) -> tuple[dict[str, int], list[str]]:
     """(vocabulary, merges): byte-pair encoding learnt from `texts`, of at most about `size` tokens."""
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END, continuing_subword_prefix=""))
-    bpe.normalizer = normalizers.Sequence([
-        normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    bpe.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     # Every byte may also end a word, so that no text at all is out of vocabulary.  Said ahead, since the trainer
     # otherwise numbers these in the order of a hash table, and with them the ties between merges.
     ends = [letter + "</w>" for letter in letters]
-    bpe.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=size - 2, initial_alphabet=letters, end_of_word_suffix="</w>", special_tokens=ends,
-        min_frequency=2, show_progress=False))
+    bpe.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=size - 2,
+            initial_alphabet=letters,
+            end_of_word_suffix="</w>",
+            special_tokens=ends,
+            min_frequency=2,
+            show_progress=False,
+        ),
+    )
     model = json.loads(bpe.to_str())["model"]
     vocabulary = model["vocab"]
     for token in (START, END):
@@ -49,13 +61,13 @@ def load(stickers: list[Sticker], plan: Plan) -> CLIPTokenizer:
         files = {"vocab": part / "vocab.json", "merges": part / "merges.txt"}
         files["vocab"].write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
         files["merges"].write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
-        CLIPTokenizer(**{name: str(file) for name, file in files.items()},
-                      model_max_length=LENGTH).save_pretrained(part)
+        CLIPTokenizer(**{name: str(file) for name, file in files.items()}, model_max_length=LENGTH).save_pretrained(
+            part
+        )
         part.rename(folder)  # only a whole folder gets the name
     return CLIPTokenizer.from_pretrained(folder)
 
 
 def encode(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     """int64 [B, 36]: the tokens of each text, padded to one length."""
-    return tokenizer(texts, padding="max_length", truncation=True, max_length=LENGTH,
-                     return_tensors="pt").input_ids
+    return tokenizer(texts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt").input_ids

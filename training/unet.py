@@ -33,11 +33,17 @@ def build(channels: int, plan: Plan) -> UNet2DConditionModel:
     """An untrained UNet; no attention at full size, where it costs most and the text says least."""
     plain, cross = len(plan.channels) - 1, "CrossAttn"
     unet = UNet2DConditionModel(
-        sample_size=plan.size // 8, in_channels=channels, out_channels=4,
+        sample_size=plan.size // 8,
+        in_channels=channels,
+        out_channels=4,
         down_block_types=("DownBlock2D",) + (f"{cross}DownBlock2D",) * plain,
         up_block_types=(f"{cross}UpBlock2D",) * plain + ("UpBlock2D",),
-        block_out_channels=plan.channels, layers_per_block=1, cross_attention_dim=plan.text_width,
-        attention_head_dim=4, norm_num_groups=16)
+        block_out_channels=plan.channels,
+        layers_per_block=1,
+        cross_attention_dim=plan.text_width,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
     unet.set_attn_processor(AttnProcessor())  # for so few tokens a third faster than the fused one
     return unet
 
@@ -47,7 +53,7 @@ def grown(channels: int, weights: dict[str, Tensor], plan: Plan) -> UNet2DCondit
     """A UNet with the trained `weights`, which ignores input channels that are new to those."""
     unet = build(channels, plan)
     stem, known = torch.zeros_like(unet.conv_in.weight), weights["conv_in.weight"][:, :channels]  # [C, 4 or 9, 3, 3]
-    stem[:, :known.shape[1]] = known
+    stem[:, : known.shape[1]] = known
     unet.load_state_dict(weights | {"conv_in.weight": stem})
     return unet
 
@@ -59,8 +65,9 @@ class Lessons:
         self.mode, self.plan = mode, plan
         self.scenes = scenes = cache.load(plan)
         self.scale = scenes.scale
-        self.words = text.read(encoder, tokenizer.encode(
-            tokens, scenes.captions if mode == "inpaint" else scenes.titles))
+        self.words = text.read(
+            encoder, tokenizer.encode(tokens, scenes.captions if mode == "inpaint" else scenes.titles)
+        )
         self.bare = torch.tensor([n for n, words in enumerate(scenes.captions) if words in EMPTY])
         self.alphas = scheduler().alphas_cumprod
 
@@ -128,5 +135,7 @@ def train(mode: str, library: Library, held_out: list, plan: Plan) -> None:
         sheet.drawn(folder / "sheets" / f"{run.step:06d}.png", painter, held_out, plan.size)
 
     run.train(lambda step: loss_at(step, lessons, unet), report)
-    checkpoint.save(folder / "final.pt", {"step": run.step, "seconds": run.seconds, "stamp": stamp,
-                                          "scale": lessons.scale, "unet": run.averaged()})
+    checkpoint.save(
+        folder / "final.pt",
+        {"step": run.step, "seconds": run.seconds, "stamp": stamp, "scale": lessons.scale, "unet": run.averaged()},
+    )

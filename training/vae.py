@@ -28,9 +28,14 @@ def build(plan: Plan) -> AutoencoderKL:
     """An untrained autoencoder whose posterior is a point."""
     levels = len(plan.vae_channels)
     vae = AutoencoderKL(
-        block_out_channels=plan.vae_channels, down_block_types=("DownEncoderBlock2D",) * levels,
-        up_block_types=("UpDecoderBlock2D",) * levels, layers_per_block=1, latent_channels=4,
-        norm_num_groups=min(8, plan.vae_channels[0]), sample_size=2 * plan.size)
+        block_out_channels=plan.vae_channels,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=min(8, plan.vae_channels[0]),
+        sample_size=2 * plan.size,
+    )
     vae.set_attn_processor(AttnProcessor())  # faster here than the fused one, as is the plain memory format
     point(vae)
     return vae

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from . import hands
+from tests.browser import hands
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -26,9 +26,13 @@ def served(program: str, folder: Path, *arguments: str):
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen([sys.executable, str(ROOT / program), "--port", str(port), *arguments], cwd=ROOT,
-                                   stdout=log, stderr=subprocess.STDOUT,
-                                   env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)})
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / program), "--port", str(port), *arguments],
+            cwd=ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)},
+        )
         address = f"http://127.0.0.1:{port}"
         try:
             for _ in range(600):
@@ -79,8 +83,10 @@ def visit(browser):
     def visit(address: str, **options):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
         contexts.append(context)
-        context.route(lambda url: not url.startswith((address, "data:", "blob:")),
-                      lambda route: (wrong.append(f"request abroad: {route.request.url}"), route.abort()))
+        context.route(
+            lambda url: not url.startswith((address, "data:", "blob:")),
+            lambda route: (wrong.append(f"request abroad: {route.request.url}"), route.abort()),
+        )
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
         page.set_default_timeout(30_000)

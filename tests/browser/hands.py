@@ -35,8 +35,11 @@ def painted(page) -> int:
 
 def level(page, x: float, y: float) -> int:
     """The mask's value at a place of the picture."""
-    return page.evaluate("""([x, y]) => { const m = window.inpaint.stage.painter.mask;
-        return m.data[Math.floor(y * m.h) * m.w + Math.floor(x * m.w)]; }""", [x, y])
+    return page.evaluate(
+        """([x, y]) => { const m = window.inpaint.stage.painter.mask;
+        return m.data[Math.floor(y * m.h) * m.w + Math.floor(x * m.w)]; }""",
+        [x, y],
+    )
 
 
 def run(page, prompt: str = "") -> None:
@@ -50,11 +53,14 @@ def mode(page, name: str) -> None:
 
 def previews(page, many: int) -> list[str]:
     """Waits for so many different previews; their addresses."""
-    seen = page.evaluate("""many => new Promise(done => {
+    seen = page.evaluate(
+        """many => new Promise(done => {
         const image = document.querySelector('.shown'), seen = new Set();
         const look = () => { if (!image.hidden && image.src) seen.add(image.src);
           if (seen.size >= many || document.querySelector('.stage').dataset.mode !== 'run') done([...seen]);
-          else requestAnimationFrame(look); }; look(); })""", many)
+          else requestAnimationFrame(look); }; look(); })""",
+        many,
+    )
     return seen
 
 

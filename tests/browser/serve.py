@@ -49,8 +49,13 @@ class Painter:
                 now = Image.composite(Image.new("RGB", picture.size, part), picture, mask)
                 yield Step(k * request.steps + i, request.count * request.steps, now)
             images.append(Image.composite(Image.new("RGB", picture.size, colour), picture, mask))
-        report = {"max_change_outside": 0, "seam_score": 1.0, "seconds": {"total": 0.5}, "notes": [],
-                  "method": "base" if request.method == "auto" else request.method}
+        report = {
+            "max_change_outside": 0,
+            "seam_score": 1.0,
+            "seconds": {"total": 0.5},
+            "notes": [],
+            "method": "base" if request.method == "auto" else request.method,
+        }
         dressed = tuple(request.picture.repainted(image, request.picture.alpha) for image in images)
         model = {"name": "fake", "fingerprint": "fake-1"}
         yield Result(dressed, replace(request, seed=seeds[0]), report, model, seeds)
@@ -69,7 +74,7 @@ class Step:
 
 
 def main() -> None:
-    from page.painters import painters
+    from page.jobs.current_model import painters
 
     painter = Painter()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from . import hands
+from tests.browser import hands
 
 
 def test_stroke_erase_undo_redo(painter):
@@ -98,8 +98,10 @@ def test_touch_on_a_phone(visit, fake, photo):
     touch = page.context.new_cdp_session(page)
 
     def fingers(kind, *points):
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [
-            {"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]})
+        touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]},
+        )
 
     fingers("touchStart", hands.at(page, 0.3, 0.5))
     for n in range(1, 6):

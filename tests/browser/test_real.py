@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from . import hands
+from tests.browser import hands
 
 
 @pytest.fixture

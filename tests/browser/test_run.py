@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from . import hands
+from tests.browser import hands
 
 
 def pixels(image) -> np.ndarray:
@@ -122,9 +122,15 @@ def test_compare_both(painter):
     assert painter.locator(".film output").inner_text() == "Finished"
 
 
-@pytest.mark.parametrize(("prompt", "sentence"), [
-    ("fail", "This step cannot be done."), ("oom", "more memory than there is"), ("crash", "should not have"),
-    ("offline", "not on this machine")])
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [
+        ("fail", "This step cannot be done."),
+        ("oom", "more memory than there is"),
+        ("crash", "should not have"),
+        ("offline", "not on this machine"),
+    ],
+)
 def test_errors_are_one_sentence_and_lose_nothing(painter, prompt, sentence):
     hands.stroke(painter, (0.3, 0.4), (0.6, 0.4))
     mask = hands.painted(painter)

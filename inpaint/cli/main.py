@@ -1,0 +1,142 @@
+"""`python -m inpaint PICTURE MASK "PROMPT" -o OUT.png`: see --help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+from .. import batch
+from ..errors import InpaintError, InvalidRequest, ModelError, UnreadablePicture
+from ..files import png_record
+from ..result import Result
+from . import arguments, parser
+from .progress import Progress, told
+
+GIVEN = (InvalidRequest, UnreadablePicture, ModelError)  # to be mended by who gave it: exit 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit status; everything but --json's object is said on standard error."""
+    args = parser.parser().parse_intermixed_args(argv)
+    progress = Progress(sys.stderr)
+    if not args.debug:
+        warnings.simplefilter("ignore")
+    try:
+        return (many if args.batch else one)(args, progress)
+    except KeyboardInterrupt:
+        progress.clear()
+        return _said("Stopped.", 130)
+    except Exception as error:
+        progress.clear()
+        if args.debug:
+            raise
+        if isinstance(error, InpaintError):
+            return _said(str(error), 2 if isinstance(error, GIVEN) else 1)
+        return _said(f"{batch.inner(error)} Repeat with --debug to see where.", 1)
+
+
+def one(args: argparse.Namespace, progress: Progress) -> int:
+    """One request, its pictures and its film."""
+    if args.masks:
+        raise InvalidRequest("masks", "--masks belongs to --batch.", "Give the mask after the picture.")
+    request = arguments.request_of(args)
+    paths = arguments.out_of(args, request)
+    painter = _load(args)
+    progress.start()
+    frames = []
+    for event in painter.stream(request):
+        if isinstance(event, Result):
+            result = event
+            continue
+        progress(event)
+        if args.film and event.image_index == 0:
+            frames.append(event.preview())
+    progress.clear()
+    for k, path in enumerate(paths):
+        result.save(path, k, args.metadata, args.file_quality)
+    if args.film:
+        _film(args.film, request, frames, result)
+    _said(f"{', '.join(map(str, paths))}: {told(result)}.")
+    for note in result.report.get("notes", ()):
+        _said(note)
+    if args.json:
+        print(json.dumps({"out": [str(path) for path in paths], **_facts(result)}))
+    return 0
+
+
+def many(args: argparse.Namespace, progress: Progress) -> int:
+    """A folder of pictures; 1 if any of them failed."""
+    jobs, output, settings = arguments.batch_of(args)
+    painter = _load(args)
+    outcomes, failed = [], 0
+    progress.start(jobs[0].picture.name)
+    for k, outcome in enumerate(batch.run(painter, jobs, output, settings, progress), 1):
+        progress.clear()
+        _said(f"{k} of {len(jobs)}: {outcome}")
+        failed += outcome.result is None
+        facts = _facts(outcome.result) if outcome.result else {"problem": outcome.problem}
+        outcomes.append({"picture": str(outcome.job.picture), "out": [str(f) for f in outcome.files], **facts})
+        if k < len(jobs):
+            progress.start(jobs[k].picture.name)
+    _said(f"{len(jobs) - failed} of {len(jobs)} pictures done" + (f", {failed} failed." if failed else "."))
+    if args.json:
+        print(json.dumps({"pictures": outcomes, "failed": failed}))
+    return 1 if failed else 0
+
+
+def _load(args: argparse.Namespace):
+    """The painter, once all words have been checked: this is what takes long."""
+    from .. import load
+
+    made = png_record.model_of(args.source) if args.source else {}
+    name = args.model or (_family(made["name"]) if "name" in made else "builtin")
+    if args.threads:
+        import torch
+
+        torch.set_num_threads(args.threads)
+    painter = load(
+        name,
+        device=args.device,
+        dtype=args.dtype,
+        memory=args.memory,
+        vae=args.vae,
+        loras=tuple(args.lora),
+        config=args.config,
+        inpaint=args.inpaint_model,
+        offline=args.offline,
+        allow_pickle=args.allow_pickle,
+        backend=args.backend,
+    )
+    if made and made.get("fingerprint") != painter.model.fingerprint:
+        _said(f"It was made with the model {made.get('name')}, not {painter.model.name}: it will look different.")
+    return painter
+
+
+def _family(name: str) -> str:
+    """The model a result names, if it is one of the known; a stranger's picture never chooses what is fetched."""
+    from ..models.loading import FAMILIES
+
+    return name if name in FAMILIES else "builtin"
+
+
+def _film(path: Path, request, frames: list, result: Result) -> None:
+    from PIL import Image
+
+    from ..files import film
+
+    last = result.image.convert("RGB")
+    last.thumbnail((512, 512))
+    first = [request.picture.rgb.resize(last.size, Image.Resampling.BICUBIC)] if request.picture else []
+    film.save_film(path, [*first, *frames, last])
+
+
+def _facts(result: Result) -> dict:
+    return {"seeds": list(result.seeds), "report": result.report, "model": result.model}
+
+
+def _said(sentence: str, code: int = 0) -> int:
+    print(f"inpaint: {sentence}" if code else sentence, file=sys.stderr)
+    return code

@@ -1,0 +1,69 @@
+"""How far a run is, for people who wait in front of a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from ..diffusion.sampling import Step
+    from ..result import Result
+
+SPARSE = 10.0  # seconds between two lines where lines cannot be written over
+
+
+class Progress:
+    """One line that keeps itself up to date on a terminal; a line now and then in a log."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic):
+        self.stream, self.clock = stream, clock
+        self.live = stream.isatty()
+        self.start()
+
+    def start(self, name: str = "") -> None:
+        """A new run begins; `name` stands before its numbers."""
+        self.name, self.began, self.last = f"{name}: " if name else "", self.clock(), -SPARSE
+        self.first = self.began
+
+    def __call__(self, step: Step) -> None:
+        """Step `index` of `total` is done."""
+        now, done = self.clock(), step.index + 1
+        if done == 1:
+            self.first = now
+        if not self.live and now - self.last < SPARSE and done < step.total:
+            return
+        self.last = now
+        each = (now - self.first) / (done - 1) if done > 1 else now - self.began  # the first waits for the encoder
+        left = each * (step.total - done)
+        self._write(f"{self.name}step {done} of {step.total}, {spoken(left)} left")
+
+    def clear(self) -> None:
+        """Leave a clean line."""
+        if self.live:
+            self._write("", end="")
+
+    def _write(self, text: str, end: str = "\n") -> None:
+        self.stream.write(f"\r\x1b[K{text}" if self.live else text + end)
+        self.stream.flush()
+
+
+def spoken(seconds: float) -> str:
+    """5 s, 3 min 20 s, 2 h 5 min"""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def told(result: Result) -> str:
+    """The report in one line."""
+    report = result.report
+    seconds = report.get("seconds", {}).get("total")
+    parts = [f"seed {', '.join(map(str, result.seeds))}", f"{report.get('steps', 0)} steps of {report.get('method')}"]
+    parts += [f"in {spoken(seconds)}" if seconds >= 10 else f"in {seconds:.1f} s"] if seconds is not None else []
+    if "max_change_outside" in report:
+        parts.append(f"largest change outside the mask {report['max_change_outside']}")
+        parts.append(f"seam {report['seam_score']} over {report['blend_width']} px")
+    return ", ".join(parts)

@@ -1,0 +1,1 @@
+"""The algorithm, in torch alone: start with `sampling.py`."""

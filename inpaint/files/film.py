@@ -1,0 +1,62 @@
+"""A film of a run: from the picture to the result, as WebP, GIF or animated PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidRequest
+from . import writing
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = {".webp": "WEBP", ".gif": "GIF", ".png": "PNG", ".apng": "PNG"}
+SETTINGS = {"WEBP": {"quality": 85, "method": 4}, "GIF": {}, "PNG": {"compress_level": 6}}
+
+
+def save_film(path: str | Path, frames: Sequence[Image.Image], seconds: float = 4.0) -> Path:
+    """Where the film was written: `frames` over so many seconds, then the last one held, over and over.
+
+    All frames take the size of the last; their kind is told by the suffix.
+    """
+    target = Path(path)
+    format = format_of(target)
+    if not frames:
+        raise InvalidRequest("film", "There is no frame to film.", "Run at least one step.")
+    if not 0.1 <= seconds <= 600:
+        raise InvalidRequest("film", f"A film cannot last {seconds} seconds.", "Choose 0.1 to 600.")
+    first, *rest = _alike(frames)
+    file = BytesIO()
+    first.save(
+        file,
+        format,
+        save_all=True,
+        append_images=rest,
+        loop=0,
+        duration=times(len(frames), seconds),
+        **SETTINGS[format],
+    )
+    return writing.write(target, file.getvalue())
+
+
+def format_of(path: str | Path) -> str:
+    """WEBP, GIF or PNG by the suffix; InvalidRequest otherwise."""
+    return writing.format_of(path, FORMATS, "film", "Films")
+
+
+def times(count: int, seconds: float) -> list[int]:
+    """Milliseconds each frame is shown; multiples of 10, as GIF counts, and the last 1.5 s longer."""
+    each = max(20, round(seconds * 100 / count) * 10)
+    return [each] * (count - 1) + [each + 1500]
+
+
+def _alike(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """RGB frames at the size of the last one."""
+    from PIL import Image
+
+    size = frames[-1].size
+    frames = [frame.convert("RGB") for frame in frames]
+    return [f if f.size == size else f.resize(size, Image.Resampling.BICUBIC) for f in frames]

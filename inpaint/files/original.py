@@ -1,0 +1,152 @@
+"""The original picture of a result: as little of it as the result does not show, and put together again."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from hashlib import blake2b
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidRequest
+from .picture import MAX_PIXELS, Picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..request import Request
+
+LARGER = 400  # times the result's pixels: 20 by 20 of the article's 512 × 512; a small forged file stays small
+
+
+def part(request: Request, image: Image.Image) -> tuple[dict[str, Any], dict[str, Image.Image]]:
+    """How to find the request's picture in the result `image`, and the parts of it that are not in there.
+
+    rgb is RGBA and lies at `box` of the picture: opaque where the result differs, 0 everywhere else.
+    """
+    import numpy as np
+    from PIL import Image
+
+    picture, offset = request.picture, _offset(request)
+    seen, alpha = _seen(
+        image.convert("RGB"), image.getchannel("A") if image.mode == "RGBA" else None, picture.size, offset
+    )
+    differs = Image.fromarray((np.asarray(seen) != np.asarray(picture.rgb)).any(-1).astype(np.uint8) * 255)
+    record = {
+        "size": list(picture.size),
+        "offset": list(offset),
+        "box": None,
+        "alpha": None,
+        "digest": _digest(picture),
+    }
+    stored = {}
+    box = differs.getbbox()
+    if box:
+        record["box"], where = list(box), differs.crop(box)
+        stored["rgb"] = Image.composite(picture.rgb.crop(box).convert("RGBA"), Image.new("RGBA", where.size), where)
+    if picture.alpha is not None:
+        kept = alpha is not None and alpha.tobytes() == picture.alpha.tobytes()
+        record["alpha"] = "kept" if kept else "stored"
+        if not kept:
+            stored["alpha"] = picture.alpha
+    return record, stored
+
+
+def rebuilt(record: Any, shown: Picture, parts: dict[bytes, bytes]) -> tuple[Picture, list[str]]:
+    """The original picture from the result as it is shown, and notes; InvalidRequest if that cannot be."""
+    if not isinstance(record, dict):
+        raise damaged("it does not say where the original is")
+    whole, offset = size(record.get("size")), _whole_numbers(record.get("offset"), 2)
+    if whole[0] * whole[1] > LARGER * shown.size[0] * shown.size[1]:
+        raise damaged("its sizes make no sense")
+    rgb, alpha = _seen(shown.rgb, shown.alpha, whole, offset)
+    if record.get("box") is not None:
+        left, top, right, bottom = box = _whole_numbers(record["box"], 4)
+        if not (0 <= left < right <= whole[0] and 0 <= top < bottom <= whole[1]):
+            raise damaged("its parts do not fit together")
+        patch = unpng(parts, "rgb", (right - left, bottom - top), "RGBA")
+        rgb.paste(patch.convert("RGB"), box, patch.getchannel("A"))
+    kind = record.get("alpha")
+    if kind == "stored":
+        alpha = unpng(parts, "alpha", whole, "L")
+    elif kind is None:
+        alpha = None
+    elif kind != "kept" or alpha is None:
+        raise damaged("its transparency is missing")
+    picture = replace(shown, rgb=rgb, alpha=alpha)
+    if _digest(picture) == record.get("digest"):
+        return picture, []
+    return picture, ["The picture was changed after it was saved, so it repeats only roughly."]
+
+
+def png(image: Image.Image) -> bytes:
+    """A small PNG file of it."""
+    file = BytesIO()
+    image.save(file, "PNG", compress_level=2)
+    return file.getvalue()
+
+
+def unpng(parts: dict[bytes, bytes], name: str, size: tuple[int, int], mode: str) -> Image.Image:
+    """The stored part of this name; size and mode are compared before a pixel of it is decoded."""
+    from PIL import Image
+
+    data = parts.get(name.encode())
+    if data is None:
+        raise damaged(f"the {name} it should hold is missing")
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[16:24] != struct.pack(">II", *size):
+        raise damaged("its parts do not fit together")
+    try:
+        image = Image.open(BytesIO(data), formats=["PNG"])
+        image.load()
+    except Exception as error:  # Pillow lets almost anything through from a file that lies about itself
+        raise damaged(f"the {name} in it cannot be read") from error
+    if image.mode != mode or image.size != size:
+        raise damaged("its parts do not fit together")
+    return image.copy()  # without the file's own texts
+
+
+def size(value: Any) -> tuple[int, int]:
+    """Width and height, if they are such and not too large."""
+    width, height = _whole_numbers(value, 2)
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise damaged("its sizes make no sense")
+    return width, height
+
+
+def _whole_numbers(value: Any, count: int) -> tuple[int, ...]:
+    if not isinstance(value, list) or len(value) != count or any(type(n) is not int or abs(n) > 2**24 for n in value):
+        raise damaged("its sizes make no sense")
+    return tuple(value)
+
+
+def _seen(rgb: Image.Image, alpha: Image.Image | None, size: tuple[int, int], offset: tuple[int, int]):
+    """The part of the result that is the picture; black where the result does not reach."""
+    box = (*offset, offset[0] + size[0], offset[1] + size[1])
+    return rgb.crop(box), alpha and alpha.crop(box)
+
+
+def _offset(request: Request) -> tuple[int, int]:
+    """Left and top of the picture in the result: (0, 0) unless it was expanded, else where nothing is new."""
+    if not request.expand:
+        return 0, 0
+    from ..pixels.expand import expand
+
+    _, new = expand(request.picture, None, request.expand)
+    box = new.point(lambda level: 255 - level).getbbox()
+    return box[:2] if box else (0, 0)
+
+
+def _digest(picture: Picture) -> str:
+    digest = blake2b(repr(picture.size).encode(), digest_size=16)
+    digest.update(picture.rgb.tobytes())
+    if picture.alpha is not None:
+        digest.update(b"alpha" + picture.alpha.tobytes())
+    return digest.hexdigest()
+
+
+def damaged(why: str) -> InvalidRequest:
+    return InvalidRequest(
+        "picture",
+        f"This picture's settings are damaged: {why}.",
+        "Open the file as it was saved, or the original photo.",
+    )

@@ -1,0 +1,71 @@
+"""Where a model runs and in which precision: two decisions, each a table that needs no hardware to be tested."""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import ModelError
+
+SMALL = 50_000_000  # parameters; below it half precision saves nothing worth its rounding on a CPU
+
+
+def pick(asked: str = "auto") -> torch.device:
+    """The device asked for, or the best there is: cuda, mps, cpu."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if asked == "auto":
+        return torch.device(next(kind for kind, here in there.items() if here))
+    kind = asked.split(":")[0]
+    if not there.get(kind):
+        raise ModelError(f"There is no device {asked} here.", "Use device auto or cpu.")
+    return torch.device(asked)
+
+
+def precision(kind: str, asked: str = "auto", *, parameters: int, bfloat16: bool) -> torch.dtype:
+    """The networks' dtype on a device of this kind; `bfloat16`: does its processor compute with it?
+
+    cuda float16 · mps float16 · cpu bfloat16 where the processor has it, else float32.  Never float16 on a CPU:
+    it is 5 to 300 times slower there than float32.  Small models run in float32 on a CPU.
+    """
+    if asked == "auto":
+        if kind != "cpu":
+            return torch.float16
+        return torch.bfloat16 if bfloat16 and parameters >= SMALL else torch.float32
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}.get(asked)
+    if dtype is None:
+        raise ModelError(f"dtype cannot be {asked!r}.", "Choose one of: auto, float32, bfloat16, float16.")
+    if dtype is torch.float16 and kind == "cpu":
+        raise ModelError("float16 is many times slower than float32 on a CPU.", "Use dtype auto.")
+    return dtype
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed there and not emulated: AVX-512 BF16 or AMX, CUDA from Ampere on, MPS."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "mps":
+        return True
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on the device now; a CPU's is what the system says is available."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    try:
+        with open("/proc/meminfo") as lines:
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return 8 * 2**30  # a guess, where the system does not tell
+
+
+def vae_precision(kind: str, dtype: torch.dtype) -> torch.dtype:
+    """The VAE's dtype: the networks' own, but float32 on MPS, where Stable Diffusion's VAE overflows in float16."""
+    return torch.float32 if kind == "mps" and dtype is torch.float16 else dtype
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give freed memory back to the device."""
+    if device.type != "cpu":
+        getattr(torch, device.type).empty_cache()

@@ -1,0 +1,62 @@
+"""The original program's own configuration of a single-file model: NAME.yaml or NAME.json beside the file.
+
+It tells what the weights cannot: that a model predicts v (`parameterization: v`, Stable Diffusion 2.x at 768 pixels),
+or that its networks have another shape.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+
+MAX_SIZE = 1_000_000  # bytes
+
+
+def beside(path: Path) -> dict[str, Any] | None:
+    """The configuration beside this file, if there is one in the original layout; other notes are passed over."""
+    for suffix in (".yaml", ".yml", ".json"):
+        file = path.with_suffix(suffix)
+        if not file.is_file() or file.stat().st_size > MAX_SIZE:
+            continue
+        found = _parsed(file)
+        model = found.get("model") if isinstance(found, dict) else None
+        params = model.get("params") if isinstance(model, dict) else None
+        if isinstance(params, dict) and {"unet_config", "first_stage_config"} <= params.keys():
+            return found
+    return None
+
+
+def schedule(original: dict[str, Any]) -> dict[str, Any]:
+    """Its noise schedule, in diffusers' words; ldm calls "linear" what is linear in the betas' square root."""
+    params, found = original["model"]["params"], {}
+    for ours, theirs, kind in (
+        ("beta_start", "linear_start", float),
+        ("beta_end", "linear_end", float),
+        ("num_train_timesteps", "timesteps", int),
+    ):
+        if isinstance(params.get(theirs), (int, float)):
+            found[ours] = kind(params[theirs])
+    if params.get("parameterization") == "v":
+        found["prediction_type"] = "v_prediction"
+    return found
+
+
+def part(original: dict[str, Any], name: str) -> dict[str, Any]:
+    """diffusers' configuration of the "unet" or the "vae"."""
+    from diffusers.loaders import single_file_utils as utils
+
+    convert = {"unet": utils.create_unet_diffusers_config_from_ldm, "vae": utils.create_vae_diffusers_config_from_ldm}
+    return convert[name](original, {})
+
+
+def _parsed(file: Path) -> Any:
+    import yaml
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        return json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ModelError(f"{file.name}, beside the model, cannot be read.", "Repair it or move it away.") from error

@@ -1,0 +1,215 @@
+"""A loaded model: UNets that share a VAE and a text encoder, each called through one door."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ..diffusion import prediction
+from ..errors import InvalidRequest, ModelError
+from ..files import fingerprint
+from ..memory import device as devices
+from ..memory import malloc
+from ..memory import policy as memory
+from ..memory.offload import Placing
+from ..unet import deepcache, onednn
+from ..unet import forward as unet
+from . import lora
+from .text_encoder import Text
+from .vae import Autoencoder, finite
+
+SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "trained_betas")
+GUIDANCE = 7.5  # the scale of guidance that suits Stable Diffusion
+
+
+class Model:
+    """What the conductor needs: embed, encode, unet, decode; latents are float32 outside these four.
+
+    side  the working size in pixels it was trained for;  factor  pixels a latent cell;  channels  of a latent
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts,
+        device: torch.device,
+        dtype: torch.dtype,
+        policy: memory.Policy,
+        *,
+        extra=None,
+        vae=None,
+        loras=(),
+        engine=None,
+        quality: str = "",
+        guidance: dict[str, float] | None = None,
+        eta: dict[str, float] | None = None,
+        closing: float = 1.0,
+    ):
+        self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
+        self.quality, self.closing, self.notes = quality, closing, []
+        self.engine = engine  # what may run a UNet in torch's place
+        self.guidance = guidance or {"base": GUIDANCE, "inpaint": GUIDANCE}
+        self.eta = eta or {"base": 0.0, "inpaint": 0.0}
+        self.lenders = dict.fromkeys(parts.methods, parts) | ({"inpaint": extra} if extra else {})
+        self.methods = tuple(method for method in ("base", "inpaint") if method in self.lenders)
+        config = parts.schedule()
+        self.schedule = {key: config[key] for key in SCHEDULE if config.get(key) is not None}
+        self.alphas_cumprod = prediction.alphas_cumprod(config)
+        self.predicts = {method: prediction.kind_of(lender.schedule()) for method, lender in self.lenders.items()}
+        self.autoencoder = Autoencoder((vae or parts).vae, devices.vae_precision(device.type, dtype), self.notes)
+        self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.channels, self.side = self.vae.config.latent_channels, self.side_of(parts)
+        files = [*parts.files(), *(extra.unet_files("inpaint") if extra else ()), *(vae.files() if vae else ())]
+        self.plain = self.fingerprint = fingerprint.of_files(files)
+        self.unets: dict[str, nn.Module] = {}
+        self.loras: list[lora.Lora] = []
+        self.placing = Placing(device, policy)
+        self.text = Text(parts.tokenizer(), self._read_text_encoder())
+        self.set_loras(loras)
+        self._place()
+
+    @staticmethod
+    def side_of(parts) -> int:
+        return 8 * int(parts.unet_config().get("sample_size") or 64)
+
+    @property
+    def backend(self) -> str:
+        """The library that runs its UNets, as far as they are loaded."""
+        return "openvino" if self.engine and any(map(self.engine.runs, self.unets.values())) else "torch"
+
+    @property
+    def vae(self) -> nn.Module:
+        return self.autoencoder.network
+
+    def unet(self, method: str, fast: bool = False) -> Callable[[Tensor, float, Tensor], Tensor]:
+        """(x [N, 4 | 9, h, w], t, text [N, n, d]) -> eps [N, 4, h, w], float32, whatever the network predicts.
+
+        With `fast` it remembers the step before: ask for a new one for each walk.
+        """
+        network = self._network(method)
+        run = self._runner(network, method, fast)
+
+        @torch.no_grad()
+        def predict(x: Tensor, t: float, text: Tensor) -> Tensor:
+            with self.placing.at_work(network):
+                out = run(x.to(self.dtype), t, text.to(x.device, self.dtype)).float()
+            a = float(self.alphas_cumprod[int(t)])
+            return prediction.eps(self.predicts[method], out, x[:, : self.channels], a)
+
+        return predict
+
+    def embed(
+        self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
+    ) -> Tensor:
+        """[B, n, d], float32: prompts of any length, weights in brackets, all as long as the longest."""
+        with self.placing.at_work(self.text.encoder):
+            return self.text.embed(prompts, clip_skip=clip_skip, layer=layer, chunks=chunks).to(self.device)
+
+    def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
+        """[B, 3, H, W] in [-1, 1] -> scaled latents [B, 4, h, w]: the posterior's mode, or with noise a sample."""
+        return self._by_vae(lambda: self.autoencoder.encode(pixels.to(self.device), noise))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """[B, 4, h, w] -> [B, 3, H, W], float32; what is no number is tried again in float32."""
+        return self._by_vae(lambda: self.autoencoder.decode(latents.to(self.device)))
+
+    def set_loras(self, loras) -> None:
+        """Exactly these LoRAs, "path:0.8" or (path, weight), are in the weights afterwards; [] restores them.
+
+        If one of them cannot be used nothing changes.
+        """
+        before, wanted = self.loras, [lora.read(entry) for entry in loras]
+        if not before and not wanted:
+            return
+        try:
+            self._reload(wanted)
+        except ModelError:
+            self._reload(before)
+            raise
+
+    def relieve(self) -> str | None:
+        """One rung down the memory ladder, said in a sentence; None at its foot."""
+        if self.backend == "openvino":
+            self.engine = None
+            return "Memory ran out: torch runs the UNet now, without OpenVINO's copy of it."
+        step = memory.rung(self.policy, self.device.type)
+        if step is None:
+            return None
+        self.policy, sentence = step
+        self._place()
+        return sentence
+
+    def free(self) -> None:
+        """Give memory that is only cached back to the device."""
+        if self.device.type == "cpu":
+            malloc.trim(malloc.ENOUGH)
+        else:
+            gc.collect()
+            devices.empty_cache(self.device)
+
+    def _network(self, method: str) -> nn.Module:
+        if method not in self.lenders:
+            raise InvalidRequest("method", f"The model {self.name} has no {method} UNet.", "Use method auto.")
+        if method not in self.unets:
+            network = self.lenders[method].unet(method, self.dtype).requires_grad_(False)
+            lora.merge(network, "unet", self.loras)
+            if self.placing.crowded(network):
+                self.unets.clear()  # one UNet at a time
+                self.free()
+            self.unets[method] = network
+            self._place()
+        return self.unets[method]
+
+    def _runner(self, network: nn.Module, method: str, fast: bool) -> Callable[[Tensor, float, Tensor], Tensor]:
+        """Who runs this network: every step whole, or as Fast does; by torch, or by the engine."""
+        taken = None
+        if self.engine:
+            taken = self.engine.passes(network, self.lenders[method].unet_files(method), self.loras, self.policy)
+        if taken is None and self._small(network):
+            onednn.pack(network)
+        if not unet.fits(network):
+            return unet.whole(network)
+        walked = unet.UNet(network, sliced=self.policy.attention_slicing)
+        if fast:
+            return deepcache.Reuse(walked, run=taken)
+        return lambda *given: (taken or walked)(*given)[0]
+
+    def _small(self, network: nn.Module) -> bool:
+        """Whether a CPU would spend much of its passes on reordering weights, and has room for them ordered."""
+        size = sum(weight.numel() for weight in network.parameters())
+        resident = self.device.type == "cpu" and self.policy.placement == "resident"
+        return resident and self.dtype is torch.float32 and size < devices.SMALL
+
+    def _read_text_encoder(self) -> nn.Module:
+        encoder = self.parts.text_encoder(self.dtype).requires_grad_(False)
+        return lora.merge(encoder, "text_encoder", self.loras)
+
+    def _reload(self, loras: list[lora.Lora]) -> None:
+        """The networks that LoRAs can change, from their files, with these."""
+        loaded, self.loras = list(self.unets), loras
+        self.unets.clear()
+        self.text.encoder = self._read_text_encoder()
+        self.text.forget()
+        self.fingerprint = fingerprint.combined(self.plain, [(one.stamp, one.weight) for one in loras])
+        self._place()
+        for method in loaded:
+            self._network(method)
+
+    def _place(self) -> None:
+        for network in self.unets.values():
+            if not unet.fits(network):  # the others are walked by unet.UNet, which does it itself
+                network.set_attention_slice("auto" if self.policy.attention_slicing else None)
+        (self.vae.enable_tiling if self.policy.vae_tiling else self.vae.disable_tiling)()
+        self.placing.settle(self.policy, [self.vae, self.text.encoder, *self.unets.values()])
+
+    def _by_vae(self, run: Callable[[], Tensor]) -> Tensor:
+        with self.placing.at_work(self.vae):
+            found = run()
+        if not found.isfinite().all() and self.autoencoder.widen():
+            self._place()
+            with self.placing.at_work(self.vae):
+                found = run()
+        return finite(found)

@@ -1,0 +1,87 @@
+"""A model without weights, exact by construction: the denoiser of a Gaussian random field with a 1/fᵖ spectrum.
+
+If pictures were such fields, this is the UNet that training would find: a Wiener filter in Fourier space.  The
+hole's conditional distribution is known in closed form, so tests can say how good a method is, not only that it
+ran.  It fills holes smoothly, knows no words, and starts at once.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import InvalidRequest
+
+# brightness, red against green, both against blue: orthonormal, so its transpose is its inverse
+OPPONENT = torch.tensor([[1.0, 1, 1], [1, -1, 0], [1, 1, -2]])
+OPPONENT = OPPONENT / OPPONENT.norm(dim=1, keepdim=True)
+SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
+
+
+def alphas_cumprod() -> Tensor:
+    """ᾱ [1000], float64, of Stable Diffusion's schedule: betas linear in their square root."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    return (1 - betas).cumprod(0)
+
+
+class Wiener:
+    """(x [B, c, h, w], t, text) -> eps [B, c, h, w], the exact E[eps | x] of the field; text is ignored."""
+
+    def __init__(self, abar: Tensor, power: float = 4.0, std: tuple[float, ...] = (1.0,)):
+        self.abar, self.power, self.std = abar, power, std
+
+    def spectrum(self, h: int, w: int) -> Tensor:
+        """[h, w], the variance at each frequency of a field of unit variance."""
+        fy, fx = torch.fft.fftfreq(h, dtype=torch.float64), torch.fft.fftfreq(w, dtype=torch.float64)
+        f = (fy[:, None] ** 2 + fx[None] ** 2).sqrt()
+        S = (f + 1 / max(h, w)) ** -self.power
+        return S / S.mean()
+
+    def __call__(self, x: Tensor, t: int, text: Tensor | None = None) -> Tensor:
+        a = float(self.abar[int(t)])
+        S = self.spectrum(*x.shape[-2:]).to(x) * x.new_tensor(self.std).square()[:, None, None]  # [c, h, w]
+        X = torch.fft.fft2(x / a**0.5)
+        x0 = torch.fft.ifft2(X * S / (S + (1 - a) / a)).real  # Wiener: signal over signal plus noise
+        return (x - a**0.5 * x0) / (1 - a) ** 0.5
+
+
+class Model:
+    """The same face as a loaded model: latents are a picture's 8 × 8 cells in opponent colours.
+
+    Their spreads are those of a calm photo: much in brightness, little in colour, nothing in the fourth channel.
+    """
+
+    name, fingerprint, side, factor, channels = "toy", "toy-1", 256, 8, 4
+    methods, quality, guidance, eta, closing = ("base",), "", {"base": 7.5}, {"base": 0.0}, 1.0
+    backend = "torch"
+
+    def __init__(self):
+        self.device, self.alphas_cumprod, self.schedule = torch.device("cpu"), alphas_cumprod(), dict(SCHEDULE)
+        self.wiener, self.notes = Wiener(self.alphas_cumprod, std=(0.5, 0.1, 0.1, 0.01)), []
+
+    def unet(self, method: str, fast: bool = False) -> Wiener:
+        if method != "base":
+            raise InvalidRequest("method", "The toy model has no inpainting UNet.", "Use method base or auto.")
+        return self.wiener
+
+    def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
+        """[B, 3, H, W] -> [B, 4, H/8, W/8]"""
+        cells = F.avg_pool2d(pixels.float(), self.factor)
+        return F.pad(torch.einsum("oc,bchw->bohw", OPPONENT, cells), (0, 0, 0, 0, 0, 1))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """[B, 4, h, w] -> [B, 3, 8 h, 8 w]"""
+        cells = torch.einsum("oc,bohw->bchw", OPPONENT, latents[:, :3])
+        return F.interpolate(cells, scale_factor=self.factor, mode="bilinear", align_corners=False)
+
+    def embed(
+        self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
+    ) -> Tensor:
+        return torch.zeros(len(prompts), 1, 1)
+
+    def relieve(self) -> None:
+        return None  # nothing to give back
+
+    def free(self) -> None:
+        pass

@@ -1,0 +1,1 @@
+"""From a request to a result: prepare, encode, denoise, decode, blend, report."""

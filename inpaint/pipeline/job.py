@@ -1,0 +1,212 @@
+"""One request on its way through the stages: prepare, text, encode, denoise, decode, finish, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache, partial
+from importlib.metadata import version
+
+from PIL import Image
+from PIL.ImageChops import lighter
+
+from ..diffusion.sampling import Step
+from ..diffusion.schedule import walk
+from ..memory.ladder import Ladder
+from ..pixels import crop, expand, mask, seam
+from ..request import Request
+from ..result import Result
+from .closeup import CloseUp
+from .defaults import settled
+from .latents import Encoder
+from .live_step import LiveStep, View
+from .timing import Stopwatch
+
+
+class Job:
+    """One request on its way through the stages, each of them timed."""
+
+    def __init__(self, model, encoder: Encoder, asked: Request, method: str):
+        self.model, self.encoder, self.method, self.watch = model, encoder, method, Stopwatch()
+        self.asked, notes = settled(asked, model, method)
+        self.seeds = tuple((self.asked.seed + k) % 2**32 for k in range(asked.count))
+        self.notes: list[str] = [*(asked.picture.notes if asked.picture else ()), *notes]
+        self.ladder = Ladder(model, self.notes)
+        self.model.notes.clear()
+        self.steps, self.finish, self.scores = 0, "none", []
+        with self.watch.stage("prepare"):
+            self._prepare()
+
+    def _prepare(self):
+        request = self.asked
+        if request.expand:
+            picture, hole = expand.expand(request.picture, request.mask, request.expand)
+            request = replace(request, picture=picture, mask=hole, expand="")
+        self.request, self.picture = request, request.picture
+        self.masks = mask.prepare(self.picture, request) if self.picture else None
+        self.notes += self.masks.notes if self.masks else ()
+        self.places = self._places(request.size or self.model.side)
+        blank = self.picture.rgb if self.picture else Image.new("RGB", self.places[0][0].size)
+        self.images = [blank] * len(self.seeds)
+
+    def _places(self, side: int) -> list[tuple[crop.Crop, crop.Box]]:
+        """The close-ups to paint, each with the box of the part of the mask it is for."""
+        request = self.request
+        if self.picture is None:
+            size = tuple(max(64, round((n or side) / 8) * 8) for n in (request.width, request.height))
+            whole = crop.Crop(crop.Box(0, 0, *size), size)
+            return [(whole, whole.box)]
+        if self.masks is None or request.whole:
+            whole = crop.Crop.whole(self.picture.size, side)
+            return [(whole, whole.box)]
+        boxes = [self.masks.box]
+        if request.islands:
+            boxes = mask.islands(self.masks.hole.whole(), max(request.context, side // 4))
+        return [
+            (crop.Crop.around(box, self.picture.size, side, request.context, request.context_factor), box)
+            for box in boxes
+        ]
+
+    def paint(self) -> Iterator[Step]:
+        """Walk every close-up for every seed, pasting each patch as it is ready."""
+        request, batch = self.request, 1 if self.model.device.type == "cpu" else len(self.seeds)
+        run = walk(request.steps, request.strength, request.exact_steps)[1]
+        self._advise(run)
+        with self.watch.stage("text"):
+            prompt = ", ".join(part for part in (request.prompt.strip(), self.quality()) if part)
+            text = self.ladder.within(
+                lambda: self.model.embed(
+                    [request.negative_prompt, prompt], clip_skip=request.clip_skip, layer=request.text_layer
+                )
+            )
+        walks = len(self.places) * -(-len(self.seeds) // batch)
+        total, done = walks * run, 0
+        for place, box in self.places:
+            composite = self._composite(box)
+            with self.watch.stage("encode"):
+                closeup = self.ladder.within(
+                    partial(
+                        CloseUp,
+                        self.model,
+                        self.encoder,
+                        request,
+                        self.method,
+                        place,
+                        place.cut(self.picture.rgb) if self.picture else None,
+                        place.cut(self.masks.hole) if self.masks else None,
+                    )
+                )
+            for first in range(0, len(self.seeds), batch):
+                for step in self._walk(closeup, first, self.seeds[first : first + batch], text, composite):
+                    yield replace(step, index=done + step.index, total=total)
+                done += step.total
+
+    def _advise(self, run: int) -> None:
+        """Notes on settings that do less than they seem to."""
+        request = self.request
+        if request.negative_prompt and request.guidance_scale == 1:
+            self.notes.append("Without guidance (1) the negative prompt has no effect.")
+        if run < min(4, request.steps):
+            self.notes.append(
+                f"At strength {request.strength:g} only {run} of {request.steps} steps run; "
+                "ask for exact steps to run all."
+            )
+
+    def _walk(self, closeup, first: int, seeds, text, composite) -> Iterator[LiveStep]:
+        """One walk to its patches; after out-of-memory once more from its start, one rung down the ladder."""
+        while True:
+            try:
+                view = View(closeup, self.images[first], composite)
+                for step in self.watch.each("denoise", closeup.walk(seeds, text)):
+                    yield LiveStep(
+                        step.index,
+                        step.total,
+                        step.t,
+                        step.x,
+                        step.pred_x0,
+                        first,
+                        seeds[0],
+                        self.watch.total(),
+                        view,
+                    )
+                self._paste(closeup, first, step.x, composite)
+                self.steps += step.total
+                return
+            except Exception as error:
+                self.ladder.down(error)
+
+    def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:
+        with self.watch.stage("decode"):
+            patches = closeup.patches(x)
+        with self.watch.stage("finish"):
+            box = closeup.crop.box
+            for k, patch in enumerate(patches, first):
+                if composite is not None:
+                    alpha, original = composite.crop(box), self.images[k].crop(box)
+                    patch, self.finish = closeup.join(original, patch, alpha, self.masks.hole.crop(box))
+                    self.scores.append(seam.seam_score(patch, alpha))
+                image = self.images[k].copy()
+                image.paste(patch, box[:2])
+                self.images[k] = image
+
+    def _composite(self, box: crop.Box) -> mask.Placed | None:
+        """What is pasted for the part of the mask in this box; of several islands only that one."""
+        if self.masks is None or len(self.places) == 1:
+            return self.masks and self.masks.composite
+        return mask.Placed(self.masks.composite.crop(box), *box[:2], self.picture.size)
+
+    def result(self) -> Result:
+        """The pictures with their alpha, profile and EXIF, and the report."""
+        with self.watch.stage("report"):
+            images = tuple(self._dressed(image) for image in self.images)
+            facts = self._report(images)
+        facts["seconds"] = self.watch.rounded()
+        return Result(images, self.asked, facts, self.model_facts(), self.seeds)
+
+    def _dressed(self, image: Image.Image) -> Image.Image:
+        if self.picture is None:
+            return image
+        alpha = self.picture.alpha
+        if alpha is not None and self.request.mask_from_alpha:
+            alpha = lighter(alpha, self.masks.composite.whole())  # what was painted is there now
+        return self.picture.repainted(image, alpha)
+
+    def _report(self, images) -> dict:
+        facts = {
+            "method": self.method,
+            "steps": self.steps,
+            "size": list(images[0].size),
+            "crops": [{"box": list(c.box), "size": list(c.size)} for c, _ in self.places],
+            "fill": self.request.fill,
+            "finish": self.finish,
+            "notes": self.notes + self.model.notes,
+        }
+        if self.masks is not None:
+            before = self.picture.repainted(self.picture.rgb) if self.picture.alpha else self.picture.rgb
+            facts["max_change_outside"] = max(
+                seam.max_change_outside(before, image, self.masks.painted) for image in images
+            )
+            facts["blend_width"] = seam.blend_width(self.masks.composite.crop(self.masks.box))
+            facts["seam_score"] = round(max(self.scores, default=0.0), 3)
+        return facts
+
+    def quality(self) -> str:
+        """The words added to the prompt: those asked for, or the model's own."""
+        asked = self.request.quality.strip()
+        return self.model.quality if asked == "auto" else asked
+
+    def model_facts(self) -> dict:
+        """What the picture was made with, for its capsule."""
+        return {
+            "name": self.model.name,
+            "fingerprint": self.model.fingerprint,
+            "quality": self.model.quality,
+            "backend": self.model.backend,
+            **versions(),
+        }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of the libraries that a picture depends on; reading them takes milliseconds each."""
+    return {name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}

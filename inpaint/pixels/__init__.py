@@ -1,0 +1,1 @@
+"""Masks, crops, fills and blending, on pixels."""

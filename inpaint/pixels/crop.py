@@ -1,0 +1,160 @@
+"""Close-ups: which rectangle of the picture the model is shown, and at which size."""
+
+from __future__ import annotations
+
+from math import ceil, gcd, sqrt
+from typing import NamedTuple
+
+from PIL import Image
+
+from .morphology import shrunk
+
+STEP = 8  # pixels a latent cell: working sides are multiples of it
+SLIMMEST = 4  # a working size is at most so many times longer than it is wide
+GROWTH = 0.35  # a box may grow by so much of its area, so that nothing is stretched
+
+
+class Box(NamedTuple):
+    """A rectangle in Pillow's own order, so that `image.crop(box)` just works."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
+
+    def grown(self, x: int, y: int | None = None) -> Box:
+        """Larger by x on the left and the right, and by y (or x) above and below."""
+        y = x if y is None else y
+        return Box(self.left - x, self.top - y, self.right + x, self.bottom + y)
+
+    def at_least(self, width: int, height: int | None = None) -> Box:
+        """The same middle, no side shorter than that."""
+        (w, h), height = self.size, width if height is None else height
+        dx, dy = max(0, width - w), max(0, height - h)
+        return Box(self.left - dx // 2, self.top - dy // 2, self.right + dx - dx // 2, self.bottom + dy - dy // 2)
+
+    def inside(self, size: tuple[int, int]) -> Box:
+        """Slid back into a picture of that size; shrunk only where larger than it."""
+        (w, h), (W, H) = self.size, size
+        w, h = min(w, W), min(h, H)
+        left, top = min(max(self.left, 0), W - w), min(max(self.top, 0), H - h)
+        return Box(left, top, left + w, top + h)
+
+    def joined(self, other: Box) -> Box:
+        """The smallest box that holds both."""
+        return Box(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
+    def gap(self, other: Box) -> int:
+        """Pixels between the two, the longer way of across and down; 0 where they touch or overlap."""
+        return max(
+            other.left - self.right, self.left - other.right, other.top - self.bottom, self.top - other.bottom, 0
+        )
+
+
+def merged(boxes: list[Box], gap: int) -> list[Box]:
+    """Boxes that touch or are nearer than `gap` made one, until none are."""
+    boxes, apart = list(boxes), []
+    while boxes:
+        box = boxes.pop()
+        near = [other for other in apart if box.gap(other) < max(1, gap)]
+        if near:  # the larger box may reach further ones
+            apart = [other for other in apart if other not in near]
+            for other in near:
+                box = box.joined(other)
+            boxes.append(box)
+        else:
+            apart.append(box)
+    return apart
+
+
+class Crop(NamedTuple):
+    """A close-up: `box` of the picture, seen by the model at `size`."""
+
+    box: Box  # in pixels of the picture, inside it
+    size: tuple[int, int]  # width and height, multiples of 8, about side × side in area
+
+    @classmethod
+    def around(
+        cls, box: Box, picture_size: tuple[int, int], side: int, context: int = 32, factor: float = 1.5
+    ) -> Crop:
+        """A close-up of `box` with at least `context` pixels around it and `factor` times its size."""
+        w, h = box.size
+        x, y = (max(context, ceil(n * (factor - 1) / 2)) for n in (w, h))
+        wide = Box(*box).grown(x, y).at_least(side // 2).inside(picture_size)  # enlarged twice at the most
+        return cls._fitted(wide, picture_size, side)
+
+    @classmethod
+    def whole(cls, picture_size: tuple[int, int], side: int) -> Crop:
+        """The whole picture."""
+        return cls._fitted(Box(0, 0, *picture_size), picture_size, side)
+
+    @classmethod
+    def _fitted(cls, box: Box, picture_size: tuple[int, int], side: int) -> Crop:
+        """`box`, grown where the picture has room, so that both of its sides are scaled by exactly the same."""
+        (w, h), (W, H) = box.size, picture_size
+        w, h = min(W, max(w, ceil(h / SLIMMEST))), min(H, max(h, ceil(w / SLIMMEST)))
+        best, chosen = (float("inf"), 0.0), None
+        for size in _sizes(w / h, side):
+            for grown in _similar(size, (w, h)):
+                if grown[0] > W or grown[1] > H:
+                    continue
+                growth = grown[0] * grown[1] / (w * h) - 1
+                cost = growth + abs(size[0] * size[1] / side**2 - 1) / 2
+                cost += 0.1 * (grown != size) + 0.02 * any(n % 64 for n in size)  # whole at every depth of the UNet
+                if growth <= GROWTH and (cost, growth) < best:
+                    best, chosen = (cost, growth), (grown, size)
+        if chosen is None:  # no room: stretched by less than one part in a hundred where the shape is not extreme
+            chosen = (w, h), min(_sizes(w / h, side), key=lambda s: _stretch(s, (w, h)))
+        (w, h), size = chosen
+        return cls(box.at_least(w, h).inside(picture_size), size)
+
+    def cut(self, image: Image.Image, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
+        """The close-up at working size.  A mask (L) keeps the highest level under each pixel: no stroke is lost."""
+        if self.box.size == self.size:
+            return image.crop(self.box)
+        if image.mode == "L":
+            return shrunk(image.crop(self.box), self.size)
+        return image.resize(self.size, resample, box=self.box)
+
+    def place(self, patch: Image.Image, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
+        """A patch of working size back at the size of the box."""
+        return patch if patch.size == self.box.size else patch.resize(self.box.size, resample)
+
+
+def _sizes(aspect: float, side: int) -> list[tuple[int, int]]:
+    """Working sizes of about that aspect: multiples of 8, 0.8 to 1.1 of side² in area."""
+    aspect = min(max(aspect, 1 / SLIMMEST), SLIMMEST)
+    middle, reach = side * sqrt(aspect), max(2 * STEP, side * sqrt(aspect) / 8)
+    widths = range(max(STEP, int((middle - reach) // STEP) * STEP), int(middle + reach) + STEP, STEP)
+    sizes = []
+    for w in widths:
+        ideal = w / aspect / STEP
+        for h in {max(STEP, int(ideal) * STEP), max(STEP, ceil(ideal) * STEP)}:
+            if 0.8 <= w * h / side**2 <= 1.1:
+                sizes.append((w, h))
+    square = max(STEP, round(side / STEP) * STEP)
+    return sizes or [(square, square)]
+
+
+def _similar(size: tuple[int, int], least: tuple[int, int]) -> list[tuple[int, int]]:
+    """Boxes of exactly the shape of `size`, not smaller than `least`: the smallest, and `size` itself if it is."""
+    k = gcd(*size)
+    p, q = size[0] // k, size[1] // k
+    n = max(ceil(least[0] / p), ceil(least[1] / q))
+    return [(n * p, n * q), size] if k >= n else [(n * p, n * q)]
+
+
+def _stretch(size: tuple[int, int], box: tuple[int, int]) -> float:
+    """How much more one side is scaled than the other: 1 is not at all."""
+    ratio = size[0] * box[1] / (size[1] * box[0])
+    return max(ratio, 1 / ratio)

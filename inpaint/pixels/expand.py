@@ -1,0 +1,57 @@
+"""Outpainting: more canvas around the picture, all of it to be painted."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from ..errors import InvalidRequest
+from ..files.picture import Picture
+from ..files.reading import MAX_PIXELS
+
+MOST = 4096  # pixels on one side
+
+
+def expand(picture: Picture, mask: Image.Image | None, spec: str) -> tuple[Picture, Image.Image]:
+    """The larger picture, its edge pixels carried outwards, and its mask: 255 on what is new.
+
+    spec  "left,top,right,bottom" in pixels, or an aspect ratio like "16:9", reached by growing one way
+    """
+    left, top, right, bottom = sides(spec, picture.size)
+    w, h = picture.size
+    size = (w + left + right, h + top + bottom)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InvalidRequest("expand", f"The picture would have {size[0]} × {size[1]} pixels.", "Extend it by less.")
+    rim = [(top, bottom), (left, right)]
+    rgb = Image.fromarray(np.pad(np.asarray(picture.rgb), [*rim, (0, 0)], mode="edge"))
+    alpha = picture.alpha and Image.fromarray(np.pad(np.asarray(picture.alpha), rim, constant_values=255))
+    hole = Image.new("L", size, 255)
+    inner = mask if mask is not None else Image.new("L", (w, h))
+    hole.paste(inner if inner.size == (w, h) else inner.resize((w, h)), (left, top))
+    return replace(picture, rgb=rgb, alpha=alpha), hole
+
+
+def sides(spec: str, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Pixels to add on the left, at the top, on the right and at the bottom; InvalidRequest if there are none."""
+    pixels = re.fullmatch(r"\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*", spec)
+    ratio = re.fullmatch(r"\s*(\d{1,4}(?:\.\d{1,4})?)\s*:\s*(\d{1,4}(?:\.\d{1,4})?)\s*", spec)
+    if pixels:
+        added = tuple(map(int, pixels.groups()))
+    elif ratio and float(ratio[1]) > 0 and float(ratio[2]) > 0:
+        aspect, (w, h) = float(ratio[1]) / float(ratio[2]), size
+        dx, dy = max(0, round(h * aspect) - w), max(0, round(w / aspect) - h)
+        added = (dx // 2, dy // 2, dx - dx // 2, dy - dy // 2)
+    else:
+        raise InvalidRequest(
+            "expand",
+            f"expand cannot be {spec[:40]!r}.",
+            "Give left,top,right,bottom in pixels, or an aspect ratio like 16:9.",
+        )
+    if not any(added):
+        raise InvalidRequest("expand", "The picture already has that shape.", "Extend a side by some pixels.")
+    if max(added) > MOST:
+        raise InvalidRequest("expand", f"A side cannot grow by {max(added)} pixels.", f"Use at most {MOST}.")
+    return added

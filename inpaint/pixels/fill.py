@@ -1,0 +1,60 @@
+"""What the hole holds before the first step, so that what is to go does not shine through."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from .laplace import doubled, halved, membrane
+
+GREY = 127
+SOFT = 1 / 30  # of the shorter side: how far rays from the border are blurred into each other
+SIGMA = 2.0  # of each blur, in pixels of its level of the pyramid
+
+
+def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
+    """The picture (RGB) with its hole (L, 255 = fill) filled; both of the working size.
+
+    original, noise  as it is;  neutral  mid-grey;  blur  its surroundings, blurred;
+    smooth  a membrane between its borders;  border  the nearest known pixel, carried inwards and softened
+    """
+    if kind in ("original", "noise"):
+        return rgb
+    inside = np.asarray(hole) > 127
+    if not inside.any():
+        return rgb
+    known = np.asarray(rgb)
+    if kind == "neutral" or inside.all():
+        filled = np.full(known.shape, GREY, np.float32)
+    else:
+        filled = FILLS[kind](known.astype(np.float32), inside)
+    return Image.fromarray(np.where(inside[..., None], filled.round().clip(0, 255), known).astype(np.uint8))
+
+
+def _blur(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The mean of the known pixels around, each level of a pyramid reaching twice as far, until all have some."""
+    share = (~hole).astype(np.float32)
+    return _spread(np.moveaxis(known, -1, 0) * share, share).transpose(1, 2, 0)
+
+
+def _spread(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """[3, H, W]: values [3, H, W], which are 0 where nothing is known, over the share [H, W] of what is."""
+    from scipy.ndimage import gaussian_filter
+
+    near = gaussian_filter(share, SIGMA, mode="nearest", truncate=3)
+    part = np.clip(near * 4, 0, 1)  # sharp near the border, soft in the middle
+    blurred = gaussian_filter(values, (0, SIGMA, SIGMA), mode="nearest", truncate=3) / np.maximum(near, 1e-6)
+    if part.min() == 1 or max(share.shape) == 1:
+        return blurred
+    return blurred * part + doubled(_spread(halved(values), halved(share)), share.shape) * (1 - part)
+
+
+def _border(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    down, across = distance_transform_edt(hole, return_distances=False, return_indices=True)
+    sigma = min(hole.shape) * SOFT
+    return gaussian_filter(known[down, across], (sigma, sigma, 0), mode="nearest")
+
+
+FILLS = {"blur": _blur, "smooth": membrane, "border": _border}

@@ -1,0 +1,100 @@
+"""What a result is worth, in numbers: measured on the finished pixels, never assumed."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+from PIL.ImageChops import difference
+
+from . import morphology
+from .crop import Box
+from .mask import Placed
+
+RING = 3  # pixels on either side of the edge that a seam is compared with
+BAND = 128  # rows that are looked at together
+
+
+def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.Image | Placed) -> int:
+    """The largest change of any channel, 0 … 255, where `painted` (L) is 0; both pictures of one mode and size."""
+    most, (width, height) = 0, painted.size
+    for top in range(0, height, BAND):  # band by band, so that a large picture needs no room for a third one
+        rows = (0, top, width, min(top + BAND, height))
+        changed = difference(before.crop(rows), after.crop(rows))
+        box = changed.getbbox(alpha_only=False)
+        if box is not None:
+            kept = painted.crop(rows).crop(box).point([255] + [0] * 255)
+            nothing = Image.new("L", kept.size)
+            most = max(
+                most,
+                *(Image.composite(channel, nothing, kept).getextrema()[1] for channel in changed.crop(box).split()),
+            )
+    return most
+
+
+def seam_score(image: Image.Image, composite: Image.Image) -> float:
+    """How the picture jumps across the mask's edge, over how it varies on both sides: about 1 is no seam at all.
+
+    0 where there is no edge.  image RGB, composite L of the same size.
+    """
+    return Seam(composite).score(image)
+
+
+class Seam:
+    """The edge of a mask (L), found once for any number of pictures of its size.
+
+    Each of its `pairs` is (first pixels, second pixels, do they lie across the edge), as indices into `pixels`, the
+    flat indices of all that are looked at.
+    """
+
+    def __init__(self, composite: Image.Image):
+        found = []
+        box = around(composite, RING + 1)
+        inside = np.asarray(composite.crop(box)) > 0
+        h, w = inside.shape
+        for axis, stride in ((0, w), (1, 1)):
+            edge = np.zeros((h, w), bool)  # between a pixel and the next one
+            first = edge[:-1] if axis == 0 else edge[:, :-1]
+            first[:] = np.diff(inside, axis=axis)
+            if not edge.any():
+                continue
+            near = morphology.square(edge.view(np.uint8), RING) > 0
+            (near[-1:] if axis == 0 else near[:, -1:])[:] = False  # there is no next pixel
+            where = np.flatnonzero(near)
+            found.append((where, where + stride, edge.ravel()[where]))
+        looked, order = np.zeros(h * w, bool), np.empty(h * w, np.int32)
+        for first, second, _ in found:
+            looked[first] = looked[second] = True
+        at = np.flatnonzero(looked)
+        order[at] = np.arange(len(at))
+        self.pairs = [(order[first], order[second], crossing) for first, second, crossing in found]
+        self.pixels = (at // w + box.top) * composite.width + at % w + box.left
+
+    def score(self, image: Image.Image) -> float:
+        """`seam_score` of an RGB picture."""
+        return self.value(np.asarray(image).reshape(-1, 3).take(self.pixels, 0))
+
+    def value(self, rows: np.ndarray) -> float:
+        """The same of the colours, uint8 [n, 3], of its pixels."""
+        if not self.pairs:
+            return 0.0
+        across, beside = [], []
+        for first, second, crossing in self.pairs:
+            step = np.abs(rows.take(first, 0).astype(np.int16) - rows.take(second, 0)).sum(1)
+            across.append(step[crossing])
+            beside.append(step[~crossing])
+        usual = np.concatenate(beside).mean() / 3 if sum(map(len, beside)) else 0.0
+        return float(np.concatenate(across).mean() / 3 + 1) / float(usual + 1)
+
+
+def blend_width(composite: Image.Image) -> int:
+    """How many pixels wide the joint is: the pixels that mix both pictures, for each pixel of edge."""
+    level = np.asarray(composite)
+    inside = np.pad(level > 0, 1)
+    rim = inside[1:-1, 1:-1] & ~(inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:])
+    mixed = (level > 0) & (level < 255)
+    return round(float(mixed.sum() / max(1, rim.sum())))
+
+
+def around(mask: Image.Image, margin: int) -> Box:
+    """The box of what is not black in the mask (L), grown by so many pixels inside the picture; all if all is."""
+    return Box(*(mask.getbbox() or (0, 0, *mask.size))).grown(margin).inside(mask.size)

@@ -1,0 +1,1 @@
+"""Run the UNet quickly."""

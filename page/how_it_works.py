@@ -1,0 +1,152 @@
+"""How it works: the last run taken apart at one step, beside the equations and the lines that carry them out."""
+
+from __future__ import annotations
+
+import html
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+import inpaint
+
+from . import images
+from .words.say import i18n, language, say
+
+SOURCE = Path(inpaint.__file__).parent / "diffusion" / "sampling.py"
+EQUATIONS = (  # (what it is, TeX, the text of the line that does it)
+    (
+        "noise",
+        r"x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon",
+        "return a_t**0.5 * x0 + (1 - a_t) ** 0.5 * noise",
+    ),
+    (
+        "blend",
+        r"x_t \leftarrow x_t^{\text{orig}} \cdot \text{keep} + (1-\text{keep}) \cdot x_t",
+        "return x_orig * keep + (1 - keep) * x",
+    ),
+    (
+        "input",
+        r"\text{UNet}\big([x_t,\ \text{hole},\ x_0^{\text{masked}}],\ t\big)",
+        "return torch.cat([x, self.context",
+    ),
+    (
+        "guidance",
+        r"\epsilon = \epsilon_\varnothing + w\,(\epsilon_{\text{text}} - \epsilon_\varnothing)",
+        "eps = none + w * (cond - none)",
+    ),
+    (
+        "predict",
+        r"\hat x_0 = \frac{x_t - \sqrt{1-\bar\alpha_t}\,\epsilon}{\sqrt{\bar\alpha_t}}",
+        "pred_x0 = (x - (1 - a_t) ** 0.5 * eps) / a_t**0.5",
+    ),
+    (
+        "step",
+        r"x_{t-1} = \sqrt{\bar\alpha_{t-1}}\,\hat x_0 + \sqrt{1-\bar\alpha_{t-1}-\sigma^2}\,\epsilon + \sigma z",
+        "x_prev = a_prev**0.5 * pred_x0 + dir_xt",
+    ),
+)
+
+
+@cache
+def lines() -> list[str]:
+    return SOURCE.read_text(encoding="utf-8").splitlines()
+
+
+def line_of(text: str) -> int:
+    """The number of the first line with this text; the link cannot rot, for a test looks each of them up."""
+    return next(n for n, line in enumerate(lines(), 1) if text in line)
+
+
+def equations() -> str:
+    """Markdown: every equation with a link to its line."""
+    return "\n\n".join(
+        f"$${tex}$$\n[`{SOURCE.name}:{line_of(text)}`](#line-{line_of(text)}) `{text.strip()}`"
+        for _, tex, text in EQUATIONS
+    )
+
+
+def source() -> str:
+    """HTML: the whole of sampling.py with a place to jump to for every line."""
+    told = {line_of(text) for _, _, text in EQUATIONS}
+    rows = (
+        f"<span id='line-{n}' class='{'told' if n in told else ''}'><i>{n}</i>{html.escape(line) or ' '}</span>"
+        for n, line in enumerate(lines(), 1)
+    )
+    name = "inpaint/diffusion/sampling.py"
+    return f"<pre class='source' tabindex='0' aria-label='{name}'><code>{''.join(rows)}</code></pre>"
+
+
+class Learn:
+    """The handlers of the tab."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def load(self, request: gr.Request):
+        """The slider's range for the last run, and its first step."""
+        film = self.film(request)
+        if not film:
+            return gr.update(visible=False), nothing(language(request))
+        slider = gr.update(visible=True, minimum=1, maximum=len(film), value=1)
+        return slider, self.figures(film, 0, language(request))
+
+    def show(self, request: gr.Request, step: float):
+        film = self.film(request)
+        return self.figures(film, int(step) - 1, language(request)) if film else nothing(language(request))
+
+    def film(self, request: gr.Request) -> list[Any]:
+        return [s.live for s in self.page.sessions.of(request).film if getattr(s.live, "view", None) is not None]
+
+    def figures(self, film: list[Any], k: int, words: str) -> str:
+        """HTML: the six pictures of step k."""
+        step = film[min(max(k, 0), len(film) - 1)]
+        closeup = step.view.closeup
+        following = film[k + 1].t if k + 1 < len(film) else None
+        x = step.x[:1]
+        blended = closeup.strategy.finish(x) if following is None else closeup.strategy.blend(x, following)
+        grid = closeup.level[0, 0].float().cpu().numpy()
+        pictures = {
+            "learn_picture": closeup.picture,
+            "learn_mask": closeup.hole,
+            "learn_latent_mask": Image.fromarray((grid * (255 / max(grid.max(), 1))).astype("uint8")),
+            "learn_x": closeup.look(x),
+            "learn_x0": closeup.look(step.pred_x0[:1]),
+            "learn_blend": closeup.look(blended[:1]),
+        }
+        cards = "".join(
+            f"<figure><img alt='' src='{sized(image)}'><figcaption>{html.escape(say(key, words))}"
+            "</figcaption></figure>"
+            for key, image in pictures.items()
+            if image is not None
+        )
+        return f"<p class='t'>t = {step.t} · {step.index + 1} / {step.total}</p><div class='figures'>{cards}</div>"
+
+
+def sized(image: Image.Image) -> str:
+    """`data:` address at 256 px; latents keep their cells visible."""
+    kind = Image.Resampling.NEAREST if max(image.size) < 200 else Image.Resampling.BICUBIC
+    scale = 256 / max(image.size)
+    return images.shown(image.convert("RGB").resize([max(1, round(n * scale)) for n in image.size], kind))
+
+
+def nothing(words: str) -> str:
+    return f"<p class='t'>{html.escape(say('learn_about', words))}</p>"
+
+
+def learn_tab(page) -> None:
+    """The tab: pictures of one step above, equations and the source below."""
+    word, learn = i18n(), Learn(page)
+    with gr.Column(elem_classes="sheet", elem_id="learn"):
+        step = gr.Slider(1, 20, 1, step=1, label=word("learn_step"), visible=False, elem_id="learn-step")
+        figures = gr.HTML(elem_id="learn-figures", apply_default_css=False)
+        with gr.Row():
+            gr.Markdown(
+                equations(), latex_delimiters=[{"left": "$$", "right": "$$", "display": True}], elem_id="equations"
+            )
+            gr.HTML(source(), apply_default_css=False, elem_id="source")
+    free = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    page.learn_tab.select(learn.load, None, [step, figures], **free)
+    step.input(learn.show, step, figures, **free)

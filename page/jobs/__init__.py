@@ -1,0 +1,1 @@
+"""One job at a time: the queue, the worker and the loaded model."""

@@ -1,0 +1,137 @@
+"""The panel beside the picture: task, prompt, button; everything else folded away.
+
+The folded part is made from the request's own declared options, so a new field appears here by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import Field
+from typing import Any
+
+import gradio as gr
+
+from inpaint.request import SPEEDS, options
+
+from ..limits import Limits
+from ..words.options import GROUPS
+from ..words.say import i18n
+from .presets import TASKS
+
+FIRST = ("prompt", "method", "speed", "expand", "seed", "count")  # shown by hand, not under Advanced
+UNASKED = ("width", "height", "invert")  # no picture-less runs here; the painter inverts
+METHODS = ("auto", "base", "inpaint", "compare")
+
+
+class Controls:
+    """The components by option name in `by_name`, in the order of `names`."""
+
+    def __init__(self, limits: Limits, models: list[str], model: str):
+        self.limits, self.by_name = limits, {}
+        word = i18n()
+        self.task = gr.Radio(
+            [(word(f"task_{name}"), name) for name in TASKS],
+            value="fill",
+            label=word("task"),
+            elem_id="task",
+            elem_classes="segments",
+            container=False,
+        )
+        self.by_name["prompt"] = gr.Textbox(
+            label=word("prompt"),
+            placeholder=word("prompt_fill"),
+            lines=2,
+            max_lines=6,
+            elem_id="prompt",
+            max_length=4000,
+        )
+        self.by_name["expand"] = gr.Dropdown(
+            ["1:1", "4:3", "3:2", "16:9", "9:16"],
+            value="",
+            visible=False,
+            allow_custom_value=True,
+            label=word("expand_to"),
+            info=word("expand_info"),
+            elem_id="expand",
+        )
+        with gr.Row(elem_id="go"):
+            self.run = gr.Button(word("run"), variant="primary", elem_id="run")
+            self.cancel = gr.Button(word("cancel"), variant="secondary", elem_id="cancel")
+        self._basics(word, models, model)
+        with gr.Accordion(word("advanced"), open=False, elem_id="advanced"):
+            for group, both in GROUPS.items():
+                with gr.Accordion(word(both), open=False, elem_classes="group"):
+                    self._group(group)
+
+    def _basics(self, word, models: list[str], model: str) -> None:
+        self.by_name["method"] = gr.Radio(
+            [(word(f"method_{name}"), name) for name in METHODS],
+            value="auto",
+            label=word("method"),
+            info=word("method_info"),
+            elem_id="method",
+            elem_classes="segments two",
+        )
+        self.by_name["speed"] = gr.Radio(
+            [(word(f"speed_{name}"), name) for name in SPEEDS],
+            value="exact",
+            label=word("speed"),
+            info=word("speed_info"),
+            elem_id="speed",
+            elem_classes="segments",
+        )
+        with gr.Row(elem_id="numbers"):
+            self.by_name["count"] = gr.Radio(
+                [n for n in (1, 2, 3, 4) if n <= self.limits.count],
+                value=1,
+                label=word("variations"),
+                elem_id="count",
+                elem_classes="segments",
+            )
+            with gr.Column(min_width=120, elem_id="seedbox"):
+                self.by_name["seed"] = gr.Number(
+                    -1, label=word("seed"), precision=0, minimum=-1, maximum=2**32 - 1, elem_id="seed"
+                )
+                self.dice = gr.Button("⚄", size="sm", elem_id="dice", elem_classes="mini")
+        self.fresh = gr.Checkbox(True, label=word("seed_new"), elem_id="fresh", container=False)
+        self.model = gr.Dropdown(
+            models,
+            value=model,
+            label=word("model"),
+            info=word("model_info"),
+            allow_custom_value=not self.limits.public,
+            elem_id="model",
+        )
+
+    def _group(self, group: str) -> None:
+        for name, field in options().items():
+            if field.metadata["group"] == group and name not in FIRST + UNASKED:
+                self.by_name[name] = self._component(name, field)
+
+    def _component(self, name: str, field: Field) -> Any:
+        """A tick, a menu, a slider or a line of text, as the field's type and limits ask."""
+        meta, default = field.metadata, field.default
+        words = {"label": i18n()(f"option_{name}"), "info": i18n()(f"help_{name}"), "elem_id": f"option-{name}"}
+        if meta["choices"]:
+            return gr.Dropdown(list(meta["choices"]), value=default, **words)
+        if isinstance(default, bool):
+            return gr.Checkbox(default, **words)
+        if isinstance(default, str):
+            return gr.Textbox(default, **words)
+        step = meta["step"] or (1 if isinstance(default, int) else 0.05)
+        return gr.Slider(
+            meta["low"], min(meta["high"], getattr(self.limits, name, meta["high"])), default, step=step, **words
+        )
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.by_name)
+
+    @property
+    def components(self) -> list[Any]:
+        return list(self.by_name.values())
+
+    def settings(self, values) -> dict[str, Any]:
+        """{option: value} from the components' values, in their order."""
+        settings = dict(zip(self.names, values, strict=True))
+        settings["expand"] = settings["expand"] or ""
+        return settings

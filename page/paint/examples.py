@@ -1,0 +1,50 @@
+"""The example pictures and their ready masks, from assets/examples/."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from inpaint import Picture, UnreadablePicture
+from inpaint.files.picture import open_mask
+from inpaint.paths import ASSETS
+
+from .. import images
+
+FOLDER = ASSETS / "examples"
+
+
+@cache
+def listed() -> list[dict[str, str]]:
+    """[{name, label, prompt, …}] as examples.json tells."""
+    return json.loads((FOLDER / "examples.json").read_text(encoding="utf-8"))
+
+
+@cache
+def thumbnails() -> list[dict[str, str]]:
+    """What the stage shows of each: name, label and a small picture."""
+    return [
+        {
+            "name": one["name"],
+            "label": one["label"],
+            "thumb": images.shown(thumbnail(FOLDER / f"{one['name']}.jpg"), 160, 80),
+        }
+        for one in listed()
+    ]
+
+
+def thumbnail(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.draft("RGB", (320, 320))  # decodes at a fraction of the cost
+        return image.convert("RGB")
+
+
+def read(name: str) -> tuple[Picture, Image.Image, str]:
+    """The example's picture, its mask and a prompt."""
+    for one in listed():
+        if one["name"] == name:
+            return (Picture.open(FOLDER / f"{name}.jpg"), open_mask(FOLDER / f"{name}-mask.png"), one["prompt"])
+    raise UnreadablePicture("There is no such example.", "Choose one of those shown.")

@@ -1,0 +1,120 @@
+"""Ways in: an uploaded file or an example becomes the picture on the table; a saved result restores everything."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from inpaint import InpaintError, InvalidRequest, Picture, Request, UnreadablePicture
+
+from .. import filenames, images
+from ..session import Session, files_folder
+from ..words.say import language, say
+from . import examples, presets
+from .editor import message
+
+SALT = 16  # bytes the page adds to every upload, so that the stored copy is nobody else's
+
+
+class Opening:
+    """The handlers of the stage's "open" and "example" events; both answer (message, task, fresh seed, *settings)."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def opened(self, event: gr.EventData, request: gr.Request):
+        """The uploaded file on the table, whatever it is; one sentence if it is no picture."""
+        session = self.page.sessions.of(request)
+        session.language = language(request)
+        try:
+            data = taken(str(event._data.get("path", "")))
+            self.page.sessions.check_room(session)
+            return self.put(session, data, str(event._data.get("name")))
+        except InpaintError as error:
+            return self.sorry(str(error))
+
+    def example(self, event: gr.EventData, request: gr.Request):
+        """An example on the table, with its mask painted."""
+        session = self.page.sessions.of(request)
+        session.language = language(request)
+        try:
+            self.page.sessions.check_room(session)
+            picture, mask, prompt = examples.read(str(event._data.get("name", "")))
+        except InpaintError as error:
+            return self.sorry(str(error))
+        session.put(picture, self.page.limits.session_megabytes)
+        session.name = "example"
+        told = self.picture(session, mask=images.shown_grey(mask))
+        settings = {"prompt": prompt, "expand": ""}
+        return told, gr.update(value="fill"), gr.skip(), *self.settings(settings)
+
+    def put(self, session: Session, data: bytes, name: str):
+        """These bytes as the picture, or as everything their record tells."""
+        self.page.limits.check_file(data, session.language)
+        try:
+            record = Request.from_image(data)
+        except InvalidRequest:
+            record = None
+        if record is None or record.picture is None:
+            picture = Picture.open(data)
+            self.check_size(picture, session.language)
+            session.put(picture, self.page.limits.session_megabytes)
+            session.name = filenames.stem(name)
+            notes = " ".join(picture.notes)
+            return self.picture(session, say=notes), gr.skip(), gr.skip(), *self.skips()
+        self.check_size(record.picture, session.language)
+        session.put(record.picture, self.page.limits.session_megabytes)
+        session.name = filenames.stem(name)
+        mask = images.shown_grey(record.mask) if record.mask is not None else None
+        told = self.picture(session, mask=mask, say=say("restored", session.language))
+        settings = record.settings()
+        return told, gr.update(value=presets.of(settings)), gr.update(value=False), *self.settings(settings)
+
+    def check_size(self, picture: Picture, words: str = "en") -> None:
+        """Raises UnreadablePicture for more pixels than this page takes."""
+        self.page.limits.check_pixels(*picture.size, words)
+
+    def picture(self, session: Session, **more: Any) -> dict[str, Any]:
+        """The message that puts the session's picture on the table."""
+        picture = session.picture
+        alpha = images.shown_grey(picture.alpha.point(lambda v: 255 - v)) if picture.alpha is not None else None
+        return message(
+            "picture",
+            src=images.shown_picture(picture),
+            full=list(picture.size),
+            name=session.name,
+            alpha=alpha,
+            back=session.at > 0,
+            forward=session.at + 1 < len(session.pictures),
+            **more,
+        )
+
+    def sorry(self, sentence: str):
+        return message(say=sentence, bad=True), gr.skip(), gr.skip(), *self.skips()
+
+    def skips(self) -> list[Any]:
+        return [gr.skip() for _ in self.page.controls.names]
+
+    def settings(self, settings: dict[str, Any]) -> list[Any]:
+        """Updates for the controls, in their order; what is not told stays."""
+        shown = {"expand": {"visible": bool(settings["expand"])}} if "expand" in settings else {}
+        return [
+            gr.update(value=settings[name], **shown.get(name, {})) if name in settings else gr.skip()
+            for name in self.page.controls.names
+        ]
+
+
+def taken(path: str) -> bytes:
+    """The uploaded bytes; the stored copy is removed.  Only files that were uploaded can be named."""
+    try:
+        file, folder = Path(path).resolve(), files_folder()
+        if folder not in file.parent.parents or folder / "sessions" in file.parents or not file.is_file():
+            raise UnreadablePicture("The file did not arrive.", "Choose it again.")
+        data = file.read_bytes()
+    except (OSError, ValueError, RuntimeError) as error:  # a zero byte, a loop of links, a name without end
+        raise UnreadablePicture("The file did not arrive.", "Choose it again.") from error
+    shutil.rmtree(file.parent, ignore_errors=True)
+    return data[:-SALT]

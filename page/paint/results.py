@@ -1,0 +1,174 @@
+"""What a person does with results: choose, keep, discard, go back, download, look at the steps."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from inpaint import InpaintError, InvalidRequest, Picture
+
+from .. import images
+from ..jobs import worker
+from ..session import Session
+from ..words.say import language, say
+from .editor import message
+
+log = logging.getLogger("inpaint.page")
+FORMATS = {"png": ".png", "jpg": ".jpg", "webp": ".webp"}
+
+
+class Keeping:
+    """The handlers of the stage's "act" and "scrub" events; every one answers with a message."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def act(self, event: gr.EventData, request: gr.Request):
+        """What the person pressed, done; one sentence if it cannot be."""
+        session = self.page.sessions.of(request)
+        session.language = language(request)
+        what = event._data or {}
+        deed = {
+            "keep": self.keep,
+            "discard": self.discard,
+            "choose": self.choose,
+            "back": self.back,
+            "forward": self.forward,
+            "save": self.save,
+            "film": self.save_film,
+        }.get(what.get("do"))
+        try:
+            return deed(session, what) if deed else gr.skip()
+        except InpaintError as error:
+            return message(say=str(error), bad=True)
+        except Exception as error:
+            log.exception("a deed failed")
+            return message(say=say("unexpected", session.language, error=type(error).__name__), bad=True)
+
+    def results(self, session: Session) -> dict[str, Any]:
+        """The message that shows what a run has made."""
+        first = session.pending[0].result
+        methods = len({chosen.result.report.get("method") for chosen in session.pending}) > 1
+        items = []
+        for chosen in session.pending:
+            seed = say("seed_was", session.language, n=chosen.result.seeds[chosen.index])
+            method = chosen.result.report.get("method", "")
+            chosen.caption = say(f"method_{method}", session.language) if methods else seed
+            label = chosen.caption if methods else str(len(items) + 1)
+            items.append(
+                {
+                    "src": images.shown(chosen.image),
+                    "caption": chosen.caption,
+                    "label": label,
+                    "report": report_line(chosen, session.language),
+                }
+            )
+        live = [shown for shown in session.film if shown.live or shown.jpeg]
+        branches = (
+            bool(live)
+            and all(hasattr(shown.live, "view") for shown in live)
+            and len(first.images) == 1
+            and not methods
+            and first.request.sampler == "ddim"
+            and not first.request.article
+        )
+        return message(
+            "result",
+            items=items,
+            chosen=0,
+            report=items[0]["report"],
+            frames=len(live),
+            branches=branches,
+            back=session.at > 0,
+            forward=session.at + 1 < len(session.pictures),
+        )
+
+    def chosen(self, session: Session, what: dict):
+        index = what.get("index", 0)
+        if not session.pending or not isinstance(index, int) or not 0 <= index < len(session.pending):
+            raise InvalidRequest("picture", say("no_result", session.language))
+        return session.pending[index]
+
+    def choose(self, session: Session, what: dict):
+        self.chosen(session, what)
+        return gr.skip()
+
+    def keep(self, session: Session, what: dict):
+        """The chosen result is the picture from now on."""
+        chosen = self.chosen(session, what)
+        session.put(Picture.open(chosen.image), self.page.limits.session_megabytes)
+        return self.page.opening.picture(session, keep_mask=bool(what.get("keep_mask")))
+
+    def discard(self, session: Session, what: dict):
+        session.clear()
+        return message("paint", back=session.at > 0, forward=session.at + 1 < len(session.pictures))
+
+    def back(self, session: Session, what: dict):
+        return self.page.opening.picture(session, keep_mask=True) if session.travel(-1) else gr.skip()
+
+    def forward(self, session: Session, what: dict):
+        return self.page.opening.picture(session, keep_mask=True) if session.travel(1) else gr.skip()
+
+    def save(self, session: Session, what: dict):
+        """The chosen result as a file, in full size, with as much of its record as wanted."""
+        chosen = self.chosen(session, what)
+        ending = FORMATS.get(what.get("format"), ".png")
+        metadata = what.get("metadata") if what.get("metadata") in ("full", "settings", "none") else "full"
+        path = session.file(f"{session.name}-inpainted{ending}")
+        chosen.result.save(path, index=chosen.index, metadata=metadata)
+        return served(path)
+
+    def save_film(self, session: Session, what: dict):
+        """Every step as one moving picture."""
+        from inpaint.files.film import save_film
+
+        self.chosen(session, {})
+        path = session.file(f"{session.name}-film.{'gif' if what.get('format') == 'gif' else 'webp'}")
+        frames = [frame(shown) for shown in session.film if shown.live or shown.jpeg]
+        frames.append(images.small(session.pending[0].image.convert("RGB"), worker.SIDE))
+        save_film(path, frames)
+        return served(path)
+
+    def scrub(self, event: gr.EventData, request: gr.Request):
+        """The picture as it stood after a step."""
+        session, index = self.page.sessions.of(request), (event._data or {}).get("index")
+        film = [shown for shown in session.film if shown.live or shown.jpeg]
+        if not isinstance(index, int) or not 0 <= index < len(film):
+            return gr.skip()
+        return message(
+            "frame", index=index, src=worker.data_url(film[index].jpeg or worker.encoded(frame(film[index]), 85))
+        )
+
+
+def frame(shown: worker.Shown):
+    """RGB picture of a step."""
+    if shown.live is not None:
+        return shown.live.preview(worker.SIDE)
+    import io
+
+    from PIL import Image
+
+    return Image.open(io.BytesIO(shown.jpeg)).convert("RGB")
+
+
+def report_line(chosen, words: str) -> str:
+    """Changes outside the mask · seam · seconds · seed, and what the core noted."""
+    report, parts = chosen.result.report, []
+    change = report.get("max_change_outside")
+    if change is not None:
+        parts.append(say("outside_same", words) if change == 0 else say("outside_changed", words, n=change))
+    if report.get("seam_score") is not None:
+        parts.append(say("seam", words, x=float(report["seam_score"])))
+    seconds = report.get("seconds") or {}
+    if "total" in seconds:
+        parts.append(say("took", words, x=float(seconds["total"])))
+    parts.append(say("seed_was", words, n=chosen.result.seeds[chosen.index]))
+    return " · ".join([*parts, *report.get("notes", ())])
+
+
+def served(path: Path) -> dict[str, Any]:
+    """The message that makes the browser download a session's file."""
+    return message("file", path=str(path), name=path.name)

@@ -1,0 +1,154 @@
+"""The run button: what is on the page becomes a request; what comes back becomes messages for the stage."""
+
+from __future__ import annotations
+
+import json
+import logging
+from time import perf_counter
+from typing import Any
+
+import anyio.to_thread
+import gradio as gr
+from PIL import Image
+
+from inpaint import InpaintError, InvalidRequest, Request
+
+from .. import images
+from ..jobs import worker
+from ..jobs.current_model import painters
+from ..jobs.job_queue import Busy
+from ..session import Chosen, Session
+from ..words.say import language, say
+from .editor import message
+
+log = logging.getLogger("inpaint.page")
+
+
+class Running:
+    """The handlers of the run and cancel buttons."""
+
+    def __init__(self, page):
+        self.page = page
+
+    async def run(self, request: gr.Request, packed: str, task: str, model: str, fresh: bool, *values: Any):
+        """Messages while the picture forms, then the results; (message, seed) each time."""
+        session = self.page.sessions.of(request)
+        session.language = language(request)
+        kept = None
+        try:
+            asked, method, kept = self.asked(session, json.loads(packed or "{}"), task, fresh, values)
+            self.page.check_model(model, session.language)
+            requests = worker.requests_for(asked, method)
+            async for told in self.watch(session, model, requests, kept):
+                yield told, gr.skip()
+            if session.pending:
+                yield gr.skip(), session.pending[0].result.request.seed
+        except Busy as busy:
+            yield message("stopped", say=say("busy", session.language, n=busy.place), bad=True), gr.skip()
+        except InpaintError as error:
+            yield message("stopped", say=str(error), bad=True), gr.skip()
+        except Exception as error:
+            log.exception("a run failed")
+            sentence = say("unexpected", session.language, error=type(error).__name__)
+            yield message("stopped", say=sentence, bad=True), gr.skip()
+
+    async def rescue(self, request: gr.Request):
+        """A finished picture of the last step of a cancelled run."""
+        session = self.page.sessions.of(request)
+        live = session.film[-1].live if session.film else None
+        try:
+            if not hasattr(live, "view"):
+                raise InvalidRequest("picture", say("no_result", session.language))
+            async for told in self.watch(session, painters.name, [session.asked], (live, True)):
+                yield told
+        except Busy as busy:
+            yield message("stopped", say=say("busy", session.language, n=busy.place), bad=True)
+        except InpaintError as error:
+            yield message("stopped", say=str(error), bad=True)
+        except Exception as error:
+            log.exception("a rescue failed")
+            yield message("stopped", say=say("unexpected", session.language, error=type(error).__name__), bad=True)
+
+    def asked(self, session: Session, packed: dict, task: str, fresh: bool, values) -> tuple[Request, str, Any]:
+        """The request, the method as chosen on the page, and the step to branch from."""
+        if session.picture is None:
+            raise InvalidRequest("picture", say("no_picture", session.language))
+        settings = self.page.controls.settings(values)
+        method = settings.pop("method")
+        if task != "expand":
+            settings["expand"] = ""
+        if fresh:
+            settings["seed"] = -1
+        if self.page.limits.public:
+            settings["keep_gps"] = False
+        self.page.limits.check(settings, session.language)
+        mask = images.mask_from(packed.get("mask"))
+        if mask is None and not settings["expand"] and not settings["mask_from_alpha"]:
+            mask = Image.new("L", session.picture.size)  # nothing is painted: the core says so
+        asked = Request(
+            picture=session.picture, mask=mask, method="auto" if method == "compare" else method, **settings
+        )
+        return asked, method, self.branch(session, packed.get("branch"))
+
+    def branch(self, session: Session, index: Any):
+        """The live step of that number in the last film; None for a run from the beginning."""
+        if not isinstance(index, int) or not 0 <= index < len(session.film):
+            return None
+        live = session.film[index].live
+        return (live, False) if hasattr(live, "view") else None
+
+    async def watch(self, session: Session, model: str, requests: list[Request], branch):
+        """One job from the line to its results."""
+        film, results, previews = [], [], 0
+        session.asked = requests[0]
+        started, told_at = None, 0.0
+        words = session.language
+
+        def begin(task):
+            session.task = task
+
+        async for kind, value in self.page.desk.run(
+            lambda: worker.paint(model, requests, branch), begin, session.address
+        ):
+            if kind == "place":
+                yield message("wait", text=say("waiting", words, place=value))
+            elif kind == "stopped":
+                yield self.stopped(session, film, previews)
+                return
+            elif isinstance(value, tuple):
+                key = "fetching" if value[2] else "loading"
+                yield message("wait", text=say(key, words, name=value[1], mb=value[2]))
+            elif isinstance(value, worker.Shown):
+                film.append(value)
+                started = started or perf_counter()
+                if value.jpeg or perf_counter() - told_at > worker.PAUSE:
+                    told_at, previews = perf_counter(), previews + bool(value.jpeg)
+                    yield self.step(value, words)
+            else:
+                results.append(value)
+        session.film = session.film[: branch[0].index + 1] + film if branch else film
+        session.pending = [Chosen(result, k) for result in results for k in range(len(result.images))]
+        yield await anyio.to_thread.run_sync(self.page.keeping.results, session)
+
+    def step(self, shown: worker.Shown, words: str) -> dict[str, Any]:
+        """The step bar's words and the preview, if there is a new one."""
+        done = shown.index + 1
+        eta = shown.seconds / done * (shown.total - done)
+        return message(
+            "step",
+            fraction=done / shown.total,
+            text=say("step", words, i=done, n=shown.total, eta=max(0, round(eta))),
+            src=worker.data_url(shown.jpeg) if shown.jpeg else None,
+        )
+
+    def stopped(self, session: Session, film: list, previews: int) -> dict[str, Any]:
+        if previews:
+            session.film, session.pending = film, []
+        key = "stopped" if previews else "stopped_early"
+        return message("stopped", preview=bool(previews), say=say(key, session.language))
+
+    def cancel(self, request: gr.Request) -> None:
+        """The job of this session stops within one step."""
+        task = self.page.sessions.of(request).task
+        if task:
+            self.page.desk.cancel(task)

@@ -1,0 +1,1 @@
+"""What hardens and quickens Gradio."""

@@ -1,0 +1,519 @@
+"""The command line: the same words as the request, one sentence when something is wrong, and clean ends."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+import inpaint
+from inpaint import InpaintError, Request
+from inpaint.cli import parser as flags
+from inpaint.cli.main import main
+from inpaint.cli.progress import Progress, spoken
+from inpaint.request import options
+from tests.fakes import Painter, opened, result_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def painter(monkeypatch):
+    """A fake is loaded whatever is asked for; `loaded` holds what that was."""
+    fake = Painter()
+    fake.loaded = []
+    monkeypatch.setattr(inpaint, "load", lambda name, **settings: fake.loaded.append((name, settings)) or fake)
+    monkeypatch.setattr("warnings.simplefilter", lambda *_: None)  # the command silences them for good
+    return fake
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with a picture and a mask, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGBA", (40, 30), "gray").save("cat.png")
+    mask = Image.new("L", (40, 30))
+    mask.paste(255, (10, 10, 20, 20))
+    mask.save("mask.png")
+    return tmp_path
+
+
+def failing(argv: list[str], capsys) -> tuple[int, str]:
+    """The exit status and what was said, for a command that must fail without doing anything."""
+    before = set(os.listdir("."))
+    try:
+        code = main(argv)
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert out == "" and set(os.listdir(".")) == before
+    return code, err
+
+
+# flags and fields
+
+
+def value_beside(field):
+    """A good value that is not the default."""
+    meta, default = field.metadata, field.default
+    if isinstance(default, bool):
+        return not default
+    if meta["choices"]:
+        return next(c for c in meta["choices"] if c != default)
+    return (
+        "16:9"
+        if default == "" or isinstance(default, str)
+        else type(default)(meta["high"] if default != meta["high"] else meta["low"])
+    )
+
+
+@pytest.mark.parametrize("name", options())
+def test_every_field_has_its_flag(desk, painter, name):
+    field = options()[name]
+    value = value_beside(field)
+    for flag in {"--" + name.replace("_", "-"), field.metadata["flag"] or "--" + name.replace("_", "-")}:
+        words = [flag if value else "--no-" + flag[2:]] if isinstance(value, bool) else [f"{flag}={value}"]
+        prompt = [] if name == "prompt" else ["x"]
+        assert main(["cat.png", "mask.png", *prompt, "-o", "out.png", *words]) == 0
+        got = getattr(painter.asked[-1], name)
+        assert got == value and type(got) is type(field.default)
+
+
+def test_flags_left_out_are_the_requests_defaults(desk, painter):
+    assert main(["cat.png", "mask.png", "a red scarf", "-o", "out.png"]) == 0
+    asked = painter.asked[0]
+    assert asked.settings() == Request("a red scarf").settings()
+    assert asked.picture.size == (40, 30) and asked.mask.getbbox() == (10, 10, 20, 20)
+    assert painter.loaded == [
+        (
+            "builtin",
+            {
+                "device": "auto",
+                "dtype": "auto",
+                "memory": "auto",
+                "vae": None,
+                "loras": (),
+                "config": None,
+                "inpaint": None,
+                "offline": None,
+                "allow_pickle": False,
+                "backend": "auto",
+            },
+        )
+    ]
+
+
+def test_the_models_flags_reach_the_loader(desk, painter):
+    assert (
+        main(
+            [
+                "cat.png",
+                "mask.png",
+                "x",
+                "-o",
+                "out.png",
+                "--model",
+                "sd15",
+                "--device",
+                "cpu",
+                "--dtype",
+                "float32",
+                "--memory",
+                "low",
+                "--vae",
+                "v",
+                "--lora",
+                "a.safetensors:0.5",
+                "--lora",
+                "C:b",
+                "--config",
+                "c",
+                "--inpaint-model",
+                "i",
+                "--offline",
+                "--allow-pickle",
+                "--backend",
+                "torch",
+            ]
+        )
+        == 0
+    )
+    assert painter.loaded == [
+        (
+            "sd15",
+            {
+                "device": "cpu",
+                "dtype": "float32",
+                "memory": "low",
+                "vae": "v",
+                "config": "c",
+                "offline": True,
+                "allow_pickle": True,
+                "loras": ("a.safetensors:0.5", "C:b"),
+                "inpaint": "i",
+                "backend": "torch",
+            },
+        )
+    ]
+
+
+# what is written
+
+
+def test_the_result_is_written_and_told(desk, painter, capsys):
+    assert main(["cat.png", "mask.png", "x", "-o", "out.png", "--seed", "7"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "out.png: seed 7, 20 steps of base, in 0.5 s, largest change outside the mask 0" in err
+    assert "Made up." in err and "step 4 of 4" in err and "\x1b" not in err
+    image = opened("out.png")
+    assert image.getpixel((15, 15))[:3] == (250, 20, 7) and image.getpixel((0, 0))[:3] == (128, 128, 128)
+
+
+def test_json_is_one_object_and_all_that_is_printed(desk, painter, capsys):
+    assert main(["cat.png", "mask.png", "x", "-o", "out.jpg", "--seed", "7", "--count", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert set(said) == {"out", "seeds", "report", "model"}
+    assert said["out"] == ["out-1.jpg", "out-2.jpg"] and said["seeds"] == [7, 8]
+    assert said["report"]["max_change_outside"] == 0 and said["model"]["name"] == "fake"
+    assert all(opened(path).format == "JPEG" for path in said["out"])
+
+
+def test_without_a_name_the_result_lies_beside_the_picture(desk, painter, monkeypatch):
+    (desk / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    for _ in range(2):
+        assert main(["../cat.png", "../mask.png", "x"]) == 0
+    assert {"cat-inpainted.png", "cat-inpainted-1.png"} < set(os.listdir(".."))
+    assert main(["-", "-", "a castle"]) == 0
+    assert os.listdir(".") == ["inpainted.png"]
+    assert painter.asked[-1].picture is None and painter.asked[-1].mask is None
+
+
+def test_a_dash_means_none(desk, painter):
+    assert main(["cat.png", "-", "x", "-o", "out.png", "--strength", "0.5"]) == 0
+    assert painter.asked[0].picture is not None and painter.asked[0].mask is None
+    assert main(["--prompt=-x", "-o", "out.png"]) == 0
+    assert painter.asked[1].picture is None and painter.asked[1].prompt == "-x"
+
+
+@pytest.mark.parametrize("metadata", ["full", "settings", "none"])
+def test_metadata_is_passed_on(desk, painter, metadata):
+    assert main(["cat.png", "mask.png", "x", "-o", "out.png", "--metadata", metadata]) == 0
+    assert ("inpaint" in opened("out.png").info) == (metadata != "none")
+    assert (b"inPX" in Path("out.png").read_bytes()) == (metadata == "full")
+
+
+def test_file_quality_is_passed_on(desk, painter):
+    for quality in ("10", "100"):
+        assert main(["cat.png", "-", "x", "-o", f"{quality}.webp", "--file-quality", quality]) == 0
+    assert Path("10.webp").read_bytes() != Path("100.webp").read_bytes()
+
+
+def test_a_film_is_made(desk, painter):
+    assert main(["cat.png", "mask.png", "x", "-o", "out.png", "--film", "film.webp"]) == 0
+    with Image.open("film.webp") as film:
+        assert film.n_frames == 6 and film.size == (40, 30)  # the picture, four steps, the result
+
+
+def test_a_result_is_repeated_and_varied(desk, painter, capsys):
+    asked = Request("a scarf", "cat.png", "mask.png", seed=5, steps=9, eta=0.3)
+    result_of(asked).save("made.png")
+    assert main(["--from", "made.png", "-o", "again.png"]) == 0
+    assert painter.asked[0].settings() == asked.settings()
+    assert opened("again.png").tobytes() == opened("made.png").tobytes()
+    assert main(["--from", "made.png", "-", "-", "a hat", "--seed", "6", "-o", "again.png"]) == 0
+    assert painter.asked[1].settings() == {**asked.settings(), "prompt": "a hat", "seed": 6}
+    assert painter.asked[1].mask.tobytes() == asked.mask.tobytes()
+    assert "made with the model" not in capsys.readouterr().err
+    painter.model = SimpleNamespace(name="other", fingerprint="0")
+    assert main(["--from", "made.png", "-o", "again.png"]) == 0
+    assert "It was made with the model fake, not other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("made", "flags", "loaded"),
+    [("toy", [], "toy"), ("toy", ["--model", "sd15"], "sd15"), ("stranger/weights", [], "builtin")],
+)
+def test_a_result_is_repeated_with_its_own_model_if_that_is_a_known_one(desk, painter, made, flags, loaded):
+    replace(result_of(Request("x", "cat.png", seed=1)), model={"name": made, "fingerprint": "1"}).save("made.png")
+    assert main(["--from", "made.png", "-o", "again.png", *flags]) == 0
+    assert painter.loaded[0][0] == loaded
+
+
+# what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (["--steps", "500"], "1 to 150"),
+        (["--steps", "many"], "whole number"),
+        (["--strength", "nan"], "finite"),
+        (["--steps", "9" * 5000], "whole number"),
+        (["--sampler", "best"], "Choose one of: ddim"),
+        (["--guidance", "1e999"], "finite"),
+        (["--sed", "1"], "--sed"),
+        (["--seed"], "--seed"),
+        (["--threads", "0"], "1 to 1024"),
+        (["--threads", "9" * 9], "1 to 1024"),
+        (["--metadata", "x"], "--metadata"),
+        ([], "nothing to do"),
+        (["cat.png"], "nothing to do"),
+        (["-", "-"], "nothing to do"),
+        (["gone.png", "mask.png", "x"], "gone.png is not there"),
+        (["cat.png", "gone.png", "x"], "gone.png"),
+        (["cat.png", "a red scarf"], "PICTURE MASK PROMPT"),
+        (["cat.png", "mask.png", "a", "red"], "in quotes"),
+        (["-", "mask.png", "x"], "no picture"),
+        (["note.txt", "mask.png", "x"], "not a picture"),
+        ([".", "mask.png", "x"], "folder"),
+        (["cat.png", "mask.png", "x", "--prompt", "y"], "two prompts"),
+        (["cat.png", "mask.png", "x", "-o", "out.bmp"], ".png, .jpg"),
+        (["cat.png", "mask.png", "x", "-o", "out"], "suffix"),
+        (["cat.png", "mask.png", "x", "-o", "no/out.png"], "cannot be written"),
+        (["cat.png", "mask.png", "x", "-o", "cat.png"], "over the picture"),
+        (["cat.png", "mask.png", "x", "-o", "./folder/../cat.png"], "over the picture"),
+        (["cat.png", "mask.png", "x", "--film", "film.mp4"], ".webp"),
+        (["cat.png", "mask.png", "x", "--film", "no/film.webp"], "cannot be written"),
+        (["cat.png", "mask.png", "x", "--masks", "masks"], "--batch"),
+        (["--from", "cat.png"], "carries no settings"),
+        (["--from", "gone.png"], "gone.png"),
+        (["cat.png", "mask.png", "x", "a" * 5000], "quotes"),
+        (["cat.png", "mask.png", "a" * 5000], "4000"),
+        (["a\0b.png", "mask.png", "x"], "cannot be read"),
+        (["cat.png", "a\0b", "x"], "PICTURE MASK PROMPT"),
+        (["cat.png", "m" * 300, "x"], "PICTURE MASK PROMPT"),
+        (["--batch", "gone", "x", "-o", "o"], "cannot be read"),
+        (["--batch", ".", "x"], "folder"),
+        (["--batch", ".", "x", "-o", "out.png"], "folder"),
+        (["--batch", ".", "cat.png", "mask.png", "-o", "o"], "prompt"),
+        (["--batch", "folder", "x", "-o", "o"], "no pictures"),
+        (["--batch", ".", "x", "-o", "cat.png/o"], "cannot be made"),
+        (["cat.png", "mask.png", "x", "--file-quality", "0"], "1 to 100"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2_before_anything_is_loaded(desk, painter, capsys, argv, word):
+    (desk / "folder").mkdir()
+    (desk / "note.txt").write_text("no picture, but some text that is long enough")
+    code, err = failing(argv, capsys)
+    assert code == 2 and painter.loaded == []
+    assert err.startswith("inpaint: ") and err.count("\n") == 1 and word in err and "Traceback" not in err
+    assert len(err) < 500
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "word"),
+    [
+        (inpaint.InvalidRequest("method", "No such UNet.", "Use another."), 2, "No such UNet. Use another."),
+        (inpaint.ModelUnavailable("It is not here.", "Fetch it."), 2, "Fetch it."),
+        (inpaint.OutOfMemory("Too much.", "Use less."), 1, "Too much. Use less."),
+        (InpaintError("The disk is full.", "Free some space."), 1, "Free some space."),
+        (
+            RuntimeError("boom\nat many\nlines"),
+            1,
+            "It failed inside: RuntimeError: boom at many lines. Repeat with --debug",
+        ),
+        (MemoryError(), 1, "MemoryError"),
+        (KeyboardInterrupt(), 130, "Stopped."),
+    ],
+)
+def test_failures_on_the_way_are_one_line_and_leave_nothing(desk, painter, capsys, error, code, word):
+    painter.fail = error
+    got, err = failing(["cat.png", "mask.png", "x", "-o", "out.png", "--film", "film.webp"], capsys)
+    assert got == code and word in err and "Traceback" not in err
+    assert err.splitlines()[-1].startswith("inpaint: ")
+
+
+def test_debug_shows_where(desk, painter):
+    painter.fail = RuntimeError("boom")
+    with pytest.raises(RuntimeError, match="boom"):
+        main(["cat.png", "mask.png", "x", "-o", "out.png", "--debug"])
+
+
+# many pictures
+
+
+def test_a_batch_goes_on_and_says_how_many_failed(desk, painter, capsys):
+    (desk / "dog.png").write_bytes(b"no picture at all")
+    assert main(["--batch", ".", "--masks", "mask.png", "a hat", "-o", "new/out", "--seed", "3", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert "1 of 2: cat.png: cat.png" in err and "2 of 2: dog.png: dog.png is not a picture" in err
+    assert "1 of 2 pictures done, 1 failed." in err and "cat.png: step 4 of 4" in err
+    said = json.loads(out)
+    assert said["failed"] == 1 and [p["out"] for p in said["pictures"]] == [["new/out/cat.png"], []]
+    assert said["pictures"][0]["seeds"] == [3] and "not a picture" in said["pictures"][1]["problem"]
+    assert painter.asked[0].prompt == "a hat" and os.listdir("new/out") == ["cat.png"]
+    (desk / "dog.png").unlink()
+    assert main(["--batch", ".", "--masks", "mask.png", "a hat", "-o", "new/out", "--format", "webp"]) == 0
+    assert sorted(os.listdir("new/out")) == ["cat.png", "cat.webp"]
+
+
+def test_ctrl_c_stops_a_batch(desk, painter, capsys):
+    painter.fail = KeyboardInterrupt()
+    assert main(["--batch", ".", "x", "-o", "out"]) == 130
+    assert capsys.readouterr().err.endswith("inpaint: Stopped.\n") and os.listdir("out") == []
+
+
+# progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def watched(stream, seconds: float) -> str:
+    now = [100.0]
+    progress = Progress(stream, lambda: now[0])
+    for k in range(5):
+        now[0] += seconds
+        progress(SimpleNamespace(index=k, total=5))
+    progress.clear()
+    return stream.getvalue()
+
+
+def test_a_terminal_gets_one_line_that_ends_clean():
+    text = watched(Terminal(), 30)
+    assert "\n" not in text and text.endswith("\r\x1b[K")
+    assert [re.sub(r"\s+", " ", s) for s in text.split("\r\x1b[K")[1:-1]] == [
+        "step 1 of 5, 2 min 0 s left",
+        "step 2 of 5, 1 min 30 s left",
+        "step 3 of 5, 1 min 0 s left",
+        "step 4 of 5, 30 s left",
+        "step 5 of 5, 0 s left",
+    ]
+
+
+def test_a_log_gets_a_line_now_and_then():
+    assert watched(io.StringIO(), 4).splitlines() == [
+        "step 1 of 5, 16 s left",
+        "step 4 of 5, 4 s left",
+        "step 5 of 5, 0 s left",
+    ]
+
+
+def test_a_slow_start_does_not_spoil_the_estimate():
+    now = [0.0]
+    stream = Terminal()
+    progress = Progress(stream, lambda: now[0])
+    for k, at in enumerate((60, 62, 64)):
+        now[0] = float(at)
+        progress(SimpleNamespace(index=k, total=10))
+    assert stream.getvalue().endswith("step 3 of 10, 14 s left")
+
+
+def test_times_are_spoken():
+    assert [spoken(s) for s in (0.4, 59.6, 61, 3599, 7500)] == [
+        "0 s",
+        "1 min 0 s",
+        "1 min 1 s",
+        "59 min 59 s",
+        "2 h 5 min",
+    ]
+
+
+# as a program
+
+
+def test_help_is_quick_and_needs_no_torch():
+    code = (
+        "import sys, runpy, time; t = time.perf_counter(); sys.argv = ['inpaint', '--help']\n"
+        "try: runpy.run_module('inpaint', run_name='__main__')\n"
+        "except SystemExit as stop: code = stop.code\n"
+        "heavy = {'torch', 'scipy', 'numpy', 'diffusers', 'transformers', 'gradio'} & set(sys.modules)\n"
+        "print(code, time.perf_counter() - t, *heavy, file=sys.stderr)"
+    )
+    clock, best = time.perf_counter(), 9.0
+    while best > 0.3 and time.perf_counter() - clock < 10:  # others may keep the machine busy
+        run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        status, seconds, *heavy = run.stderr.split()
+        assert status == "0" and heavy == []
+        best = min(best, float(seconds))
+    assert best < 0.3
+    for name, field in options().items():
+        flag = field.metadata["flag"] or "--" + name.replace("_", "-")
+        assert re.search(rf"{flag}\b", run.stdout), name
+    text = re.sub(r"\s+", " ", run.stdout)
+    assert "[1 to 150; default 20]" in text and "[-1 to 4294967295; default -1]" in text
+    assert "[default on]" in text and "130 stopped with Ctrl-C" in text
+
+
+def test_no_flag_is_taken_twice():
+    made = flags.parser()
+    taken = [flag for action in made._actions for flag in action.option_strings]
+    assert len(set(taken)) == len(taken) > len(options())
+
+
+def command(*argv: str, cwd: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "inpaint", *argv],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_the_toy_paints_a_photo(desk):
+    run = command(
+        "cat.png",
+        "mask.png",
+        "a hat",
+        "-o",
+        "out.png",
+        "--model",
+        "toy",
+        "--steps",
+        "3",
+        "--size",
+        "64",
+        "--seed",
+        "7",
+        "--json",
+        "--film",
+        "film.gif",
+        cwd=desk,
+    )
+    out, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    said = json.loads(out)
+    assert said["report"]["max_change_outside"] == 0 and said["report"]["steps"] == 3 and said["seeds"] == [7]
+    assert opened(desk / "out.png").size == (40, 30) and Request.from_image(desk / "out.png").seed == 7
+    with Image.open(desk / "film.gif") as film:
+        assert film.n_frames >= 3
+
+
+def test_ctrl_c_ends_clean_and_leaves_nothing(desk):
+    run = command(
+        "cat.png",
+        "mask.png",
+        "x",
+        "-o",
+        "out.png",
+        "--model",
+        "toy",
+        "--steps",
+        "150",
+        "--size",
+        "2048",
+        "--count",
+        "8",
+        cwd=desk,
+    )
+    first = run.stderr.readline()
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert "step 1 of" in first, first + err
+    assert run.returncode == 130 and err.endswith("inpaint: Stopped.\n") and "Traceback" not in err
+    assert sorted(os.listdir(desk)) == ["cat.png", "mask.png"]

@@ -1,0 +1,113 @@
+"""The endpoint /inpaint with a real client: it streams, it refuses in one sentence, and a crowd gets its pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests import gradio_aside
+
+pytestmark = gradio_aside.warnings
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory):
+    """The address of a page on the pretending painter, in this process."""
+    import os
+
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from page.jobs import worker
+    from page.layout import Page
+    from page.limits import Limits
+    from tests.browser.serve import Painter
+
+    page = Page(Limits(megapixels=1), "fake")
+    worker.painters.name, worker.painters.painter = "fake", Painter()
+    demo = page.build()
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, run_history=False)
+    yield url
+    demo.close()
+
+
+@pytest.fixture
+def files(tmp_path):
+    from gradio_client import handle_file
+
+    Image.effect_noise((96, 64), 50).convert("RGB").save(tmp_path / "picture.png")
+    mask = Image.new("L", (96, 64))
+    mask.paste(255, (10, 10, 40, 40))
+    mask.save(tmp_path / "mask.png")
+    return handle_file(tmp_path / "picture.png"), handle_file(tmp_path / "mask.png")
+
+
+def test_the_endpoint_streams_and_gives_the_picture(endpoint, files, tmp_path):
+    from gradio_client import Client
+
+    import inpaint
+
+    client = Client(endpoint, verbose=False, download_files=tmp_path)
+    told = list(client.submit(*files, "slow", json.dumps({"steps": 4, "seed": 7}), api_name="/inpaint"))
+    states = [json.loads(report) for _, report in told]
+    assert [state["state"] for state in states][-1] == "done" and states[-1]["seed"] == 7
+    previews = {Path(picture[0]).read_bytes() for picture, report in told[:-1] if picture}
+    assert len(previews) >= 3
+    (result,), _ = told[-1]
+    repeated = inpaint.Request.from_image(result)
+    assert repeated.seed == 7 and repeated.steps == 4 and repeated.prompt == "slow"
+
+
+def test_the_program_in_the_readme_runs(endpoint, files, capsys):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    program = readme.split("```py\n")[1].split("```")[0]
+    for name, file in zip(("cat.jpg", "mask.png"), files, strict=True):
+        program = program.replace(f'"{name}"', repr(file["path"]))
+    exec(program.replace("http://127.0.0.1:7860", endpoint), {})
+    assert '"state": "done"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ('{"stepz": 4}', "no option named stepz"),
+        ("{", "no JSON"),
+        ('{"steps": 0}', "Choose a value from 1"),
+        ("[1]", "settings"),
+    ],
+)
+def test_the_endpoint_refuses_in_one_sentence(endpoint, files, settings, sentence):
+    from gradio_client import Client
+    from gradio_client.exceptions import AppError
+
+    client = Client(endpoint, verbose=False)
+    with pytest.raises(AppError, match=sentence):
+        client.predict(*files, "", settings, api_name="/inpaint")
+
+
+def test_a_picture_too_large_is_refused(endpoint, files, tmp_path):
+    from gradio_client import Client, handle_file
+    from gradio_client.exceptions import AppError
+
+    Image.new("RGB", (1200, 1000)).save(tmp_path / "large.png")
+    with pytest.raises(AppError, match="megapixels"):
+        Client(endpoint, verbose=False).predict(handle_file(tmp_path / "large.png"), files[1], api_name="/inpaint")
+
+
+def test_a_crowd_with_some_who_leave(endpoint, files):
+    """Ten wait in line, three leave while running or waiting: all others get their picture."""
+    from gradio_client import Client
+
+    jobs = []
+    for n in range(10):
+        client = Client(endpoint, verbose=False)
+        jobs.append(
+            client.submit(*files, "slow" if n < 3 else "", json.dumps({"steps": 3, "seed": n}), api_name="/inpaint")
+        )
+    for job in jobs[:3]:
+        job.cancel()
+    for n, job in enumerate(jobs[3:], 3):
+        _, report = job.result(timeout=60)
+        assert json.loads(report)["seed"] == n

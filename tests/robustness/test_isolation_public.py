@@ -1,0 +1,197 @@
+"""What a public page keeps to itself, and what it never shows as a program: models, paths, places, HTML."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from inpaint import InvalidRequest
+from tests import gradio_aside
+from tests.robustness.hostile.visitor import PREFIX, Visitor, hosted, named, painted, png
+
+pytestmark = gradio_aside.warnings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """(address, Page) of a public page."""
+    from page.limits import Limits
+
+    limits = Limits.from_environment({"INPAINT_PUBLIC": "1"})
+    with hosted(tmp_path_factory.mktemp("public") / "files", limits) as (address, page):
+        yield address, page
+
+
+def test_a_public_page_tells_nothing_of_local_models(place, monkeypatch):
+    from page.jobs.current_model import painters
+
+    address, _ = place
+    visitor, taken, sentences = Visitor(address), [], set()
+    monkeypatch.setattr(painters, "take", taken.append)
+    path = visitor.upload(png())
+    visitor.open(png())
+    for model in (
+        "/etc/hostname",
+        "/nowhere",
+        str(ROOT / "assets" / "model"),
+        "../model",
+        "owner/name",
+        "~",
+        "\0",
+        "http://127.0.0.1/x",
+        "x" * 5000,
+        "Builtin",
+    ):
+        sentences.add(visitor.api(named(path), named(path), model=model)["error"])
+        sentences.add(visitor.run(painted(), model=model)[-1]["error"].replace(repr(model), "").replace(model, ""))
+    assert len(sentences) == 2 and not taken  # one of ours, and one of the menu's: the same for what is there or not
+    assert sum("switched off" in sentence for sentence in sentences) == 1
+
+
+@pytest.mark.parametrize("environment", [{"INPAINT_PUBLIC": "1"}, {"SPACE_ID": "owner/space"}])
+def test_what_makes_a_page_public(environment):
+    from page.layout import Page
+    from page.limits import PUBLIC, Limits
+
+    limits = Limits.from_environment(environment)
+    assert limits.public and all(getattr(limits, name) == value for name, value in PUBLIC.items())
+    assert all(value < getattr(Limits(), name) for name, value in PUBLIC.items() if name != "models")
+    page, local = Page(limits, "toy"), Page(Limits.from_environment({"INPAINT_PUBLIC": "0"}), "builtin")
+    for name in ("/etc/hostname", "sd15"):  # a stranger may not make it load gigabytes
+        with pytest.raises(InvalidRequest):
+            page.check_model(name, "en")
+        local.check_model(name, "en")
+    assert page.models == ["toy", "builtin"] and "sd15" in local.models
+    told = Page(Limits.from_environment({**environment, "INPAINT_MODELS": "sd15, owner/model"}), "toy")
+    assert told.models == ["toy", "sd15", "owner/model"]
+
+
+def located() -> bytes:
+    """A JPEG that tells where it was taken."""
+    image, file, exif = Image.effect_noise((96, 64), 40).convert("RGB"), BytesIO(), Image.Exif()
+    exif[0x8825] = {1: "N", 2: (48.0, 51.0, 29.0)}
+    exif[0x010F] = "a camera"
+    image.save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def gps(data: bytes) -> dict:
+    with Image.open(BytesIO(data)) as image:
+        return dict(image.getexif().get_ifd(0x8825))
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_a_public_result_does_not_tell_where_it_was_taken(public, tmp_path):
+    """Through the API; a page of one's own keeps it if asked."""
+    from page.api import Api
+    from page.layout import Page
+    from page.limits import Limits
+    from tests.fakes import result_of
+
+    page = Page(Limits(public=public), "toy")
+    (tmp_path / "a.jpg").write_bytes(located())
+    (tmp_path / "m.png").write_bytes(png())
+    request, _ = Api(page).request(str(tmp_path / "a.jpg"), str(tmp_path / "m.png"), "", '{"keep_gps": true}', "")
+    assert bool(gps(result_of(request).to_bytes("PNG"))) is not public
+
+
+def test_nor_does_one_from_the_page(place):
+    visitor = Visitor(place[0])
+    assert visitor.open(located(), "a.jpg")["kind"] == "picture"
+    assert visitor.run(painted(), **{"option-keep_gps": True})[-1]["kind"] == "result"
+    for format in ("png", "jpg", "webp"):
+        assert not gps(visitor.file(visitor.act("save", format=format)["path"]).content), format
+
+
+def test_another_websites_scripts_get_no_answer(place):
+    visitor = Visitor(place[0])
+    for origin in ("https://evil.example", "null", "http://127.0.0.1.evil.example"):
+        answer = visitor.client.post(f"{PREFIX}/queue/join", json={}, headers={"origin": origin})
+        assert answer.headers.get("access-control-allow-origin") not in (origin, "*")
+
+
+def test_the_page_tells_no_paths(place):
+    visitor = Visitor(place[0])
+    for path in ("/", "/config", f"{PREFIX}/info", f"{PREFIX}/startup-events", "/openapi.json", "/theme.css"):
+        text = visitor.client.get(path).text
+        assert str(ROOT) not in text and str(Path.home()) + "/" not in text, path
+
+
+def test_an_unforeseen_error_tells_its_kind_alone(place, monkeypatch):
+    from page.paint import examples
+
+    def broken(name):
+        raise FileNotFoundError(f"[Errno 2] No such file: {ROOT}/secret")
+
+    monkeypatch.setattr(examples, "read", broken)
+    told = Visitor(place[0]).trigger("example", {"name": "wren"})
+    assert "FileNotFoundError" in told["error"] and str(ROOT) not in str(told)
+
+
+SCRIPTS = sorted((ROOT / "assets" / "page").glob("*.js"))
+UNSAFE = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc|DOMParser"
+    r"|createContextualFragment|javascript:|\bhtml:"
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_make_html_of_icons_alone(script):
+    """What a server or a file says goes into the page as text: `icon("name")` is the only HTML there is."""
+    for line in script.read_text().splitlines():
+        for found in UNSAFE.finditer(line):
+            rest = line[found.end() :]
+            icons = re.match(r"\s*=?\s*(iconName \? )?icon\((\"\w+\"|iconName)\)", rest)
+            door = script.stem == "dom" and line.strip() == 'else if (name === "html") node.innerHTML = value;'
+            assert icons or door, (script.name, line)
+
+
+def test_html_of_ours_is_escaped(monkeypatch):
+    from page import how_it_works
+    from page.paint import editor
+
+    evil = "<img src=x onerror=alert(1)>'\""
+    monkeypatch.setattr(how_it_works, "lines", lambda: [*how_it_works.SOURCE.read_text().splitlines(), evil])
+    assert "<img" not in how_it_works.source() and "&lt;img src=x" in how_it_works.source()
+    monkeypatch.setattr(how_it_works, "say", lambda *_, **__: evil)
+    assert "<img" not in how_it_works.nothing("en")
+    image = Image.new("RGB", (8, 8))
+    view = SimpleNamespace(
+        closeup=SimpleNamespace(
+            picture=image,
+            hole=image,
+            level=_Grid(),
+            look=lambda x: image,
+            strategy=SimpleNamespace(finish=lambda x: x),
+        )
+    )
+    step = SimpleNamespace(t=1, index=0, total=1, view=view, x=[1], pred_x0=[1])
+    shown = how_it_works.Learn(None).figures([step], 0, "en")
+    assert "onerror=alert(1)>" not in shown and shown.count("<img") == shown.count("src='data:image/") == 6
+    template = editor.stage([], {}).html_template  # Gradio fills ${value} in as HTML: nothing of ours goes there
+    assert "${" not in template and "{{" not in template
+
+
+class _Grid:
+    """As much of a tensor as `figures` looks at."""
+
+    def __getitem__(self, _):
+        return self
+
+    def float(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        import numpy as np
+
+        return np.ones((2, 2), np.float32)
