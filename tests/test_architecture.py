@@ -26,7 +26,8 @@ ORDER = {
         ["paths", "errors"],
     ],
     "page": [
-        ["layout"],
+        ["main"],
+        ["layout", "arguments"],
         ["paint", "how_it_works", "batch", "api"],
         ["images", "server"],
         ["limits"],

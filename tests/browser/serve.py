@@ -83,9 +83,9 @@ def main() -> None:
         return painter
 
     painters.take = take
-    import app
+    from page.main import main as serve
 
-    app.main()
+    serve()
 
 
 if __name__ == "__main__":

@@ -239,7 +239,7 @@ def test_a_forged_mask_is_one_sentence():
 
 def test_building_the_page_imports_nothing_heavy():
     program = (
-        "import sys; sys.path.insert(0, '.'); import app; app.environment()\n"
+        "import sys; sys.path.insert(0, '.'); from page.main import environment; environment()\n"
         "from page.server import gradio_startup as quick; quick.install()\n"
         "from page.layout import Page; from page.limits import Limits\n"
         "with quick.one_app(): Page(Limits(), 'toy').build()\n"
@@ -264,7 +264,7 @@ def test_on_a_space(tmp_path):
     )
     program = """
 import sys; sys.path[:0] = ['.', sys.argv[1]]
-import app; app.environment()
+from page.main import environment; environment()
 import spaces
 from page.jobs import worker as studio
 from page.jobs import zerogpu
@@ -347,34 +347,3 @@ def test_the_listed_models_are_the_families():
     from page.jobs.current_model import LISTED
 
     assert set(LISTED) == set(FAMILIES)
-
-
-def test_the_command_line():
-    import app
-
-    asked = app.arguments(
-        [
-            "--host",
-            "0.0.0.0",
-            "--port",
-            "99",
-            "--share",
-            "--auth",
-            "a:b:c",
-            "--model",
-            "toy",
-            "--mcp",
-            "--backend",
-            "openvino",
-        ]
-    )
-    assert (asked.host, asked.port, asked.share, asked.auth, asked.model, asked.mcp, asked.backend) == (
-        "0.0.0.0",
-        99,
-        True,
-        "a:b:c",
-        "toy",
-        True,
-        "openvino",
-    )
-    assert (app.arguments([]).model, app.arguments([]).backend) == ("builtin", "auto")

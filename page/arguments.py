@@ -1,0 +1,76 @@
+"""Read the page's command line; every mistake in it is told in one sentence, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import socket
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import NoReturn
+
+REASONS = {
+    errno.EADDRINUSE: "Port {port} is in use. Stop the program that uses it, or choose another --port",
+    errno.EACCES: "Port {port} is not open to programs of yours. Choose a --port from 1024 on",
+}
+NO_ADDRESS = "This machine has no address {host}. Use --host 127.0.0.1 for this machine alone, or 0.0.0.0 for all"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message.rstrip('.')}. See --help.\n")
+
+
+def arguments(argv: list[str] | None = None, environment: Mapping[str, str] = os.environ) -> argparse.Namespace:
+    """Return what was asked for; exit with status 2 and one sentence on a mistake."""
+    parser = Parser(description="Repaint a part of a photo, in the browser.", allow_abbrev=False)
+    add = parser.add_argument
+    add("--model", default="builtin", help="builtin, sd15, toy, a folder, a single file or a Hub id")
+    add(
+        "--backend",
+        default="auto",
+        choices=("auto", "torch", "openvino"),
+        help="what runs the UNet on a CPU; auto: OpenVINO for large models, where it is installed",
+    )
+    host, port = (environment.get(f"GRADIO_SERVER_{name}") or None for name in ("NAME", "PORT"))
+    add("--host", default=host, help="address to listen on; 0.0.0.0 lets the network in")
+    add("--port", default=port, type=_port, help="default: 7860 or the next free one")
+    add("--share", action="store_true", help="a public link for 72 hours, through Gradio's servers")
+    add("--auth", metavar="NAME:PASSWORD", type=_credentials, help="ask for this name and password")
+    add("--mcp", action="store_true", help='also be an MCP server; needs pip install "mcp<2"')
+    add("--open", action="store_true", help="open the browser")
+    asked = parser.parse_args(argv)
+    if asked.mcp and find_spec("mcp") is None:
+        parser.error('--mcp needs the protocol\'s library: pip install "mcp<2"')
+    return asked
+
+
+def check_address(host: str | None, port: int | None) -> None:
+    """Exit with one sentence if the page could not listen there; nothing stays bound."""
+    host = (host or "127.0.0.1").strip("[]")
+    try:
+        for name in dict.fromkeys((host, "127.0.0.1")):  # Gradio looks at the second one too
+            family, kind, protocol, _, address = socket.getaddrinfo(name, port or 0, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                if os.name != "nt":  # there it would take a port from another program
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name with an empty or overlong part
+        reason = REASONS.get(getattr(error, "errno", None), NO_ADDRESS)
+        Parser().error(reason.format(host=repr(host[:60]), port=port))
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or len(text) > 5 or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError("Use a whole number from 1 to 65535")
+    return int(text)
+
+
+def _credentials(text: str) -> tuple[str, str]:
+    name, _, password = text.partition(":")
+    if not name.strip() or not password.strip():
+        raise argparse.ArgumentTypeError("Write a name, a colon and a password, such as ann:long-secret")
+    return name, password
