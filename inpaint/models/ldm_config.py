@@ -44,14 +44,6 @@ def schedule(original: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def part(original: dict[str, Any], name: str) -> dict[str, Any]:
-    """diffusers' configuration of the "unet" or the "vae"."""
-    from diffusers.loaders import single_file_utils as utils
-
-    convert = {"unet": utils.create_unet_diffusers_config_from_ldm, "vae": utils.create_vae_diffusers_config_from_ldm}
-    return convert[name](original, {})
-
-
 def _parsed(file: Path) -> Any:
     import yaml
 

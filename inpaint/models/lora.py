@@ -1,54 +1,54 @@
-"""LoRA files, merged into a network's weights, where they cost no time in a step.
+"""LoRA files of every common kind, merged into a network's weights, where they cost no time in a step.
 
-W' = W + weight · (alpha / rank) · up @ down  (Hu et al. 2021, arXiv 2106.09685).
-
-They are taken out by reading the network's own file again, so that every bit of it comes back.
+Several are added in the order they are given.  They are taken out by reading the network's own file again, so that
+every bit of it comes back.  adapters.py has the formulas, lora_keys.py the names.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..files import fingerprint
+from . import adapters, lora_keys, peft_config, weight_files
+from .adapters import Adapter
+from .peft_config import PeftConfig
 
-UP = {
-    ".lora_A.weight": ".lora_B.weight",
-    ".lora.down.weight": ".lora.up.weight",
-    "_lora.down.weight": "_lora.up.weight",
-    ".lora_linear_layer.down.weight": ".lora_linear_layer.up.weight",
-}
-DOWN = re.compile(f"(?P<layer>.+?)(?P<kind>{'|'.join(map(re.escape, UP))})")
-
-
-class Change(NamedTuple):
-    """ΔW = scale · up @ down of one layer."""
-
-    scale: float
-    up: Tensor
-    down: Tensor
+FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")  # as PEFT and diffusers save it
+FAMILIES = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
+OTHERS = (  # how a key of another kind of file looks, what it is, and what to do
+    (r"text_encoder_2\.|lora_te2_|conditioner\.|.*add_embedding", "is made for Stable Diffusion XL", ""),
+    (r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double|single|joint)_blocks",
+     "is made for a transformer such as Flux or Stable Diffusion 3", ""),
+    (r"emb_params$|string_to_param|bundle_emb", "holds a textual-inversion embedding", "Load it as an embedding."),
+    (r"(model\.diffusion_model|first_stage_model|cond_stage_model)\.", "is a whole model, not a LoRA",
+     "Load it as the model."),
+    (r".*(oft_|boft_)", "is an OFT adapter, which is not supported", ""),
+    (r".*\.(a1|a2|b1|b2)\.weight$", "is a GLoRA, which is not supported", ""),
+    (r".*vera_lambda", "is a VeRA adapter, which is not supported", ""),
+    (r"lora_controlnet|.*controlnet", "is a ControlNet, which is not supported", ""),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """What a file changes, {"unet" and "text_encoder": {module name: Change}}, and how strongly it is wanted."""
+    """What a file changes, {"unet" and "text_encoder": {flat layer name: Adapter}}, and how strongly."""
 
-    changes: dict[str, dict[str, Change]]
+    name: str
+    changes: dict[str, dict[str, Adapter]]
     weight: float
     stamp: str
 
 
 def parse(lora: str | Path | tuple[str, float]) -> tuple[str, float]:
-    """(path, weight) from "path", "path:0.8" or the pair itself."""
+    """Return (path, weight) from "path", "path:0.8" or the pair itself."""
     path, weight = lora if isinstance(lora, (tuple, list)) else (lora, 1.0)
     head, colon, tail = str(path).rpartition(":")
     if colon and isinstance(lora, str):
@@ -60,108 +60,136 @@ def parse(lora: str | Path | tuple[str, float]) -> tuple[str, float]:
 
 
 def file(path: str) -> Path:
-    """The file of this name, which must be there."""
+    """Return the LoRA file at this path, or in the folder at this path."""
     found = Path(path)
     with suppress(RuntimeError):  # a home directory that is not there
         found = found.expanduser()
+    if found.is_dir():
+        found = next((found / name for name in FOLDER if (found / name).is_file()), found)
     if not found.is_file():
         raise ModelError(f"There is no LoRA file {path}.", "Check the path.")
     return found
 
 
-def read(lora: str | Path | tuple[str, float]) -> Lora:
-    """The LoRA in this file, which may be in diffusers', peft's or kohya's naming."""
-    from diffusers.loaders import StableDiffusionLoraLoaderMixin as Mixin
-    from safetensors import SafetensorError, safe_open
-
+def read(lora: str | Path | tuple[str, float], allow_pickle: bool = False) -> Lora:
+    """Read a LoRA, LoCon, LoHa, LoKr, DoRA or IA3 in kohya's, LyCORIS', diffusers' or PEFT's naming."""
     asked, strength = parse(lora)
     path = file(asked)
-    name = path.name
-    try:
-        with safe_open(path, "pt") as opened:
-            raw = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  it is no dict
-            notes = json.loads((opened.metadata() or {}).get("lora_adapter_metadata", "{}"))
-        if any("dora_scale" in key or "magnitude_vector" in key for key in raw):
-            raise ModelError(f"{name} is a DoRA, which is not supported.", "Choose a plain LoRA.")
-        weights, alphas = Mixin.lora_state_dict(raw)
-        return Lora(_changes(name, weights, alphas or {}, notes), strength, fingerprint.of_files([path]))
-    except (
-        SafetensorError,
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        TypeError,
-        RuntimeError,
-        OverflowError,
-    ) as error:
-        raise ModelError(f"{name} is no LoRA for Stable Diffusion.", "Choose another file.") from error
+    with weight_files.readable(path.name):
+        tensors = weight_files.tensors(path, allow_pickle)
+        configs = peft_config.read(path, list(tensors))
+        return Lora(path.name, _changes(path.name, tensors, configs), strength, fingerprint.of_files([path]))
 
 
-def _changes(name: str, weights: dict[str, Tensor], alphas: dict, notes: dict) -> dict[str, dict[str, Change]]:
-    """Every weight must be understood; half a LoRA would be another one."""
-    changes: dict[str, dict[str, Change]] = {"unet": {}, "text_encoder": {}}
-    rest = {key for key in weights if not key.endswith(".alpha")}
-    for key, down in weights.items():
-        found = DOWN.fullmatch(key)
-        other = found and found["layer"] + UP[found["kind"]]
-        if found and other in weights:
-            part, _, module = _module(found["layer"]).partition(".")
-            rank = len(down)
-            alpha = float(
-                alphas.get(
-                    f"{key}.alpha", weights.get(f"{found['layer']}.alpha", notes.get(f"{part}.lora_alpha", rank))
-                )
+def _changes(name: str, tensors: dict[str, Tensor], configs: dict[str, PeftConfig]) -> dict[str, dict[str, Adapter]]:
+    """Return each network's adapters.  Every tensor must be understood; half a LoRA would be another one."""
+    layers: dict[tuple[str, str], dict[str, Tensor]] = {}
+    dotted: dict[tuple[str, str], str] = {}
+    for key, tensor in tensors.items():
+        found = lora_keys.place(key)
+        _refuse_other_kinds(name, key)
+        if found is None:
+            raise ModelError(
+                f"{name} is no LoRA for Stable Diffusion 1.x or 2.x: it has {key[:80]}.", "Choose another file."
             )
-            changes.setdefault(part, {})[module] = _sound(name, Change(alpha / max(rank, 1), weights[other], down))
-            rest -= {key, other}
-    if rest or not any(changes.values()) or len(changes) > 2:
+        _check_numbers(name, found.piece, tensor)
+        if layers.setdefault(found[:2], {}).setdefault(found.piece, tensor) is not tensor:
+            raise ModelError(f"{name} changes its layer {found.dotted} twice.", "Choose another file.")
+        dotted[found[:2]] = found.dotted
+    changes: dict[str, dict[str, Adapter]] = {"unet": {}, "text_encoder": {}}
+    for (part, layer), pieces in layers.items():
+        changes[part][layer] = _adapter(name, dotted[part, layer], pieces, configs[part])
+    if not any(changes.values()):
         raise ModelError(f"{name} is no LoRA for Stable Diffusion 1.x or 2.x.", "Choose another file.")
     return changes
 
 
-def _sound(name: str, change: Change) -> Change:
-    """The same change, if its two matrices belong together and hold numbers."""
-    scale, up, down = change
-    fits = up.ndim == down.ndim and down.ndim in (2, 4) and up.shape[1] == len(down) > 0
-    if not fits or set(up.shape[2:]) - {1}:
-        raise ModelError(f"The matrices in {name} do not belong together.", "Download it again.")
-    if not (isfinite(scale) and all(each.is_floating_point() and each.isfinite().all() for each in (up, down))):
+def _adapter(name: str, layer: str, pieces: dict[str, Tensor], config: PeftConfig) -> Adapter:
+    """Return one layer's adapter, scaled by the alpha beside its matrices or by the noted one."""
+    advice = "Download it again, or choose another file."
+    if set(pieces) == {"alpha"}:
+        raise ModelError(f"{name} has an alpha for the layer {layer}, and no matrices that it belongs to.", advice)
+    if set(pieces) == {"ia3"}:
+        raise ModelError(f"{name} is no LoRA: it holds whole weights, such as those of {layer}.", advice)
+    if adapters.kind(set(pieces)) is None:
+        raise ModelError(f"{name} is no whole LoRA: of its layer {layer} it has {', '.join(sorted(pieces))}.", advice)
+    rank = adapters.rank(pieces)
+    own = float(pieces["alpha"]) / rank if "alpha" in pieces and rank else 1.0
+    scale = own if "alpha" in pieces else config.scale(layer, rank)
+    if "ia3_l" in pieces and f".{layer}".endswith(config.inputs):
+        pieces = pieces | {"on_input": torch.ones(())}
+    adapter = Adapter({key: value for key, value in pieces.items() if key != "alpha"}, scale)
+    try:
+        adapter.size()
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise ModelError(f"The matrices in {name} do not belong together.", "Download it again.") from error
+    if not isfinite(scale) or rank == 0:
         raise ModelError(f"{name} holds values that are no numbers.", "Download it again.")
-    return change
+    return adapter
 
 
-def _module(layer: str) -> str:
-    """The network's own name for a layer that diffusers' converter named in its old way."""
-    layer = layer.replace(".processor.", ".")
-    if layer.startswith("text_encoder."):
-        for old, new in (("to_q", "q_proj"), ("to_k", "k_proj"), ("to_v", "v_proj"), ("to_out", "out_proj")):
-            layer = layer.replace(f"self_attn.{old}", f"self_attn.{new}")
-        return layer
-    return layer + ".0" if layer.endswith("to_out") else layer
+def _check_numbers(name: str, piece: str, tensor: Tensor) -> None:
+    """Raise ModelError for NaN, infinities, and whole numbers where a matrix belongs."""
+    fits = tensor.is_floating_point() or piece in ("alpha", "on_input")
+    if not fits or not tensor.isfinite().all():
+        raise ModelError(f"{name} holds values that are no numbers.", "Download it again.")
 
 
-def _product(up: Tensor, down: Tensor) -> Tensor:
-    """up @ down, for linear layers [o, r] [r, i] and convolutions [o, r, 1, 1] [r, i, k, k]."""
-    if down.ndim == 2:
-        return up @ down
-    return torch.einsum("or,rikl->oikl", up.flatten(1), down)
+def _refuse_other_kinds(name: str, key: str) -> None:
+    for sign, what, advice in OTHERS:
+        if re.match(sign, key):
+            raise ModelError(f"{name} {what}.", advice or "Choose a LoRA for Stable Diffusion 1.x or 2.x.")
 
 
 @torch.no_grad()
 def merge(network: nn.Module, part: str, loras: list[Lora]) -> nn.Module:
-    """The same network, a "unet" or a "text_encoder", with these merged into its weights."""
-    modules = dict(network.named_modules())
+    """Return the same network, a "unet" or a "text_encoder", with these merged into its weights."""
+    layers, wanted = lora_keys.modules(network, part), {}
     for lora in loras:
-        for name, change in lora.changes[part].items():
-            name = name if name in modules else name.removeprefix("text_model.")
-            weight = getattr(modules.get(name), "weight", None)
-            if weight is None or weight.numel() != len(change.up) * change.down[0].numel():  # before it is multiplied
-                raise ModelError(
-                    f"A LoRA does not fit this model: its layer {name} is not there.",
-                    "Use it with the model it was made for.",
-                )
-            delta = lora.weight * change.scale * _product(change.up.float(), change.down.float())
-            weight.copy_((weight.float() + delta.reshape(weight.shape)).to(weight.dtype))
+        for layer, adapter in lora.changes[part].items():
+            wanted.setdefault(_fitting(lora, layer, adapter, layers, network), []).append((adapter, lora.weight))
+    for layer, found in wanted.items():
+        weight, bias = layers[layer].weight, getattr(layers[layer], "bias", None)
+        new, moved = weight.float(), None if bias is None else bias.float()
+        for adapter, strength in found:
+            delta, shift = adapter.change(new, moved)
+            new = new + strength * delta
+            moved = moved if shift is None else moved + strength * shift
+        weight.copy_(new)
+        if bias is not None:
+            bias.copy_(moved)
     return network
+
+
+def _fitting(lora: Lora, layer: str, adapter: Adapter, layers: dict[str, nn.Module], network: nn.Module) -> str:
+    """Return the flat name of the layer that an adapter is for; ModelError if it does not fit there."""
+    if layer not in layers and hasattr(network, "up_blocks"):
+        layer = lora_keys.from_ldm(layer, network.config.layers_per_block)
+    weight = getattr(layers.get(layer), "weight", None)
+    if weight is not None and adapter.fits(weight, getattr(layers[layer], "bias", None)):
+        return layer
+    theirs, ours = _text_width(lora), _width(network)
+    problem = f"its layer {layer} is not there, or has another size."
+    if theirs and theirs != ours:
+        problem = f"it is made for {_family(theirs)}, and this is {_family(ours)}."
+    raise ModelError(
+        f"The LoRA {lora.name} does not fit this model: {problem}", "Use it with the model it was made for."
+    )
+
+
+def _text_width(lora: Lora) -> int | None:
+    """Return the width of the text in the model a LoRA was made for, seen in its matrices."""
+    for part, end in (("unet", "attn2_to_k"), ("unet", "attn2_to_v"), ("text_encoder", "self_attn_q_proj")):
+        for layer, adapter in lora.changes[part].items():
+            size = adapter.size() if layer.endswith(end) else None
+            if size:
+                return size[1]
+    return None
+
+
+def _width(network: nn.Module) -> int | None:
+    return getattr(network.config, "cross_attention_dim", None) or getattr(network.config, "hidden_size", None)
+
+
+def _family(width: int) -> str:
+    return FAMILIES.get(width, f"a model whose text is {width} wide")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import paths
 from ..errors import ModelError
-from . import ldm_config
+from . import conversion, ldm_config
 from .diffusers_folder import config as read_config
 from .diffusers_folder import method_of
 from .weight_files import complete, count, readable, shapes, tensors
@@ -58,27 +58,22 @@ class SingleFile:
 
     def unet(self, method: str, dtype: torch.dtype):
         from diffusers import UNet2DConditionModel
-        from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
         config = self.unet_config()
         with readable(self.name):
             return filled(
-                self.name, UNet2DConditionModel, config, convert_ldm_unet_checkpoint(self._tensors(), config), dtype
+                self.name, UNet2DConditionModel, config, conversion.unet_weights(self._tensors(), config), dtype
             )
 
     def vae(self, dtype: torch.dtype):
         from diffusers import AutoencoderKL
-        from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
         config = self._original("vae") or read_config(self.folder, "vae")
         with readable(self.name):
-            return filled(
-                self.name, AutoencoderKL, config, convert_ldm_vae_checkpoint(self._tensors(), config), dtype
-            )
+            return filled(self.name, AutoencoderKL, config, conversion.vae_weights(self._tensors(), config), dtype)
 
     def text_encoder(self, dtype: torch.dtype):
         from accelerate import init_empty_weights
-        from diffusers.loaders import single_file_utils as utils
         from transformers import CLIPTextConfig, CLIPTextModel
 
         told = {
@@ -90,13 +85,7 @@ class SingleFile:
         with readable(self.name):
             with init_empty_weights(include_buffers=False):  # its position ids stay real
                 encoder = CLIPTextModel(config)
-            if any(key.startswith("cond_stage_model.model.") for key in weights):
-                weights = utils.convert_open_clip_checkpoint(encoder, weights)
-            else:
-                weights = utils.convert_ldm_clip_checkpoint(weights)
-            found = {key.removeprefix("text_model."): value for key, value in weights.items()}
-            own = {key: found.get(key.removeprefix("text_model.")) for key in encoder.state_dict()}
-            return loaded(self.name, encoder, {k: v for k, v in own.items() if v is not None}, dtype)
+            return loaded(self.name, encoder, conversion.text_weights(weights, encoder), dtype)
 
     def tokenizer(self):
         from .text_encoder import tokenizer
@@ -116,7 +105,7 @@ class SingleFile:
         if self.original is None:
             return None
         with readable(self.path.with_suffix("").name + "'s configuration"):
-            return ldm_config.part(self.original, part)
+            return conversion.config_of(part, self.original)
 
     def _tensors(self) -> dict[str, Tensor]:
         """Read anew each time: the networks share this memory, and LoRAs change it in place."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ..errors import ModelError
+from . import conversion
 from .diffusers_folder import config, files, network
 from .single_file import CONFIGS, filled
 from .weight_files import readable, shapes, tensors
@@ -47,7 +48,6 @@ class FileVae:
 
     def vae(self, dtype: torch.dtype):
         from diffusers import AutoencoderKL
-        from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
         settings = config(self.folder, "vae")
         with readable(self.path.name):
@@ -58,7 +58,7 @@ class FileVae:
             }
             weights = {name: value for name, value in found.items() if name.startswith(PARTS)}
             if not any(name.startswith("encoder.down_blocks.") for name in weights):
-                weights = convert_ldm_vae_checkpoint(weights, settings)
+                weights = conversion.vae_weights(weights, settings)
             return filled(self.path.name, AutoencoderKL, settings, weights, dtype)
 
     def files(self) -> list[Path]:

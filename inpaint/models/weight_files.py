@@ -1,4 +1,4 @@
-"""Weight files: what they hold, read without running anything, and one sentence for each way they can be wrong."""
+"""Read weight files without running anything in them; say in one sentence each way they can be wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,61 +14,90 @@ from torch import Tensor
 from ..errors import ModelError
 
 MAX_HEADER = 100_000_000  # bytes, the format's own limit
+ADVICE = "Download it again."
+
+
+def is_safetensors(path: Path) -> bool:
+    """Return whether a file is named as safetensors, in small letters or capitals."""
+    return path.suffix.lower() == ".safetensors"
 
 
 def shapes(path: Path, allow_pickle: bool = False) -> dict[str, list[int]]:
-    """{tensor name: shape}; of a .safetensors file only the header is read."""
-    if path.suffix == ".safetensors":
+    """Return {tensor name: shape}; of a .safetensors file only the header is read."""
+    if is_safetensors(path):
         return header(path)
     return {name: list(tensor.shape) for name, tensor in tensors(path, allow_pickle).items()}
 
 
 def tensors(path: Path, allow_pickle: bool = False) -> dict[str, Tensor]:
-    """All weights by name, mapped from the file where it can be.  Pickles only if allowed, and only plain weights."""
-    if path.suffix != ".safetensors" and not allow_pickle:
+    """Return all tensors by name, mapped from the file where that is possible.
+
+    Raises ModelError for a pickle unless they are allowed; even then only plain weights are read.
+    """
+    if is_safetensors(path):
+        header(path)  # says exactly what is wrong where the library does not
+        with readable(path.name):
+            from safetensors.torch import load_file
+
+            return load_file(path)
+    loaded = unpickled(path, allow_pickle)
+    with readable(path.name):
+        loaded = loaded.get("state_dict", loaded)
+        return {name: value for name, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def unpickled(path: Path, allow_pickle: bool) -> Any:
+    """Return what a pickle of plain weights holds, if pickles are allowed; else raise ModelError."""
+    if not allow_pickle:
         raise ModelError(
             f"{path.name} is a pickle, which can run programs.",
             "Use a .safetensors file, or allow pickles if you trust it.",
         )
     with readable(path.name):
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        loaded = loaded.get("state_dict", loaded)
-        return {name: value for name, value in loaded.items() if isinstance(value, Tensor)}
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 
 
 def header(path: Path) -> dict[str, list[int]]:
-    """{tensor name: shape} of a safetensors file; ModelError if it is none, is cut off, or its header lies."""
-    advice = "Download it again."
+    """Return {tensor name: shape} of a safetensors file; ModelError if it is none, is cut off, or its header lies."""
+    entries, end, room = _entries(path)
+    if end != room:
+        raise ModelError(f"{path.name} is cut off or damaged: {room} bytes of weights where {end} belong.", ADVICE)
+    return {name: [int(n) for n in entry["shape"]] for name, entry in entries.items() if name != "__metadata__"}
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file notes about itself; {} for any other file."""
+    notes = _entries(path)[0].get("__metadata__") if is_safetensors(path) else None
+    return {str(key): str(value) for key, value in notes.items()} if isinstance(notes, dict) else {}
+
+
+def _entries(path: Path) -> tuple[dict[str, Any], int, int]:
+    """Return a safetensors header's entries, where the last tensor ends, and how many bytes there are for them."""
     try:
         size = path.stat().st_size
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(size - 8, MAX_HEADER):
-                raise ModelError(f"{path.name} is no safetensors file, or it is cut off.", advice)
+                raise ModelError(f"{path.name} is no safetensors file, or it is cut off.", ADVICE)
             entries = json.loads(file.read(length))
-        entries.pop("__metadata__", None)
-        found = {str(name): [int(n) for n in entry["shape"]] for name, entry in entries.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+        own = [entry for name, entry in entries.items() if name != "__metadata__"]
+        if any(not isinstance(n, int) or n < 0 for entry in own for n in entry["shape"]):
+            raise ValueError
+        end = max((int(entry["data_offsets"][1]) for entry in own), default=0)
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read.", "Check the path.") from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise ModelError(f"{path.name} is no safetensors file.", advice) from error
-    if end != size - 8 - length:
-        raise ModelError(f"{path.name} is cut off: {size} bytes where {end + 8 + length} belong.", advice)
-    return found
+        raise ModelError(f"{path.name} is no safetensors file.", ADVICE) from error
+    return entries, end, size - 8 - length
 
 
 def count(found: dict[str, list[int]]) -> int:
-    """How many parameters tensors of these shapes have."""
+    """Return how many parameters tensors of these shapes have."""
     return sum(map(prod, found.values()))
 
 
 def complete(name: str, missing, unexpected=(), mismatched=()) -> None:
-    """ModelError unless every weight found its place."""
+    """Raise ModelError unless every weight found its place."""
     missing = [key for key in missing if "position_ids" not in key]
     unexpected = [key for key in unexpected if "position_ids" not in key]
     for what, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", mismatched)):
@@ -80,7 +110,7 @@ def complete(name: str, missing, unexpected=(), mismatched=()) -> None:
 
 @contextmanager
 def readable(name: str):
-    """Whatever the libraries say about a file that cannot be read becomes one sentence."""
+    """Turn whatever the libraries say about a file that cannot be read into one sentence."""
     from pickle import UnpicklingError
 
     from safetensors import SafetensorError
@@ -89,18 +119,24 @@ def readable(name: str):
 
     try:
         yield
+    except ImportError as error:  # a configuration can ask for a library, say one of quantized weights
+        raise ModelError(
+            f"The model file {name} needs the Python package {error.name}, which is not installed.",
+            "Choose a model in plain weights, float32 or half precision.",
+        ) from error
     except (
         SafetensorError,
         UnpicklingError,
         OSError,
         ValueError,
         RuntimeError,
-        KeyError,
+        LookupError,
         TypeError,
         AttributeError,
         AssertionError,
+        ArithmeticError,
         EOFError,
     ) as error:
         if is_out_of_memory(error):
             raise
-        raise ModelError(f"The model file {name} is damaged or of another kind.", "Download it again.") from error
+        raise ModelError(f"The model file {name} is damaged or of another kind.", ADVICE) from error

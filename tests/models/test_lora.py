@@ -1,4 +1,4 @@
-"""LoRA files: in both namings, several at once, and out again to the bit."""
+"""LoRA files: in every naming, several at once, and out again to the bit."""
 
 import json
 
@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from inpaint import ModelError
-from inpaint.models import lora
+from inpaint.models import lora, lora_keys
 from inpaint.models.loading import load
-from tests.conftest import GOLDEN
+from tests.conftest import DATA, GOLDEN
 
 LDM, CONFIG = GOLDEN / "model_ldm" / "tiny_sd_v1.safetensors", GOLDEN / "model_diffusers"
 LAYER = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
@@ -89,16 +89,116 @@ def test_given_at_load_they_reach_a_unet_that_loads_later(tmp_path):
     torch.testing.assert_close(weight(model), weight(plain) + delta)
 
 
+ATTENTION = LAYER.removesuffix(".to_q")
+NAMINGS = {  # one layer's two matrices, as programs have written them
+    "kohya": ("lora_unet_" + LAYER.replace(".", "_"), ".lora_down.weight", ".lora_up.weight"),
+    "lycoris": ("lycoris_" + LAYER.replace(".", "_"), ".lora_down.weight", ".lora_up.weight"),
+    "diffusers": (f"unet.{LAYER}", ".lora_A.weight", ".lora_B.weight"),
+    "diffusers, before that": (f"unet.{LAYER}", ".lora.down.weight", ".lora.up.weight"),
+    "diffusers, a layer": (f"unet.{LAYER}", ".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
+    "diffusers, processors": (f"unet.{ATTENTION}.processor.to_q_lora", ".down.weight", ".up.weight"),
+    "diffusers, only the UNet": (f"{ATTENTION}.processor.to_q_lora", ".down.weight", ".up.weight"),
+    "peft": (f"base_model.model.{LAYER}", ".lora_A.weight", ".lora_B.weight"),
+    "peft, unsaved": (f"base_model.model.{LAYER}", ".lora_A.default.weight", ".lora_B.default.weight"),
+    "ldm": (
+        "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q",
+        ".lora_down.weight",
+        ".lora_up.weight",
+    ),
+    "kohya, ldm": (
+        "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q",
+        ".lora_down.weight",
+        ".lora_up.weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_every_programs_names(naming, model, tmp_path):
+    (layer, down_end, up_end), (up, down), plain = NAMINGS[naming], matrices(4), weight(model)
+    saved = {f"{layer}{down_end}": down, f"{layer}{up_end}": up}
+    alpha_of = f"unet.{LAYER}" if "processor" in layer else layer
+    save_file({**saved, f"{alpha_of}.alpha": torch.tensor(2.0)}, tmp_path / "a.safetensors")
+    model.set_loras([str(tmp_path / "a.safetensors")])
+    torch.testing.assert_close(weight(model), plain + 0.5 * up @ down)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "lora_te_text_model_encoder_layers_0_self_attn_out_proj",
+        "lora_te1_text_model_encoder_layers_0_self_attn_out_proj",
+        "text_encoder.text_model.encoder.layers.0.self_attn.out_proj",
+        "text_encoder.text_model.encoder.layers.0.self_attn.to_out",
+        "base_model.model.text_model.encoder.layers.0.self_attn.out_proj",
+        "base_model.model.encoder.layers.0.self_attn.out_proj",
+    ],
+)
+def test_every_programs_names_of_the_text_encoders_layers(layer, model, tmp_path):
+    up, down = matrices(4)
+    save_file({f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up}, tmp_path / "a.safetensors")
+
+    def now():
+        return dict(lora_keys.modules(model.text.encoder, "text_encoder"))[
+            "encoder_layers_0_self_attn_out_proj"
+        ].weight
+
+    plain = now().clone()
+    model.set_loras([str(tmp_path / "a.safetensors")])
+    torch.testing.assert_close(now(), plain + up @ down)
+
+
+def test_ldms_names_of_every_layer_are_diffusers_own():
+    """diffusers' own converter is asked what each layer of a UNet of Stable Diffusion 1.5's shape is called."""
+    from diffusers import UNet2DConditionModel
+
+    from inpaint.models.conversion import unet_weights
+    from inpaint.paths import CONFIGS
+    from tests.models.test_single_file import unet_shapes
+
+    config = UNet2DConditionModel.load_config(CONFIGS / "sd15" / "unet")
+    shapes = unet_shapes(4, 768, False)
+    numbered = {name: torch.tensor(float(k)) for k, name in enumerate(shapes)}
+    theirs = {int(value): name for name, value in unet_weights(dict(numbered), config).items()}
+    assert len(theirs) == len(shapes)
+    for name, value in numbered.items():
+        layer = name.removeprefix("model.diffusion_model.").rpartition(".")[0].replace(".", "_")
+        wanted = theirs[int(value)].rpartition(".")[0].replace(".", "_")
+        assert lora_keys.from_ldm(layer, config["layers_per_block"]) == wanted
+
+
+@pytest.mark.parametrize("name", ["loha", "lokr", "locon_cp", "peft_base_model"])
+def test_files_of_other_trainers_are_merged(name, model):
+    """Files as LyCORIS and PEFT write them change every layer they name, and no other."""
+    path = DATA / "lora" / f"{name}.safetensors"
+    output(model)
+    before = {
+        key: layer.weight.clone()
+        for key, layer in lora_keys.modules(model.unets["base"], "unet").items()
+        if getattr(layer, "weight", None) is not None
+    }
+    model.set_loras([str(path)])
+    changes = lora.read(path).changes["unet"]
+    after = lora_keys.modules(model.unets["base"], "unet")
+    assert {key for key, old in before.items() if not torch.equal(after[key].weight, old)} == changes.keys() != set()
+    assert output(model).isfinite().all()
+
+
 def test_what_does_not_fit_is_one_sentence_and_changes_nothing(model, tmp_path):
     before = output(model)
-    wide = tmp_path / "wide.safetensors"
+    wide, deep = tmp_path / "wide.safetensors", tmp_path / "deep.safetensors"
     up, down = matrices(4, width=64)
     save_file({f"unet.{LAYER}.lora_A.weight": down, f"unet.{LAYER}.lora_B.weight": up}, wide)
+    cross = LAYER.replace("attn1.to_q", "attn2.to_k")
+    save_file(
+        {f"unet.{cross}.lora_A.weight": torch.ones(4, 1024), f"unet.{cross}.lora_B.weight": torch.ones(32, 4)}, deep
+    )
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
     for path, words in (
         (wide, "does not fit"),
-        (tmp_path / "broken.safetensors", "no LoRA"),
+        (deep, r"deep\.safetensors .*made for Stable Diffusion 2\.x, and this is a model whose text is 32 wide"),
+        (tmp_path / "broken.safetensors", "no safetensors file"),
         (tmp_path / "other.safetensors", "no LoRA"),
         (tmp_path / "none.safetensors", "no LoRA"),
     ):
@@ -150,18 +250,46 @@ def test_alpha_is_read_wherever_it_is_written(model, tmp_path):
         torch.testing.assert_close(weight(model), plain + up @ down)
 
 
-def test_half_understood_is_not_understood(model, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (f"unet.{LAYER}.hada_w1_a", "no whole LoRA"),
+        (f"lora_unet_{LAYER.replace('.', '_')}.lora_down.weight", "changes its layer .* twice"),
+        ("unet.conv_in.alpha", "an alpha for the layer conv_in, and no matrices"),
+        ("lora_unet_mid_block_attentions_0_proj_in.alpha", "an alpha for the layer .*proj_in, and no matrices"),
+        ("unet.conv_in.lora_A.weight", "no whole LoRA"),
+        ("unet.conv_in.weight", "holds whole weights"),
+        ("unet.conv_in.nonsense", "no LoRA"),
+        ("text_encoder_2.x.lora_A.weight", "Stable Diffusion XL"),
+        ("lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", "Stable Diffusion XL"),
+        ("transformer.single_blocks.0.norm.lora_A.weight", "Flux"),
+        ("lora_unet_double_blocks_0_img_attn_proj.lora_up.weight", "Flux"),
+        ("lora_unet_conv_in.oft_blocks", "OFT"),
+        ("lora_unet_conv_in.a1.weight", "GLoRA"),
+        ("emb_params", "textual-inversion embedding"),
+        ("model.diffusion_model.out.2.weight", "a whole model"),
+    ],
+)
+def test_half_understood_is_not_understood(key, words, model, tmp_path):
     up, down = matrices(4)
     weights = {f"unet.{LAYER}.lora_A.weight": down, f"unet.{LAYER}.lora_B.weight": up}
-    for key, words in (
-        (f"unet.{LAYER}.lora_magnitude_vector", "DoRA"),
-        (f"unet.{LAYER}.hada_w1_a", "no LoRA"),
-        ("unet.other.lora_A.weight", "no LoRA"),
-        ("text_encoder_2.x.lora_A.weight", "no LoRA"),
-    ):
-        save_file({**weights, key: torch.zeros(4, 32)}, tmp_path / "odd.safetensors")
-        with pytest.raises(ModelError, match=words):
-            model.set_loras([str(tmp_path / "odd.safetensors")])
+    save_file({**weights, key: torch.zeros(4, 32)}, tmp_path / "odd.safetensors")
+    with pytest.raises(ModelError, match=words) as error:
+        model.set_loras([str(tmp_path / "odd.safetensors")])
+    assert error.value.advice
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(.*)*b", "(a|a)" * 20, "[", ".*.*.*x", "a{99}", "x" * 201])
+def test_a_pattern_that_could_take_for_ever_is_not_tried(pattern, tmp_path):
+    up, down = matrices(4)
+    notes = json.dumps({"unet.lora_alpha": 1, "unet.alpha_pattern": {pattern: 2}})
+    save_file(
+        {f"unet.{LAYER}.lora_A.weight": down, f"unet.{LAYER}.lora_B.weight": up},
+        tmp_path / "a.safetensors",
+        metadata={"lora_adapter_metadata": notes},
+    )
+    with pytest.raises(ModelError, match="damaged"):
+        lora.read(tmp_path / "a.safetensors")
 
 
 def test_paths_and_weights():

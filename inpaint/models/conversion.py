@@ -1,0 +1,55 @@
+"""Translate ldm's names and configurations to diffusers', by diffusers' own converters.
+
+They are not part of its public interface, so this is the only place that knows them: tests/models/test_conversion.py
+fails when one of them changes, and where one is missing a model of that kind is refused with a sentence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import ModelError
+
+OPEN_CLIP = "cond_stage_model.model."  # how the text encoder of Stable Diffusion 2 is named
+
+
+def unet_weights(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
+    """Return a checkpoint's UNet in diffusers' naming, for a UNet of this configuration."""
+    return _converter("convert_ldm_unet_checkpoint")(weights, config)
+
+
+def vae_weights(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
+    """Return a checkpoint's VAE in diffusers' naming, for a VAE of this configuration."""
+    return _converter("convert_ldm_vae_checkpoint")(weights, config)
+
+
+def text_weights(weights: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
+    """Return a checkpoint's text encoder in the naming of this one, CLIP or OpenCLIP; what it lacks is left out."""
+    if any(key.startswith(OPEN_CLIP) for key in weights):
+        found = _converter("convert_open_clip_checkpoint")(encoder, weights)
+    else:
+        found = _converter("convert_ldm_clip_checkpoint")(weights)
+    found = {key.removeprefix("text_model."): value for key, value in found.items()}  # which transformers 5 dropped
+    own = {key: found.get(key.removeprefix("text_model.")) for key in encoder.state_dict()}
+    return {key: value for key, value in own.items() if value is not None}
+
+
+def config_of(part: str, original: dict[str, Any]) -> dict[str, Any]:
+    """Return diffusers' configuration of the "unet" or the "vae" of a model in the original layout."""
+    return _converter(f"create_{part}_diffusers_config_from_ldm")(original, {})
+
+
+def _converter(name: str):
+    from diffusers import __version__
+
+    try:
+        from diffusers.loaders import single_file_utils
+
+        return getattr(single_file_utils, name)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"diffusers {__version__} cannot convert models in one file.",
+            "Install the version in requirements.txt, or use a model folder in diffusers' layout.",
+        ) from error

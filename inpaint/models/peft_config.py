@@ -1,0 +1,61 @@
+"""Read what PEFT notes about an adapter: in the file's metadata, as diffusers saves it, or in adapter_config.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import weight_files
+
+NETWORKS = ("unet", "text_encoder")
+PLAIN = re.compile(r"[\w.^$|()\\-]*(\.\*[\w.^$|()\\-]*)*", re.ASCII)  # what a pattern of layers' names may hold
+
+
+class PeftConfig(NamedTuple):
+    """The alphas of one network's adapters, and whether they are divided by the rank or by its root."""
+
+    alpha: float | None = None
+    rank: int | None = None
+    patterns: tuple[tuple[str, float], ...] = ()  # of layers' names, with an alpha of their own
+    root: bool = False
+    inputs: tuple[str, ...] = ()  # the layers whose inputs IA3 scales
+
+    def scale(self, layer: str, rank: int | None) -> float:
+        """Return the factor of a layer, by its dotted name, of this rank or of the noted one."""
+        alpha = next((value for key, value in self.patterns if re.match(rf"(.*\.)?({key})$", layer)), self.alpha)
+        rank = rank or self.rank
+        return 1.0 if alpha is None or not rank else alpha / (rank**0.5 if self.root else rank)
+
+
+def read(path: Path, keys: list[str]) -> dict[str, PeftConfig]:
+    """Return each network's configuration; ValueError, TypeError or AttributeError where it is damaged."""
+    saved = json.loads(weight_files.metadata(path).get("lora_adapter_metadata", "{}"))
+    file = path.with_name("adapter_config.json")
+    if not saved and file.is_file() and any(key.startswith("base_model.model.") for key in keys):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return dict.fromkeys(NETWORKS, _config(found))
+    return {part: _config({key.removeprefix(f"{part}."): value for key, value in saved.items()}) for part in NETWORKS}
+
+
+def _quick(pattern: str) -> bool:
+    """Return whether a regular expression from a file is so plain that trying it takes no time."""
+    return (
+        len(pattern) <= 200 and pattern.count("*") <= 2 and pattern.count("|") <= 8 and bool(PLAIN.fullmatch(pattern))
+    )
+
+
+def _config(config: dict[str, Any]) -> PeftConfig:
+    """Return one network's configuration."""
+    numbers = [float(config[key]) for key in ("lora_alpha", "alpha") if key in config]
+    patterns = {str(key): float(value) for key, value in (config.get("alpha_pattern") or {}).items()}
+    if not all(map(_quick, patterns)):
+        raise ValueError("a pattern that could take for ever")
+    return PeftConfig(
+        alpha=numbers[0] if numbers else None,
+        rank=int(config["r"]) if config.get("r") else None,
+        patterns=tuple(patterns.items()),
+        root=bool(config.get("use_rslora")),
+        inputs=tuple(f".{name}" for name in config.get("feedforward_modules") or () if isinstance(name, str)),
+    )
