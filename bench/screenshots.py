@@ -23,17 +23,17 @@ def painted(browser, address: str, size: str, example: int = 1, **options):
     page.goto(address)
     page.wait_for_selector(".welcome")
     page.locator(".example").nth(example).click()
-    page.wait_for_selector(".stage[data-mode=paint]")
+    page.wait_for_selector(".editor[data-mode=paint]")
     return page
 
 
 def run(page, until: str = "result") -> None:
     page.locator("#run").click()
     if until == "result":
-        page.wait_for_selector(".stage[data-mode=result]", timeout=120_000)
+        page.wait_for_selector(".editor[data-mode=result]", timeout=120_000)
     else:
         page.wait_for_function(
-            "(({ previews, mode }) => previews > 2 || mode === 'result')(document.querySelector('.stage').dataset)",
+            "(({ previews, mode }) => previews > 2 || mode === 'result')(document.querySelector('.editor').dataset)",
             timeout=120_000,
         )
 
@@ -43,7 +43,7 @@ def shoot(browser, address: str, folder: Path) -> None:
     page.screenshot(path=folder / "paint.png")
     run(page, until="preview")
     page.screenshot(path=folder / "watch.png")
-    page.wait_for_selector(".stage[data-mode=result]", timeout=120_000)
+    page.wait_for_selector(".editor[data-mode=result]", timeout=120_000)
     page.screenshot(path=folder / "result.png")
     page.get_by_role("tab", name="How it works").click()
     page.wait_for_selector(".figures img")

@@ -1,32 +1,43 @@
-"""Pictures for the screen: small, light, sent inside the message; the original never leaves the session."""
+"""Make pictures for the screen: small, light, sent inside the message; the original never leaves the session."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import io
+from functools import cache
+from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageCms
 
 from inpaint import InvalidRequest, Picture
 
 from .jobs.worker import data_url
 
-SIDE = 1024  # long side of what is painted on, pixels
+PIXELS = 2_000_000  # of a display copy
+MASK_PIXELS = 2**22  # of a mask; assets/page/mask.js uses the same number
 
 
-def small(image: Image.Image, side: int = SIDE) -> Image.Image:
-    """At most `side` pixels long."""
-    scale = min(1.0, side / max(image.size))
-    if scale == 1:
+def small(image: Image.Image, side: int) -> Image.Image:
+    """Return the image, at most `side` pixels long."""
+    return _scaled(image, side / max(image.size))
+
+
+def reduced(image: Image.Image, pixels: int = PIXELS) -> Image.Image:
+    """Return the image in its own shape with at most so many pixels: a panorama keeps its height."""
+    return _scaled(image, (pixels / (image.width * image.height)) ** 0.5)
+
+
+def _scaled(image: Image.Image, scale: float) -> Image.Image:
+    if scale >= 1:
         return image
     size = tuple(max(1, round(n * scale)) for n in image.size)
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.0)
 
 
-def shown(image: Image.Image, side: int = SIDE, quality: int = 90) -> str:
-    """`data:` address of a display copy: JPEG, or WebP where something is transparent."""
-    image, buffer = small(image, side), io.BytesIO()
+def encoded(image: Image.Image, quality: int = 90) -> str:
+    """Return the `data:` address of an image: JPEG, or WebP where something is transparent."""
+    buffer = io.BytesIO()
     if image.mode == "RGBA":
         image.save(buffer, "WEBP", quality=quality, method=2)
         return data_url(buffer.getvalue(), "webp")
@@ -34,24 +45,63 @@ def shown(image: Image.Image, side: int = SIDE, quality: int = 90) -> str:
     return data_url(buffer.getvalue())
 
 
+def shown(image: Image.Image) -> str:
+    """Return the `data:` address of an image's display copy, its colours in sRGB.
+
+    image  RGB or RGBA of any size, with its colour profile in `info["icc_profile"]` if it has one
+    """
+    profile = image.info.get("icc_profile")
+    return encoded(in_srgb(reduced(image), profile))
+
+
 def shown_picture(picture: Picture) -> str:
-    """`data:` address of the picture, with its transparency."""
-    if picture.alpha is None:
-        return shown(picture.rgb)
-    image = small(picture.rgb).copy()
-    image.putalpha(picture.alpha.resize(image.size))
-    return shown(image)
+    """Return the `data:` address of a picture's display copy, with its transparency, its colours in sRGB."""
+    image = in_srgb(reduced(picture.rgb), picture.icc)
+    if picture.alpha is not None:
+        image = image.copy()
+        image.putalpha(picture.alpha.resize(image.size))
+    return encoded(image)
+
+
+def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return an RGB or RGBA image with its colours converted from the ICC profile; as it is without a usable one."""
+    if not profile:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        rgb = ImageCms.profileToProfile(image.convert("RGB"), source, _srgb(), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):  # a broken profile, or one for other channels
+        return image
+    if image.mode == "RGBA" and rgb is not None:
+        rgb.putalpha(image.getchannel("A"))
+    return rgb or image
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def shown_grey(image: Image.Image) -> str:
-    """`data:` address of a mask, PNG."""
+    """Return the `data:` address of a mask, PNG, with at most as many pixels as the editor's."""
     buffer = io.BytesIO()
-    small(image.convert("L")).save(buffer, "PNG")
+    reduced(image.convert("L"), MASK_PIXELS).save(buffer, "PNG")
     return data_url(buffer.getvalue(), "png")
 
 
-def mask_from(address: str | None) -> Image.Image | None:
-    """L mask from the painter's `data:` address; None where nothing is painted."""
+def stencil(image: Image.Image) -> str:
+    """Return the `data:` address of a PNG that is opaque where the mask (L) is not black, and clear elsewhere."""
+    alpha = reduced(image, PIXELS).point(lambda level: 255 * (level > 0))
+    buffer = io.BytesIO()
+    Image.merge("LA", (Image.new("L", alpha.size), alpha)).save(buffer, "PNG")
+    return data_url(buffer.getvalue(), "png")
+
+
+def mask_from(address: Any, size: tuple[int, int]) -> Image.Image | None:
+    """Return the editor's mask (L) at the picture's size, from its `data:` address; None where nothing is painted.
+
+    Large pictures have a mask of fewer pixels: a hard edge stays hard when it is enlarged.  Raises InvalidRequest.
+    """
     if not address:
         return None
     try:
@@ -59,8 +109,13 @@ def mask_from(address: str | None) -> Image.Image | None:
         if not head.startswith("data:image/png"):
             raise ValueError(head)
         image = Image.open(io.BytesIO(base64.b64decode(data, validate=True)), formats=("PNG",))
-        if max(image.size) > 4 * SIDE:
+        if image.width * image.height > 2 * MASK_PIXELS:
             raise ValueError(image.size)
-        return image.convert("L")
-    except (ValueError, OSError, binascii.Error, SyntaxError) as error:
+        mask = image.convert("L")
+    except (AttributeError, TypeError, ValueError, OSError, binascii.Error, SyntaxError) as error:
         raise InvalidRequest("mask", "The mask did not arrive whole.", "Press Repaint again.") from error
+    if mask.size == size:
+        return mask
+    hard = not any(mask.histogram()[1:255])
+    mask = mask.resize(size, Image.Resampling.BILINEAR)
+    return mask.point(lambda level: 255 * (level >= 128)) if hard else mask

@@ -1,4 +1,4 @@
-"""The page put together: stage, controls, tabs, and who answers what."""
+"""The page put together: mask editor, controls, tabs, and which handler answers which event."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .jobs.job_queue import Desk
 from .limits import Limits
 from .paint import examples
 from .paint.controls import Controls
-from .paint.editor import stage
+from .paint.editor import editor
 from .paint.opening import Opening
 from .paint.presets import TASKS
 from .paint.results import Keeping
@@ -20,7 +20,8 @@ from .session import Sessions
 from .words.say import i18n, say
 
 COLLECT = "(packed, ...rest) => [window.inpaint.collect(), ...rest]"
-DICE = "() => [Math.floor(Math.random() * 2 ** 32), false]"
+FAILED = "() => window.inpaint.failed()"  # Gradio refused an event before its handler, or could not send it
+DICE = "() => [String(Math.floor(Math.random() * 2 ** 32)), false]"
 THEME_JS = """() => { document.body.classList.toggle('dark');
 localStorage.setItem('inpaint-theme', document.body.classList.contains('dark') ? 'dark' : 'light'); }"""
 
@@ -62,10 +63,10 @@ class Page:
                     elem_id="brand",
                     apply_default_css=False,
                 )
-                theme = gr.Button("◐", elem_id="theme", size="sm", elem_classes="mini")
+                theme = gr.Button(word("theme"), elem_id="theme", size="sm", elem_classes="mini")
             with gr.Tabs(elem_id="tabs"):
                 with gr.Tab(word("tab_paint"), id="paint"), gr.Row(elem_id="desk", equal_height=False):
-                    self.stage = stage(examples.thumbnails(), {"bytes": self.limits.megabytes * 2**20})
+                    self.editor = editor(examples.thumbnails(), {"bytes": self.limits.megabytes * 2**20})
                     with gr.Column(elem_id="panel", min_width=280):
                         self.controls = Controls(self.limits, self.models, self.model)
                 with gr.Tab(word("tab_batch"), id="batch"):
@@ -82,27 +83,34 @@ class Page:
 
     def connect(self, demo: gr.Blocks) -> None:
         """Every event of the paint tab and the one who answers it."""
-        c, stage = self.controls, self.stage
+        c, editor = self.controls, self.editor
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
         free = {**quiet, "queue": False}
-        everything = [stage, c.task, c.fresh, *c.components]
-        stage.open(self.opening.opened, None, everything, concurrency_limit=4, **quiet)
-        stage.example(self.opening.example, None, everything, concurrency_limit=4, **quiet)
-        stage.act(self.keeping.act, None, stage, concurrency_limit=4, **quiet)
-        stage.scrub(self.keeping.scrub, None, stage, **free)
-        stage.rescue(self.running.rescue, None, stage, concurrency_limit=None, **quiet)
-        # the desk keeps the line; Gradio lets everyone through to it
-        c.run.click(
-            self.running.run,
-            [self.packed, c.task, c.model, c.fresh, *c.components],
-            [stage, c.by_name["seed"]],
-            js=COLLECT,
-            concurrency_limit=None,
-            trigger_mode="once",
-            **quiet,
-        )
+        everything = [editor, c.task, c.fresh, *c.components]
+        events = [
+            editor.open(self.opening.opened, None, everything, concurrency_limit=4, **quiet),
+            editor.example(self.opening.example, None, everything, concurrency_limit=4, **quiet),
+            editor.mask(self.opening.mask, None, editor, concurrency_limit=4, **quiet),
+            editor.act(self.keeping.act, None, editor, concurrency_limit=4, **quiet),
+            editor.rescue(self.running.rescue, None, editor, concurrency_limit=None, **quiet),
+            # the desk keeps the line; Gradio lets everyone through to it, and the request checks every value
+            c.run.click(
+                self.running.run,
+                [self.packed, c.task, c.model, c.fresh, *c.components],
+                [editor, c.by_name["seed"]],
+                js=COLLECT,
+                concurrency_limit=None,
+                trigger_mode="once",
+                preprocess=False,
+                **quiet,
+            ),
+        ]
+        for event in events:
+            event.failure(None, js=FAILED, api_visibility="private")
+        editor.scrub(self.keeping.scrub, None, editor, **free)
         c.cancel.click(self.running.cancel, None, None, **free)
         c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")
+        c.by_name["seed"].input(None, None, c.fresh, js="() => false", api_visibility="private")  # typed to be used
         brought = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
         c.task.input(task_settings, [c.task, c.by_name["prompt"]], brought, **free)
         for connect in self.after:

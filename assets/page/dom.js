@@ -1,7 +1,18 @@
-// Small helpers: elements, icons, words, pictures.  All files of this folder share one function scope.
+// Small helpers: elements, icons, sentences, pictures.
 
-const words = props.words[(navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en"];
-const say = (key, values = {}) => (words[key] || key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+let sentences = {};
+
+// takes {language: {key: sentence}} and speaks the browser's language from then on
+export function speak(words) {
+  sentences = words[language()];
+}
+
+export function language() {
+  return (navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en";
+}
+
+// the sentence of that key, with its {values} filled in
+export const say = (key, values = {}) => (sentences[key] || key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
 const ICONS = {
   brush: "M4 20c3 0 5-1 5-4a3 3 0 0 1 5 2c0 2-2 3-5 3H4zM11 14 19 4l2 2-8 10",
@@ -30,12 +41,12 @@ const ICONS = {
   branch: "M6 4v16M6 14c0-4 12-2 12-8M18 6a2 2 0 1 0 0-4 2 2 0 0 0 0 4M6 22a2 2 0 1 0 0-4 2 2 0 0 0 0 4",
 };
 
-function icon(name) {
+export function icon(name) {
   return `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
 }
 
 // el("button.tool", {title: "…", onclick}, child, …) -> HTMLElement
-function el(what, attributes = {}, ...children) {
+export function el(what, attributes = {}, ...children) {
   const [tag, ...classes] = what.split(".");
   const node = document.createElement(tag || "div");
   node.className = classes.join(" ");
@@ -49,7 +60,7 @@ function el(what, attributes = {}, ...children) {
   return node;
 }
 
-function button(className, iconName, key, onclick, text = false) {
+export function button(className, iconName, key, onclick, text = false) {
   const node = el(`button.${className}`, { type: "button", title: say(key), "aria-label": say(key), onclick });
   node.innerHTML = iconName ? icon(iconName) : "";
   if (text) node.append(el("span", {}, say(key)));
@@ -57,16 +68,18 @@ function button(className, iconName, key, onclick, text = false) {
   return node;
 }
 
-function slider(key, low, high, value, oninput, unit = "") {
+export function slider(key, low, high, value, oninput, unit = "") {
   const shown = el("output", {}, `${value}${unit}`);
   const input = el("input", { type: "range", min: low, max: high, value, "aria-label": say(key) });
   input.addEventListener("input", () => { shown.textContent = input.value + unit; oninput(+input.value); });
   const node = el("label.slider", { "data-for": key }, el("span", {}, say(key)), input, shown);
   node.set = (number) => { input.value = number; shown.textContent = input.value + unit; };
+  node.limit = (most) => { input.max = most; };
   return node;
 }
 
-function picture(src) {
+// the loaded image at an address
+export function picture(src) {
   return new Promise((resolve, reject) => {
     const image = new Image();
     image.onload = () => resolve(image);
@@ -76,18 +89,18 @@ function picture(src) {
 }
 
 // RGBA bytes of an image drawn at w × h
-function pixels(image, w, h) {
+export function pixels(image, w, h) {
   const canvas = el("canvas", { width: w, height: h });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0, w, h);
   return context.getImageData(0, 0, w, h).data;
 }
 
-function download(url, name) {
+export function download(url, name) {
   const link = el("a", { href: url, download: name });
   document.body.append(link);
   link.click();
   link.remove();
 }
 
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

@@ -1,6 +1,18 @@
 // The mask: one byte a pixel, 255 = repaint, greys = how much may change.  Every edit is one undo step.
 
-class Mask {
+import { el, pixels } from "./dom.js";
+import { border, boundingBox, flood, grown } from "./morphology.js";
+
+const MOST = 2 ** 22; // pixels: a picture up to this size has a mask of its own resolution
+const EDITS = 100, MEMORY = 2 ** 27; // undo steps, and bytes they may take together
+
+// [w, h] of the mask of a picture: its own size, reduced to at most `most` pixels in its own shape
+export function maskSize([w, h], most = MOST) {
+  const scale = Math.min(1, Math.sqrt(most / (w * h)));
+  return [Math.max(1, Math.round(w * scale)), Math.max(1, Math.round(h * scale))];
+}
+
+export class Mask {
   constructor(w, h) {
     this.w = w;
     this.h = h;
@@ -20,12 +32,15 @@ class Mask {
     this.remember(before);
   }
 
+  // what differs from `before` becomes one undo step; returns its box, null if nothing does
   remember(before) {
-    const box = this.changed(before);
-    if (!box) return;
+    const box = boundingBox(this.w, this.h, (i) => before[i] !== this.data[i]);
+    if (!box) return null;
     this.past.push({ box, before: this.cut(before, box), after: this.cut(this.data, box) });
-    if (this.past.length > 100) this.past.shift();
     this.future = [];
+    let bytes = this.past.reduce((sum, edit) => sum + 2 * edit.before.length, 0);
+    while (this.past.length > EDITS || (bytes > MEMORY && this.past.length > 1)) bytes -= 2 * this.past.shift().before.length;
+    return box;
   }
 
   undo() {
@@ -47,40 +62,19 @@ class Mask {
     return true;
   }
 
-  changed(before) {
-    let [x0, y0, x1, y1] = [this.w, this.h, 0, 0];
-    for (let y = 0, i = 0; y < this.h; y++) {
-      for (let x = 0; x < this.w; x++, i++) {
-        if (before[i] === this.data[i]) continue;
-        if (x < x0) x0 = x;
-        if (x >= x1) x1 = x + 1;
-        if (y < y0) y0 = y;
-        y1 = y + 1;
-      }
-    }
-    return x1 ? [x0, y0, x1, y1] : null;
-  }
-
   cut(data, [x0, y0, x1, y1]) {
     const out = new Uint8ClampedArray((x1 - x0) * (y1 - y0));
     for (let y = y0; y < y1; y++) out.set(data.subarray(y * this.w + x0, y * this.w + x1), (y - y0) * (x1 - x0));
     return out;
   }
 
-  // from an image: its alpha where it has any, its brightness otherwise
-  load(image, channel = "auto") {
+  // from a grey image of any size
+  load(image) {
     const rgba = pixels(image, this.w, this.h);
-    let transparent = false;
-    for (let i = 3; i < rgba.length && channel === "auto"; i += 4) transparent ||= rgba[i] < 255;
-    this.edit((data) => {
-      for (let i = 0; i < data.length; i++) {
-        const grey = (rgba[4 * i] * 299 + rgba[4 * i + 1] * 587 + rgba[4 * i + 2] * 114) / 1000;
-        data[i] = transparent ? (grey * rgba[4 * i + 3]) / 255 : grey;
-      }
-    });
+    this.edit((data) => { for (let i = 0; i < data.length; i++) data[i] = rgba[4 * i]; });
   }
 
-  // grey PNG; w × h when given, else the mask's own size
+  // grey canvas; w × h when given, else the mask's own size
   canvas(w = this.w, h = this.h) {
     const small = el("canvas", { width: this.w, height: this.h });
     const image = new ImageData(this.w, this.h);
@@ -108,13 +102,8 @@ class Mask {
     this.edit((data) => { for (let i = 0; i < data.length; i++) if (!outside[i] && data[i] < 128) data[i] = 255; });
   }
 
-  // every pixel within `by` of the mask joins it; negative takes them away.  Levels inside stay.
+  // a copy of `data`, dilated by so many pixels; negative erodes
   grown(data, by) {
-    const inside = (i) => (data[i] >= 128) === by > 0;
-    const far = distances(this.w, this.h, inside);
-    return data.map((v, i) => {
-      const reach = clamp(Math.abs(by) - Math.sqrt(far[i]) + 0.5, 0, 1) * 255;
-      return by > 0 ? Math.max(v, reach) : Math.min(v, 255 - reach);
-    });
+    return grown(data, this.w, this.h, by);
   }
 }

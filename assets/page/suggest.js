@@ -1,20 +1,22 @@
 // What the built-in model knows: a row of names under the prompt's field, taken by mouse or by arrow keys.
 // It has its place in the page, so that nothing is ever covered by it or moves as it changes.
 
+import { el, say } from "./dom.js";
+
 const SHOWN = 8; // as many as fit are seen
 
 // as one compares: small letters, one kind of blank and apostrophe
 const plain = (text) => text.toLowerCase().replace(/\s+/g, " ").replaceAll("’", "'");
 
 // names that the typed text begins, or one of whose words it does; the former first
-function matching(names, text) {
+export function matching(names, text) {
   const typed = plain(text).trimStart();
   const starts = names.filter((name) => plain(name).startsWith(typed));
   const words = names.filter((name) => !starts.includes(name) && ` ${plain(name)}`.includes(` ${typed}`));
   return [...starts, ...words].slice(0, SHOWN);
 }
 
-class Suggest {
+export class Suggest {
   constructor(names) {
     this.names = names;
     this.hint = el("div.hint");

@@ -1,31 +1,52 @@
-// The controls around the picture: tools at the side, options below, the mask's menu, zoom in the corner.
+// The controls around the picture: tools at the side, options below, the mask's menu, the view's bar in the corner.
+
+import { button, el, say, slider } from "./dom.js";
+import { TYPES } from "./upload.js";
+import { COLOURS } from "./viewport.js";
 
 const TOOLS = [["brush", "brush", "B"], ["erase", "erase", "E"], ["rect", "rect", "R"], ["lasso", "lasso", "L"],
   ["pick", "pick", "P"], ["pan", "pan", "H"]];
 
-function toolbar(painter, menu) {
+export function toolbar(pointer, menu) {
   const tools = TOOLS.map(([name, image, key]) => {
-    const node = button("tool", image, `tool_${name}`, () => painter.use(name));
+    const node = button("tool", image, `tool_${name}`, () => pointer.use(name));
     node.title += ` (${key})`;
     node.dataset.tool = name;
     return node;
   });
-  const undo = button("tool", "undo", "undo", () => painter.edit((mask) => mask.undo()));
-  const redo = button("tool", "redo", "redo", () => painter.edit((mask) => mask.redo()));
+  const undo = button("tool", "undo", "undo", () => pointer.edit((mask) => mask.undo()));
+  const redo = button("tool", "redo", "redo", () => pointer.edit((mask) => mask.redo()));
   const more = menuButton("tool", "mask", "mask_menu", menu);
   const bar = el("div.tools", { role: "toolbar", "aria-label": say("tools"), "aria-orientation": "vertical" },
     ...tools, el("hr"), undo, redo, more);
   bar.update = () => {
-    const active = painter.tool === "brush" && painter.brush.erase ? "erase" : painter.tool;
+    const active = pointer.tool === "brush" && pointer.brush.erase ? "erase" : pointer.tool;
     for (const node of tools) node.setAttribute("aria-pressed", node.dataset.tool === active);
-    undo.disabled = !painter.mask?.past.length;
-    redo.disabled = !painter.mask?.future.length;
+    undo.disabled = !pointer.mask?.past.length;
+    redo.disabled = !pointer.mask?.future.length;
   };
   arrowKeys(bar);
   return bar;
 }
 
-// one tab stop for the whole bar; arrows move inside it
+// back, forward, open, look, zoom; act(name) asks the server
+export function viewBar(editor) {
+  const { view } = editor, level = el("output");
+  const back = button("tool", "back", "picture_back", () => editor.act("back"));
+  const forward = button("tool", "forward", "picture_forward", () => editor.act("forward"));
+  const bar = el("div.corner", { role: "toolbar", "aria-label": say("view") }, back, forward,
+    button("tool", "open", "choose", () => editor.upload.choose()), el("hr"),
+    button("tool", "eye", "mask_look", () => editor.look()),
+    button("tool", "minus", "zoom_out", () => view.zoom(1 / 1.25)), level,
+    button("tool", "plus", "zoom_in", () => view.zoom(1.25)),
+    button("tool", "fit", "fit", () => view.fit()));
+  view.port.addEventListener("viewchange", () => { level.textContent = `${Math.round(view.level)}%`; });
+  bar.history = (message) => { back.disabled = !message.back; forward.disabled = !message.forward; };
+  arrowKeys(bar);
+  return bar;
+}
+
+// the arrows move along the bar, besides Tab
 function arrowKeys(bar) {
   bar.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
@@ -37,8 +58,9 @@ function arrowKeys(bar) {
   });
 }
 
-function menuButton(className, image, key, menu) {
-  const node = button(className, image, key, () => toggle());
+// a button that opens `menu`; a press outside or Escape closes it
+export function menuButton(className, image, key, menu, text = false) {
+  const node = button(className, image, key, () => toggle(), text);
   node.setAttribute("aria-expanded", "false");
   node.setAttribute("aria-haspopup", "true");
   menu.hidden = true;
@@ -60,51 +82,60 @@ function menuButton(className, image, key, menu) {
   return el("div.holder", {}, node, menu);
 }
 
-function optionsBar(painter) {
-  const { brush } = painter;
-  const size = slider("size", 2, 400, brush.size, (v) => { brush.size = v; painter.ring(); });
+export function optionsBar(pointer) {
+  const { brush } = pointer;
+  const size = slider("size", 2, 400, brush.size, (v) => { brush.size = v; pointer.ring(); });
   const hardness = slider("hardness", 0, 100, 90, (v) => { brush.hardness = v / 100; }, "%");
   const opacity = slider("opacity", 5, 100, 100, (v) => { brush.opacity = v / 100; }, "%");
   opacity.title = say("opacity_hint");
-  const tolerance = slider("tolerance", 0, 128, 24, (v) => { painter.tolerance = v; painter.repick(); });
+  const tolerance = slider("tolerance", 0, 128, 24, (v) => { pointer.tolerance = v; pointer.repick(); });
   const everywhere = el("label.tick", {}, el("input", { type: "checkbox",
-    onchange: (event) => { painter.everywhere = event.target.checked; painter.repick(); } }), say("everywhere"));
+    onchange: (event) => { pointer.everywhere = event.target.checked; pointer.repick(); } }), say("everywhere"));
   const hint = el("span.hint");
   const bar = el("div.options", {}, size, hardness, opacity, tolerance, everywhere, hint);
   bar.update = () => {
+    size.limit(brush.most || 400);
     size.set(brush.size);
-    size.hidden = hardness.hidden = painter.tool !== "brush";
-    opacity.hidden = painter.tool === "pan";
-    tolerance.hidden = everywhere.hidden = painter.tool !== "pick";
-    hint.textContent = painter.tool === "brush" ? "" : say(`hint_${painter.tool}`);
+    size.hidden = hardness.hidden = pointer.tool !== "brush";
+    opacity.hidden = pointer.tool === "pan";
+    tolerance.hidden = everywhere.hidden = pointer.tool !== "pick";
+    hint.textContent = pointer.tool === "brush" ? "" : say(`hint_${pointer.tool}`);
   };
   return bar;
 }
 
-function maskMenu(painter, actions) {
-  const item = (key, change) => button("item", null, key, () => painter.mask && painter.edit(change), true);
-  const grow = slider("grow", -64, 64, 0, (by) => {
-    if (!painter.mask) return;
-    grow.base ||= painter.mask.data.slice();
-    painter.mask.data.set(by ? painter.mask.grown(grow.base, by) : grow.base);
-    painter.refresh();
+// grows and shrinks what is in the mask while it is dragged; one undo step for all of it
+function growSlider(pointer) {
+  let base = null;
+  const node = slider("grow", -64, 64, 0, (by) => {
+    if (!pointer.mask) return;
+    base ||= pointer.mask.data.slice();
+    const { mask, view } = pointer, own = (by * mask.w) / (view.size[0] * view.detail); // picture's pixels → the mask's
+    mask.data.set(by ? mask.grown(base, own) : base);
+    pointer.refresh();
   }, " px");
-  grow.querySelector("input").addEventListener("change", () => {
-    if (!grow.base) return;
-    painter.mask.remember(grow.base);
-    grow.base = null;
-    grow.set(0);
-    painter.refresh();
+  node.querySelector("input").addEventListener("change", () => {
+    if (!base) return;
+    pointer.mask.remember(base);
+    base = null;
+    node.set(0);
+    pointer.refresh();
   });
+  return node;
+}
+
+// actions: load(file), alpha(), save(), hasAlpha()
+export function maskMenu(pointer, actions) {
+  const item = (key, change) => button("item", null, key, () => pointer.mask && pointer.edit(change), true);
   const file = el("input.hide", { type: "file", accept: TYPES, tabindex: "-1", "aria-label": say("mask_from_file"),
     onchange: () => { actions.load(file.files[0]); file.value = ""; } });
   const alpha = button("item", null, "mask_from_alpha", () => actions.alpha(), true);
   const colours = el("div.row.swatches", { role: "group", "aria-label": say("overlay_colour") }, ...COLOURS.map((colour, i) =>
     el("button.swatch", { type: "button", style: `background:${colour}`, "aria-label": `${say("overlay_colour")} ${i + 1}`,
-      onclick: () => { painter.view.colour = colour; if (painter.mask) painter.refresh(); } })));
+      onclick: () => { pointer.view.colour = colour; if (pointer.mask) pointer.refresh(); } })));
   const menu = el("div.menu.maskmenu", { role: "group", "aria-label": say("mask_menu") },
     item("invert", (mask) => mask.invert()), item("fill_holes", (mask) => mask.fillHoles()),
-    item("paint_all", (mask) => mask.fill(255)), item("clear", (mask) => mask.fill(0)), grow, el("hr"),
+    item("paint_all", (mask) => mask.fill(255)), item("clear", (mask) => mask.fill(0)), growSlider(pointer), el("hr"),
     button("item", null, "mask_from_file", () => file.click(), true), alpha,
     button("item", null, "mask_download", () => actions.save(), true), el("hr"), colours, file);
   menu.update = () => { alpha.hidden = !actions.hasAlpha(); };

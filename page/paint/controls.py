@@ -5,11 +5,14 @@ The folded part is made from the request's own declared options, so a new field 
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import Field
 from typing import Any
 
 import gradio as gr
 
+from inpaint import InvalidRequest
 from inpaint.request import SPEEDS, options
 
 from ..limits import Limits
@@ -18,8 +21,10 @@ from ..words.say import i18n
 from .presets import TASKS
 
 FIRST = ("prompt", "method", "speed", "expand", "seed", "count")  # shown by hand, not under Advanced
-UNASKED = ("width", "height", "invert")  # no picture-less runs here; the painter inverts
+UNASKED = ("width", "height", "invert")  # no picture-less runs here; the editor inverts
 METHODS = ("auto", "base", "inpaint", "compare")
+SEEDS = 2**32
+RANDOM = ("auto", "random", "none", "-1")
 
 
 class Controls:
@@ -64,12 +69,12 @@ class Controls:
 
     def _basics(self, word, models: list[str], model: str) -> None:
         self.by_name["method"] = gr.Radio(
-            [(word(f"method_{name}"), name) for name in METHODS],
+            [(word(f"choice_{name}"), name) for name in METHODS],
             value="auto",
             label=word("method"),
             info=word("method_info"),
             elem_id="method",
-            elem_classes="segments two",
+            elem_classes="segments",
         )
         self.by_name["speed"] = gr.Radio(
             [(word(f"speed_{name}"), name) for name in SPEEDS],
@@ -88,10 +93,11 @@ class Controls:
                 elem_classes="segments",
             )
             with gr.Column(min_width=120, elem_id="seedbox"):
-                self.by_name["seed"] = gr.Number(
-                    -1, label=word("seed"), precision=0, minimum=-1, maximum=2**32 - 1, elem_id="seed"
+                # text, since a number box would lose the last digits of a long seed
+                self.by_name["seed"] = gr.Textbox(
+                    label=word("seed"), placeholder=word("seed_random"), max_lines=1, max_length=400, elem_id="seed"
                 )
-                self.dice = gr.Button("⚄", size="sm", elem_id="dice", elem_classes="mini")
+                self.dice = gr.Button(word("dice"), size="sm", elem_id="dice", elem_classes="mini")
         self.fresh = gr.Checkbox(True, label=word("seed_new"), elem_id="fresh", container=False)
         self.model = gr.Dropdown(
             models,
@@ -131,7 +137,22 @@ class Controls:
         return list(self.by_name.values())
 
     def settings(self, values) -> dict[str, Any]:
-        """{option: value} from the components' values, in their order."""
+        """{option: value} from the components' values, in their order.  Raises InvalidRequest for a bad seed."""
         settings = dict(zip(self.names, values, strict=True))
         settings["expand"] = settings["expand"] or ""
+        settings["seed"] = seed_of(settings["seed"])
         return settings
+
+
+def seed_of(text: Any) -> Any:
+    """The seed that a text names, 0 … 2³² - 1; the option's default for an empty text.  Raises InvalidRequest.
+
+    Any whole number is a seed, taken modulo 2³², so that one from another program can be typed in.
+    """
+    text = unicodedata.normalize("NFKC", str("" if text is None else text)).strip()
+    if not text or text.lower() in RANDOM:
+        return options()["seed"].default
+    digits = re.sub(r"[\s,_'’]", "", text)
+    if not re.fullmatch(r"[+-]?\d{1,400}", digits):
+        raise InvalidRequest("seed", f"The seed cannot be {text[:40]!r}.", "Type a whole number, or leave it empty.")
+    return int(digits) % SEEDS

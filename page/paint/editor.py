@@ -1,4 +1,4 @@
-"""The stage: the picture with its brush, a `gr.HTML` whose script is in assets/page/.
+"""The mask editor: the picture with its brush, a `gr.HTML` whose script is in assets/page/.
 
 Why an own canvas and not gr.ImageEditor: the editor exports and uploads three full-size PNGs at every status message
 once it is an event's input, has no soft brush, and places a preloaded layer wrongly; here only the mask travels, as
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -20,31 +21,39 @@ from ..words import say
 
 ASSETS = paths.ASSETS / "page"
 MODEL = ASSETS.parent / "model"
-SCRIPTS = (
-    "dom",
-    "field",
-    "mask",
-    "tools",
-    "view",
-    "painter",
-    "gestures",
-    "opening",
-    "toolbar",
-    "watch",
-    "stage",
-    "messages",
-    "keys",
-    "suggest",
-    "start",
-)
+IMPORT = re.compile(r'^import \{([^}]+)\} from "\./(\w+)\.js";$', re.M)
+EXPORT = re.compile(r"^export (?:async function|function|class|const) (\w+)", re.M)
 
 _serial = itertools.count(1)
 
 
 @cache
 def script() -> str:
-    """The stage's script: all files in one scope."""
-    return "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    """Return the editor's modules as the body of one function of what Gradio hands to a script."""
+    parts = [enclosed(name) for name in modules("main")]
+    return "\n".join([*parts, "$main.main({ element, props, trigger, watch, upload });"])
+
+
+def modules(name: str) -> list[str]:
+    """Return the names of a module and of all that it imports, each after those it needs."""
+    found: list[str] = []
+    for _, needed in IMPORT.findall(source(name)):
+        found += [one for one in modules(needed) if one not in found]
+    return [*found, name]
+
+
+@cache
+def source(name: str) -> str:
+    """Return the text of a module in assets/page/."""
+    return (ASSETS / f"{name}.js").read_text(encoding="utf-8")
+
+
+def enclosed(name: str) -> str:
+    """Return a module as a constant: a scope of its own, imports as constants, exports as an object."""
+    body = IMPORT.sub(lambda found: f"const {{{found[1]}}} = ${found[2]};", source(name))
+    names = ", ".join(EXPORT.findall(body))
+    body = EXPORT.sub(lambda found: found[0].removeprefix("export "), body)
+    return f"const ${name} = (() => {{\n{body}\nreturn {{ {names} }};\n}})();"
 
 
 @cache
@@ -59,21 +68,21 @@ def known() -> list[str]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
-def stage(examples: list[dict[str, str]], limits: dict[str, int]) -> gr.HTML:
-    """Takes messages (see `message`) and sends the events "open", "example", "act" and "scrub"."""
+def editor(examples: list[dict[str, str]], limits: dict[str, int]) -> gr.HTML:
+    """Return the component; it takes messages (see `message`) and sends "open", "example", "mask", "act", "scrub"."""
     # no subclass of gr.HTML: gradio would write a .pyi beside this file
     return gr.HTML(
-        html_template="<div class='stage'></div>",
+        html_template="<div class='editor'></div>",
         js_on_load=script(),
         apply_default_css=False,
         words=say.for_page(),
         known=known(),
         examples=examples,
         limits=limits,
-        elem_id="stage",
+        elem_id="editor",
     )
 
 
 def message(kind: str = "", **content: Any) -> dict[str, Any]:
-    """What the stage shall do next; numbered, so that no two are alike."""
+    """What the editor shall do next; numbered, so that no two are alike."""
     return {"kind": kind, "n": next(_serial), **content}

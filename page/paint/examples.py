@@ -25,12 +25,12 @@ def listed() -> list[dict[str, str]]:
 
 @cache
 def thumbnails() -> list[dict[str, str]]:
-    """What the stage shows of each: name, label and a small picture."""
+    """What the editor shows of each: name, label and a small picture."""
     return [
         {
             "name": one["name"],
             "label": one["label"],
-            "thumb": images.shown(thumbnail(FOLDER / f"{one['name']}.jpg"), 160, 80),
+            "thumb": images.encoded(images.small(thumbnail(FOLDER / f"{one['name']}.jpg"), 240), 80),
         }
         for one in listed()
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from inpaint import InpaintError, InvalidRequest, Picture, Request, UnreadablePicture
+from inpaint.files.picture import open_mask
 
 from .. import filenames, images
 from ..session import Session, files_folder
@@ -20,7 +21,10 @@ SALT = 16  # bytes the page adds to every upload, so that the stored copy is nob
 
 
 class Opening:
-    """The handlers of the stage's "open" and "example" events; both answer (message, task, fresh seed, *settings)."""
+    """The handlers of the editor's "open", "example" and "mask" events.
+
+    The first two answer (message, task, fresh seed, *settings).
+    """
 
     def __init__(self, page):
         self.page = page
@@ -50,6 +54,22 @@ class Opening:
         told = self.picture(session, mask=images.shown_grey(mask))
         settings = {"prompt": prompt, "expand": ""}
         return told, gr.update(value="fill"), gr.skip(), *self.settings(settings)
+
+    def mask(self, event: gr.EventData, request: gr.Request):
+        """The uploaded file as the mask of the picture being worked on, whatever kind of mask it is."""
+        session = self.page.sessions.of(request)
+        session.language = language(request)
+        try:
+            data = taken(str(event._data.get("path", "")))
+            if session.picture is None:
+                raise InvalidRequest("picture", say("no_picture", session.language))
+            self.page.limits.check_file(data, session.language)
+            mask = open_mask(data)
+            empty = mask.getbbox() is None
+            key = "mask_is_empty" if empty else "mask_loaded"
+            return message("mask", src=images.shown_grey(mask), say=say(key, session.language), bad=empty)
+        except InpaintError as error:
+            return message(say=str(error), bad=True)
 
     def put(self, session: Session, data: bytes, name: str):
         """These bytes as the picture, or as everything their record tells."""

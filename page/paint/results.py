@@ -21,7 +21,7 @@ FORMATS = {"png": ".png", "jpg": ".jpg", "webp": ".webp"}
 
 
 class Keeping:
-    """The handlers of the stage's "act" and "scrub" events; every one answers with a message."""
+    """The handlers of the editor's "act" and "scrub" events; every one answers with a message."""
 
     def __init__(self, page):
         self.page = page
@@ -64,6 +64,7 @@ class Keeping:
                     "caption": chosen.caption,
                     "label": label,
                     "report": report_line(chosen, session.language),
+                    "details": report_details(chosen, session.language),
                 }
             )
         live = [shown for shown in session.film if shown.live or shown.jpeg]
@@ -79,7 +80,6 @@ class Keeping:
             "result",
             items=items,
             chosen=0,
-            report=items[0]["report"],
             frames=len(live),
             branches=branches,
             back=session.at > 0,
@@ -155,18 +155,27 @@ def frame(shown: worker.Shown):
 
 
 def report_line(chosen, words: str) -> str:
-    """Changes outside the mask · seam · seconds · seed, and what the core noted."""
+    """What everybody wants to know: whether anything else changed, how long it took, what the core noted."""
     report, parts = chosen.result.report, []
     change = report.get("max_change_outside")
     if change is not None:
         parts.append(say("outside_same", words) if change == 0 else say("outside_changed", words, n=change))
-    if report.get("seam_score") is not None:
-        parts.append(say("seam", words, x=float(report["seam_score"])))
     seconds = report.get("seconds") or {}
     if "total" in seconds:
         parts.append(say("took", words, x=float(seconds["total"])))
-    parts.append(say("seed_was", words, n=chosen.result.seeds[chosen.index]))
     return " · ".join([*parts, *report.get("notes", ())])
+
+
+def report_details(chosen, words: str) -> list[str]:
+    """The rest of the report, a line each."""
+    report, lines = chosen.result.report, [say("seed_was", words, n=chosen.result.seeds[chosen.index])]
+    if report.get("method") in ("base", "inpaint"):
+        lines.append(say(f"method_{report['method']}", words))
+    if report.get("steps"):
+        lines.append(say("steps_were", words, n=report["steps"]))
+    if report.get("seam_score") is not None:
+        lines.append(say("seam", words, x=float(report["seam_score"])))
+    return lines
 
 
 def served(path: Path) -> dict[str, Any]:

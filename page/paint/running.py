@@ -19,6 +19,7 @@ from ..jobs.current_model import painters
 from ..jobs.job_queue import Busy
 from ..session import Chosen, Session
 from ..words.say import language, say
+from .controls import seed_of
 from .editor import message
 
 log = logging.getLogger("inpaint.page")
@@ -36,7 +37,8 @@ class Running:
         session.language = language(request)
         kept = None
         try:
-            asked, method, kept = self.asked(session, json.loads(packed or "{}"), task, fresh, values)
+            # in a thread: a mask of many megapixels takes a while, and meanwhile nobody else would get an answer
+            asked, method, kept = await anyio.to_thread.run_sync(self.asked, session, packed, task, fresh, values)
             self.page.check_model(model, session.language)
             requests = worker.requests_for(asked, method)
             async for told in self.watch(session, model, requests, kept):
@@ -69,20 +71,21 @@ class Running:
             log.exception("a rescue failed")
             yield message("stopped", say=say("unexpected", session.language, error=type(error).__name__), bad=True)
 
-    def asked(self, session: Session, packed: dict, task: str, fresh: bool, values) -> tuple[Request, str, Any]:
+    def asked(self, session: Session, packed: Any, task: Any, fresh: Any, values) -> tuple[Request, str, Any]:
         """The request, the method as chosen on the page, and the step to branch from."""
         if session.picture is None:
             raise InvalidRequest("picture", say("no_picture", session.language))
+        packed = unpacked(packed)
         settings = self.page.controls.settings(values)
         method = settings.pop("method")
         if task != "expand":
             settings["expand"] = ""
         if fresh:
-            settings["seed"] = -1
+            settings["seed"] = seed_of("")
         if self.page.limits.public:
             settings["keep_gps"] = False
         self.page.limits.check(settings, session.language)
-        mask = images.mask_from(packed.get("mask"))
+        mask = images.mask_from(packed.get("mask"), session.picture.size)
         if mask is None and not settings["expand"] and not settings["mask_from_alpha"]:
             mask = Image.new("L", session.picture.size)  # nothing is painted: the core says so
         asked = Request(
@@ -152,3 +155,12 @@ class Running:
         task = self.page.sessions.of(request).task
         if task:
             self.page.desk.cancel(task)
+
+
+def unpacked(packed: Any) -> dict[str, Any]:
+    """Return what the editor sent along, from JSON; nothing for what is no JSON object."""
+    try:
+        values = json.loads(packed or "{}")
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}

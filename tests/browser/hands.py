@@ -9,9 +9,9 @@ from PIL import Image
 
 
 def open_photo(page, path: Path) -> None:
-    n = page.evaluate("document.querySelector('.stage').dataset.ready || ''")
-    page.set_input_files(".stage input[type=file] >> nth=0", str(path))
-    page.wait_for_function("n => (document.querySelector('.stage').dataset.ready || '') !== n", arg=n)
+    n = page.evaluate("document.querySelector('.editor').dataset.ready || ''")
+    page.set_input_files(".editor input[type=file] >> nth=0", str(path))
+    page.wait_for_function("n => (document.querySelector('.editor').dataset.ready || '') !== n", arg=n)
 
 
 def at(page, x: float, y: float) -> tuple[float, float]:
@@ -30,13 +30,13 @@ def stroke(page, *points: tuple[float, float]) -> None:
 
 def painted(page) -> int:
     """How much of the mask is set, in pixels of the mask."""
-    return page.evaluate("window.inpaint.stage.painter.mask.data.reduce((n, v) => n + (v > 0), 0)")
+    return page.evaluate("window.inpaint.editor.pointer.mask.data.reduce((n, v) => n + (v > 0), 0)")
 
 
 def level(page, x: float, y: float) -> int:
     """The mask's value at a place of the picture."""
     return page.evaluate(
-        """([x, y]) => { const m = window.inpaint.stage.painter.mask;
+        """([x, y]) => { const m = window.inpaint.editor.pointer.mask;
         return m.data[Math.floor(y * m.h) * m.w + Math.floor(x * m.w)]; }""",
         [x, y],
     )
@@ -48,7 +48,7 @@ def run(page, prompt: str = "") -> None:
 
 
 def mode(page, name: str) -> None:
-    page.wait_for_selector(f".stage[data-mode={name}]")
+    page.wait_for_selector(f".editor[data-mode={name}]")
 
 
 def previews(page, many: int) -> list[str]:
@@ -57,7 +57,7 @@ def previews(page, many: int) -> list[str]:
         """many => new Promise(done => {
         const image = document.querySelector('.shown'), seen = new Set();
         const look = () => { if (!image.hidden && image.src) seen.add(image.src);
-          if (seen.size >= many || document.querySelector('.stage').dataset.mode !== 'run') done([...seen]);
+          if (seen.size >= many || document.querySelector('.editor').dataset.mode !== 'run') done([...seen]);
           else requestAnimationFrame(look); }; look(); })""",
         many,
     )

@@ -26,9 +26,9 @@ def test_stroke_erase_undo_redo(painter):
     painter.keyboard.press("Control+Shift+z")
     assert hands.painted(painter) == erased
     painter.keyboard.press("b")
-    before = painter.evaluate("window.inpaint.stage.painter.brush.size")
+    before = painter.evaluate("window.inpaint.editor.pointer.brush.size")
     painter.keyboard.press("]")
-    assert painter.evaluate("window.inpaint.stage.painter.brush.size") > before
+    assert painter.evaluate("window.inpaint.editor.pointer.brush.size") > before
 
 
 def test_opacity_is_a_level_and_does_not_build_up(painter):
@@ -80,7 +80,7 @@ def test_pick_by_colour_mask_file_alpha_and_download(visit, fake, tmp_path):
     assert hands.painted(page) == pytest.approx(100 * 100, rel=0.05)
     page.locator("[data-do=mask_menu]").click()
     page.locator("[data-do=mask_from_alpha]").click()
-    page.wait_for_function("window.inpaint.stage.painter.mask.data[399] > 250")
+    page.wait_for_function("window.inpaint.editor.pointer.mask.data[399] > 250")
     assert hands.level(page, 0.37, 0.5) == 0
     mask, _, name = hands.saved(page, lambda: page.locator("[data-do=mask_download]").click())
     assert mask.size == (400, 300) and name == "two-mask.png"
@@ -88,7 +88,7 @@ def test_pick_by_colour_mask_file_alpha_and_download(visit, fake, tmp_path):
     assert levels[30, 350] > 250 and levels[200, 200] == 0
     Image.new("L", (200, 150), 255).save(tmp_path / "white.png")
     page.set_input_files(".maskmenu input[type=file]", str(tmp_path / "white.png"))
-    page.wait_for_function("window.inpaint.stage.painter.mask.data.every(v => v === 255)")
+    page.wait_for_function("window.inpaint.editor.pointer.mask.data.every(v => v === 255)")
 
 
 def test_touch_on_a_phone(visit, fake, photo):
@@ -109,14 +109,14 @@ def test_touch_on_a_phone(visit, fake, photo):
     fingers("touchEnd")
     painted = hands.painted(page)
     assert painted > 500 and page.evaluate("scrollY") == 0
-    scale = page.evaluate("window.inpaint.stage.view.scale")
+    scale = page.evaluate("window.inpaint.editor.view.scale")
     (ax, ay), (bx, by) = hands.at(page, 0.4, 0.5), hands.at(page, 0.6, 0.5)
     fingers("touchStart", (ax, ay))
     fingers("touchStart", (ax, ay), (bx, by))
     for n in range(1, 6):
         fingers("touchMove", (ax - 6 * n, ay), (bx + 6 * n, by))
     fingers("touchEnd")
-    assert page.evaluate("window.inpaint.stage.view.scale") > 1.3 * scale
+    assert page.evaluate("window.inpaint.editor.view.scale") > 1.3 * scale
     assert hands.painted(page) == painted, "a pinch must not paint"
     page.locator("#run").tap()
     hands.mode(page, "result")
@@ -144,7 +144,7 @@ def test_keyboard_alone(visit, fake):
     page.locator("[data-do=keep]").focus()
     page.keyboard.press("Enter")
     hands.mode(page, "paint")
-    unnamed = page.evaluate("""[...document.querySelectorAll('.stage button, .stage input, .stage select')]
+    unnamed = page.evaluate("""[...document.querySelectorAll('.editor button, .editor input, .editor select')]
         .filter(e => !(e.getAttribute('aria-label') || e.textContent.trim() || e.closest('label')))
         .map(e => e.outerHTML)""")
     assert unnamed == []
@@ -164,17 +164,17 @@ def test_drop_paste_and_camera(browser, fake, tmp_path):
           const event = kind === 'drop'
             ? new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true })
             : new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true });
-          (kind === 'drop' ? document.querySelector('.stage') : document).dispatchEvent(event); done(); }); })"""
+          (kind === 'drop' ? document.querySelector('.editor') : document).dispatchEvent(event); done(); }); })"""
     for kind, colour in (("drop", "#0a0"), ("paste", "#00a")):
         page.evaluate(give, [kind, colour])
-        page.wait_for_function("name => window.inpaint.stage.name === name", arg=kind)
+        page.wait_for_function("name => window.inpaint.editor.name === name", arg=kind)
     page.evaluate("""navigator.mediaDevices.getUserMedia = async () => { const c = document.createElement('canvas');
         c.width = 320; c.height = 240; c.getContext('2d').fillRect(0, 0, 320, 240); return c.captureStream(10); }""")
-    page.evaluate("window.inpaint.stage.opening.camera()")
+    page.evaluate("window.inpaint.editor.upload.camera()")
     page.wait_for_function("document.querySelector('dialog.camera video').videoWidth > 0")
     page.locator("dialog.camera [data-do=take_photo]").click()
-    page.wait_for_function("window.inpaint.stage.name === 'camera'")
-    assert page.evaluate("window.inpaint.stage.full") == [320, 240]
+    page.wait_for_function("window.inpaint.editor.name === 'camera'")
+    assert page.evaluate("window.inpaint.editor.full") == [320, 240]
     assert page.locator("dialog.camera").count() == 0
     context.close()
 

@@ -20,8 +20,8 @@ def page(visit, real):
 
 def mask_of(page, size) -> np.ndarray:
     """Where the painter's mask is not zero, at the picture's size."""
-    flat = page.evaluate("Array.from(window.inpaint.stage.painter.mask.data)")
-    w, h = page.evaluate("[window.inpaint.stage.painter.mask.w, window.inpaint.stage.painter.mask.h]")
+    flat = page.evaluate("Array.from(window.inpaint.editor.pointer.mask.data)")
+    w, h = page.evaluate("[window.inpaint.editor.pointer.mask.w, window.inpaint.editor.pointer.mask.h]")
     levels = Image.fromarray(np.array(flat, np.uint8).reshape(h, w))
     return np.asarray(levels.resize(size, Image.Resampling.BICUBIC).point(lambda v: 255 * (v > 0)))
 
@@ -57,7 +57,7 @@ def test_open_paint_run_keep_pixels_download_restore(page, tmp_path):
     hands.open_photo(page, tmp_path / "back.png")
     assert page.locator("#prompt textarea").input_value() == "a red scarf"
     assert page.locator("#option-steps input[type=number]").input_value() == "40"
-    assert hands.painted(page) == strokes and page.evaluate("window.inpaint.stage.full") == [1500, 900]
+    assert hands.painted(page) == strokes and page.evaluate("window.inpaint.editor.full") == [1500, 900]
     assert not page.locator("#fresh input").is_checked(), "a restored run keeps its seed"
     page.locator("#run").click()
     hands.mode(page, "result")
@@ -113,7 +113,7 @@ def test_expand_makes_the_picture_wider(page, photo):
     assert abs(image.width / image.height - 16 / 9) < 0.02 and image.height == 500
     page.locator("[data-do=keep]").click()
     hands.mode(page, "paint")
-    assert page.evaluate("window.inpaint.stage.full") == [image.width, 500]
+    assert page.evaluate("window.inpaint.editor.full") == [image.width, 500]
 
 
 def test_a_batch_comes_back_as_a_zip(page, tmp_path):

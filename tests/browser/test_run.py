@@ -19,7 +19,7 @@ def pixels(image) -> np.ndarray:
 
 def test_watch_keep_download_and_restore(painter, photo):
     hands.stroke(painter, (0.3, 0.4), (0.6, 0.4))
-    mask = painter.evaluate("window.inpaint.stage.painter.mask.canvas().toDataURL()")
+    mask = painter.evaluate("window.inpaint.editor.pointer.mask.canvas().toDataURL()")
     painter.locator("#count label").nth(1).click()
     hands.run(painter, "slow red scarf")
     assert len(hands.previews(painter, 3)) >= 3
@@ -40,7 +40,7 @@ def test_watch_keep_download_and_restore(painter, photo):
     (photo.parent / "back.png").write_bytes(data)
     hands.open_photo(painter, photo.parent / "back.png")
     assert painter.locator("#prompt textarea").input_value() == "slow red scarf"
-    assert painter.evaluate("window.inpaint.stage.painter.mask.canvas().toDataURL()") == mask
+    assert painter.evaluate("window.inpaint.editor.pointer.mask.canvas().toDataURL()") == mask
     assert "back" in hands.said(painter)
 
 
@@ -151,7 +151,7 @@ def test_bad_input_is_one_sentence(visit, fake, tmp_path):
     for name, content in broken.items():
         (tmp_path / name).write_bytes(content)
         page.evaluate("document.querySelector('.status').textContent = ''")
-        page.set_input_files(".stage input[type=file] >> nth=0", str(tmp_path / name))
+        page.set_input_files(".editor input[type=file] >> nth=0", str(tmp_path / name))
         page.wait_for_function("document.querySelector('.status.bad')?.textContent.length > 10")
         assert re.fullmatch(r"[^{}\n]+\.", hands.said(page)), hands.said(page)
     Image.new("RGB", (64, 64)).save(tmp_path / "fine.png")
@@ -171,7 +171,7 @@ def test_twelve_megapixels_are_ready_in_two_seconds(visit, fake, tmp_path):
     began = time.monotonic()
     hands.open_photo(page, tmp_path / "phone.jpg")
     took = time.monotonic() - began
-    assert page.evaluate("window.inpaint.stage.full") == [3000, 4000]
+    assert page.evaluate("window.inpaint.editor.full") == [3000, 4000]
     assert took < 2, f"{took:.2f} s"
     hands.stroke(page, (0.4, 0.5), (0.6, 0.5))
     assert hands.painted(page) > 100

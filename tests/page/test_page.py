@@ -226,15 +226,17 @@ def test_a_forged_mask_is_one_sentence():
     from inpaint import InvalidRequest
     from page.images import mask_from
 
-    assert mask_from(None) is None
+    assert mask_from(None, (8, 8)) is None
     for address in (
         "x",
         "data:image/png;base64,AAAA",
         "data:image/svg+xml;base64,PHN2Zz4=",
         "data:image/png;base64,!!",
+        7,
+        ["x"],
     ):
         with pytest.raises(InvalidRequest, match="mask did not arrive"):
-            mask_from(address)
+            mask_from(address, (8, 8))
 
 
 def test_building_the_page_imports_nothing_heavy():
@@ -307,7 +309,7 @@ def test_the_display_copy_is_small_and_keeps_transparency():
     picture.paste((0, 0, 0, 0), (0, 0, 1500, 1000))
     address = shown_picture(Picture.open(picture))
     image = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
-    assert image.size == (1024, 341) and image.mode == "RGBA" and image.getpixel((10, 10))[3] == 0
+    assert image.size == (2449, 816) and image.mode == "RGBA" and image.getpixel((10, 10))[3] == 0
 
 
 def test_another_model_takes_the_place_of_the_first(monkeypatch):

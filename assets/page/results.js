@@ -1,6 +1,9 @@
-// What comes back: the step bar, the result with its before/after line, the variations, the film.
+// What comes back: the step bar, the before/after line, the variations, the film, the report, saving.
 
-class Compare {
+import { button, clamp, el, icon, say } from "./dom.js";
+import { menuButton } from "./toolbar.js";
+
+export class Compare {
   constructor(view) {
     this.view = view;
     this.at = 50;
@@ -11,7 +14,9 @@ class Compare {
     view.port.addEventListener("viewchange", () => this.place());
     this.grip.addEventListener("pointerdown", (event) => { this.grip.setPointerCapture(event.pointerId); event.stopPropagation(); this.held = true; });
     this.grip.addEventListener("pointermove", (event) => { event.stopPropagation(); if (this.held) this.drag(event); });
-    this.grip.addEventListener("pointerup", (event) => { event.stopPropagation(); this.held = false; });
+    for (const kind of ["pointerup", "pointercancel"]) {
+      this.grip.addEventListener(kind, (event) => { event.stopPropagation(); this.held = false; });
+    }
     this.grip.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -2, ArrowRight: 2, Home: -100, End: 100 }[event.key];
       if (!by) return;
@@ -35,7 +40,9 @@ class Compare {
   // the whole of what was repainted lies to the right of the line at first
   begin(mask) {
     let left = mask.w;
-    for (let i = 0; i < mask.data.length; i++) if (mask.data[i] && i % mask.w < left) left = i % mask.w;
+    for (let y = 0; y < mask.h; y++) {
+      for (let x = 0; x < left; x++) if (mask.data[y * mask.w + x]) left = x;
+    }
     this.set((100 * (left % mask.w)) / mask.w - 4);
   }
 
@@ -56,7 +63,7 @@ class Compare {
   }
 }
 
-function progressBar() {
+export function progressBar() {
   const fill = el("div.done"), text = el("span");
   const bar = el("div.progress", { hidden: true, role: "progressbar", "aria-label": say("progress"), "aria-valuemin": 0,
     "aria-valuemax": 100 }, el("div.track", {}, fill), text);
@@ -71,30 +78,29 @@ function progressBar() {
   return bar;
 }
 
-// the row below the picture once there is something to keep
-function shelf(stage) {
+// The parts that stand below the picture once there is something to keep: thumbs, film, report and actions.
+export function results(editor) {
   const thumbs = el("div.thumbs", { role: "group", "aria-label": say("variations") });
-  const report = el("p.report");
-  const film = filmStrip(stage);
+  const report = el("p.report"), facts = el("ul.facts");
+  const details = menuButton("link", null, "details", el("div.menu.up.left", { role: "group", "aria-label": say("details") }, facts), true);
+  const film = filmStrip(editor);
   const keepMask = el("input", { type: "checkbox" });
-  const saveMenu = savePanel(stage);
-  const keep = button("solid", "check", "keep", () => stage.act("keep", { keep_mask: keepMask.checked }), true);
-  const bar = el("div.shelf", { hidden: true }, el("div.row.top", {}, thumbs, film),
-    el("div.row.bottom", {}, report, el("div.row.actions", {},
-      el("label.tick", {}, keepMask, say("keep_mask")),
-      button("quiet", "close", "discard", () => stage.act("discard"), true),
-      menuButton("quiet", "save", "download", saveMenu), keep)));
-  bar.show = (message) => {
-    bar.hidden = false;
-    bar.message = message;
-    report.textContent = message.report || "";
-    thumbs.replaceChildren(...(message.items.length > 1 ? message.items.map((item, i) => el("button.thumb", {
-      type: "button", "aria-pressed": i === message.chosen, title: item.caption, "aria-label": item.caption,
-      onclick: () => stage.choose(i) }, el("img", { src: item.src, alt: "" }), el("span", {}, item.label))) : []));
+  const actions = el("div.row.actions", {}, el("label.tick", {}, keepMask, say("keep_mask")),
+    button("quiet", "close", "discard", () => editor.act("discard"), true),
+    menuButton("quiet", "save", "download", savePanel(editor), true),
+    button("solid", "check", "keep", () => editor.act("keep", { keep_mask: keepMask.checked }), true));
+  const show = (message) => {
+    const item = message.items[message.chosen];
+    report.textContent = item.report || "";
+    report.title = report.textContent;
+    facts.replaceChildren(...(item.details || []).map((line) => el("li", {}, line)));
+    details.hidden = !facts.children.length;
+    thumbs.replaceChildren(...(message.items.length > 1 ? message.items.map((one, i) => el("button.thumb", {
+      type: "button", "aria-pressed": i === message.chosen, title: one.caption, "aria-label": one.caption,
+      onclick: () => editor.choose(i) }, el("img", { src: one.src, alt: "" }), el("span", {}, one.label))) : []));
     film.show(message.frames, message.branches);
   };
-  bar.keep = keep;
-  return bar;
+  return { thumbs, film, report, details, actions, show };
 }
 
 function select(key, choices, value) {
@@ -102,27 +108,35 @@ function select(key, choices, value) {
   return [el("label.field", {}, el("span", {}, say(key)), node), node];
 }
 
-function savePanel(stage) {
+function savePanel(editor) {
   const [formatRow, format] = select("format", [["png", "PNG"], ["jpg", "JPEG"], ["webp", "WebP"]], "png");
   const [metaRow, metadata] = select("metadata", [["full", say("meta_full")], ["settings", say("meta_settings")], ["none", say("meta_none")]], "full");
-  return el("div.menu.up", { role: "group", "aria-label": say("download") }, formatRow, metaRow,
-    button("solid", "save", "download", () => stage.act("save", { format: format.value, metadata: metadata.value }), true));
+  const panel = el("div.menu.up", { role: "group", "aria-label": say("download") }, formatRow, metaRow,
+    button("solid", "save", "download", () => {
+      editor.act("save", { format: format.value, metadata: metadata.value });
+      panel.close();
+    }, true));
+  return panel;
 }
 
-function filmStrip(stage) {
+// a slider over the run's steps; the last place is the result
+function filmStrip(editor) {
   const text = el("output");
   const input = el("input", { type: "range", min: 1, step: 1, "aria-label": say("film") });
-  const branch = button("quiet", "branch", "branch", () => stage.branchFrom(+input.value - 1), true);
+  const branch = button("quiet", "branch", "branch", () => editor.branchFrom(+input.value - 1), true);
+  const menu = el("div.menu.up", { role: "group", "aria-label": say("film_export") },
+    ...["webp", "gif"].map((format) => button("item", null, `film_${format}`, () => {
+      editor.act("film", { format });
+      menu.close();
+    }, true)));
   const node = el("div.film", {}, el("span.label", { html: icon("film") }), input, text, branch,
-    menuButton("quiet", "more", "film_export", el("div.menu.up", { role: "group", "aria-label": say("film_export") },
-      button("item", null, "film_webp", () => stage.act("film", { format: "webp" }), true),
-      button("item", null, "film_gif", () => stage.act("film", { format: "gif" }), true))));
+    menuButton("quiet", "more", "film_export", menu));
   const update = () => {
     const last = +input.value === +input.max;
     text.textContent = last ? say("finished") : say("step_of", { i: input.value, n: input.max - 1 });
     branch.hidden = last || !node.branches;
   };
-  input.addEventListener("input", () => { update(); stage.scrub(+input.value - 1, +input.value === +input.max); });
+  input.addEventListener("input", () => { update(); editor.scrub(+input.value - 1, +input.value === +input.max); });
   node.show = (frames, branches) => {
     node.hidden = !frames;
     node.branches = branches;

@@ -1,12 +1,31 @@
-// Ways in: a file, a drop, a paste, the camera, an example.  The file goes to the server as it is.
+// Ways in: a file, a drop, a paste, the camera, an example.  Files go to the server as they are.
 
-const TYPES = "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,.png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff";
+import { button, el, icon, say } from "./dom.js";
 
-class Opening {
-  // announce(text, isError) shows a sentence
-  constructor(root, announce, begin) {
-    this.announce = announce;
-    this.begin = begin;
+export const TYPES = "image/*,.png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.avif,.heic,.heif";
+const SALT = 16; // random bytes at the end make the stored copy this session's own; the server cuts them off
+
+// sends a file to the server; its path there, or null after the reason was announced
+export async function sent(gradio, file, announce) {
+  const most = gradio.props.limits.bytes;
+  if (!file) announce(say("no_file"), true);
+  else if (file.size > most) announce(say("too_large", { mb: Math.round(most / 2 ** 20) }), true);
+  else {
+    const salt = crypto.getRandomValues(new Uint8Array(SALT));
+    try {
+      const { path } = await gradio.upload(new File([file, salt], file.name || "pasted.png", { type: file.type }));
+      return path;
+    } catch (error) {
+      announce(say("upload_failed"), true);
+    }
+  }
+  return null;
+}
+
+export class Upload {
+  // announce(text, isError) shows a sentence; begin() says that something is on its way
+  constructor(root, gradio, announce, begin) {
+    Object.assign(this, { root, gradio, announce, begin });
     this.file = el("input.hide", { type: "file", accept: TYPES, "aria-label": say("open"), tabindex: "-1",
       onchange: () => { this.send(this.file.files[0]); this.file.value = ""; } });
     root.append(this.file);
@@ -30,22 +49,14 @@ class Opening {
   }
 
   async send(file) {
-    if (!file) return this.announce(say("no_file"), true);
-    if (file.size > props.limits.bytes) return this.announce(say("too_large", { mb: Math.round(props.limits.bytes / 2 ** 20) }), true);
-    this.begin();
-    // a few random bytes at the end make the uploaded copy this session's own; the server cuts them off
-    const salt = crypto.getRandomValues(new Uint8Array(16));
-    try {
-      const { path } = await upload(new File([file, salt], file.name || "pasted.png", { type: file.type }));
-      trigger("open", { path, name: file.name || "pasted.png" });
-    } catch (error) {
-      this.announce(say("upload_failed"), true);
-    }
+    if (file) this.begin();
+    const path = await sent(this.gradio, file, this.announce);
+    if (path) this.gradio.trigger("open", { path, name: file.name || "pasted.png" });
   }
 
   example(name) {
     this.begin();
-    trigger("example", { name });
+    this.gradio.trigger("example", { name });
   }
 
   async camera() {
@@ -66,25 +77,22 @@ class Opening {
     };
     const dialog = el("dialog.camera", { "aria-label": say("camera"), oncancel: close }, video,
       el("div.row", {}, button("quiet", "close", "cancel", close, true), button("solid", "camera", "take_photo", shoot, true)));
-    this.root().append(dialog);
+    this.root.append(dialog);
     dialog.showModal();
-  }
-
-  root() {
-    return this.file.parentNode;
   }
 }
 
-function welcome(opening) {
-  const examples = props.examples.map(({ name, thumb, label }) => el("button.example", {
-    type: "button", "aria-label": `${say("example")}: ${label}`, onclick: () => opening.example(name) },
+// what is seen before there is a picture; examples: [{name, thumb, label}]
+export function welcome(upload, examples) {
+  const cards = examples.map(({ name, thumb, label }) => el("button.example", {
+    type: "button", "aria-label": `${say("example")}: ${label}`, onclick: () => upload.example(name) },
     el("img", { src: thumb, alt: "" })));
   return el("div.welcome", {},
     el("div.frame", { html: icon("open") }),
     el("h2", {}, say("welcome")),
     el("p", {}, say("welcome_hint")),
-    el("div.row", {}, button("solid", "open", "choose", () => opening.choose(), true),
-      button("quiet", "camera", "camera", () => opening.camera(), true)),
+    el("div.row", {}, button("solid", "open", "choose", () => upload.choose(), true),
+      button("quiet", "camera", "camera", () => upload.camera(), true)),
     el("p.or", {}, say("or_example")),
-    el("div.examples", {}, ...examples));
+    el("div.examples", {}, ...cards));
 }

@@ -1,9 +1,13 @@
-// The picture on the table: zoom, pan, overlay of the mask, the ring that shows the brush.
+// The picture in its window: zoom, pan, the mask's overlay, the ring that shows the brush.
 
-const COLOURS = ["#ff3b6b", "#00c2ff", "#ffd400", "#2fe36c"];
+import { clamp, el, say } from "./dom.js";
 
-class View {
-  constructor() {
+export const COLOURS = ["#ff3b6b", "#00c2ff", "#ffd400", "#2fe36c"];
+
+export class Viewport {
+  // insets() -> pixels [left, top, right, bottom] that toolbars cover
+  constructor(insets) {
+    this.insets = insets;
     this.photo = el("img.photo", { alt: "", draggable: "false" });
     this.shown = el("img.shown", { alt: "", draggable: "false", hidden: true });
     this.overlay = el("canvas.overlay");
@@ -14,7 +18,7 @@ class View {
       "aria-describedby": "inpaint-keys" }, this.world, this.ring);
     this.colour = COLOURS[0];
     this.style = "tint";
-    this.scale = 1;
+    this.scale = this.detail = 1;
     [this.x, this.y] = [0, 0];
     new ResizeObserver(() => this.size && this.fit()).observe(this.port);
   }
@@ -31,7 +35,7 @@ class View {
   fit() {
     const { clientWidth: W, clientHeight: H } = this.port, [w, h] = this.size;
     if (!W || !H) return;
-    const [left, top, right, bottom] = W < 600 ? [8, 56, 8, 112] : [72, 68, 20, 70]; // where the bars are
+    const [left, top, right, bottom] = this.insets();
     this.home = Math.max(0.01, Math.min((W - left - right) / w, (H - top - bottom) / h, 4));
     this.scale = this.home;
     [this.x, this.y] = [(W + left - right - w * this.scale) / 2, (H + top - bottom - h * this.scale) / 2];
@@ -44,8 +48,14 @@ class View {
     this.port.dispatchEvent(new Event("viewchange"));
   }
 
+  // per cent of the screen's pixels that a pixel of the picture takes; `detail` is the picture's pixels in one of ours
+  get level() {
+    return (100 * this.scale * (window.devicePixelRatio || 1)) / this.detail;
+  }
+
   zoom(factor, at) {
-    const next = clamp(this.scale * factor, this.home * 0.5, Math.max(this.home * 16, 8)), by = next / this.scale;
+    const most = Math.max(this.home * 16, 16 * this.detail);
+    const next = clamp(this.scale * factor, this.home * 0.5, most), by = next / this.scale;
     const [cx, cy] = at || [this.port.clientWidth / 2, this.port.clientHeight / 2];
     [this.x, this.y, this.scale] = [cx - (cx - this.x) * by, cy - (cy - this.y) * by, next];
     this.apply();
@@ -69,12 +79,25 @@ class View {
     return [event.clientX - box.left, event.clientY - box.top];
   }
 
+  // screen pixels that a pixel of the mask takes
+  get unit() {
+    return (this.size[0] / this.overlay.width) * this.scale;
+  }
+
   // ring of `size` mask pixels around a place of the port
   showRing(at, size, erase) {
-    const d = Math.max(4, ((size * this.size[0]) / this.overlay.width) * this.scale);
     this.ring.hidden = !at;
+    if (!at) return;
+    const d = Math.max(4, size * this.unit);
     this.ring.classList.toggle("erase", erase);
-    if (at) this.ring.style.cssText = `width:${d}px;height:${d}px;transform:translate(${at[0] - d / 2}px,${at[1] - d / 2}px)`;
+    this.ring.style.cssText = `width:${d}px;height:${d}px;transform:translate(${at[0] - d / 2}px,${at[1] - d / 2}px)`;
+  }
+
+  // shows `src` over the photo: only where the picture at `area` is opaque, or all of it
+  show(src, area = null) {
+    this.shown.src = src;
+    this.shown.hidden = false;
+    this.shown.style.maskImage = area ? `url("${area}")` : "";
   }
 
   // draws the mask's box: a tint by level, and an outline in two tones that shows on any picture
@@ -84,7 +107,8 @@ class View {
       Object.assign(this.overlay, { width: w, height: h });
       Object.assign(this.draft, { width: w, height: h });
     }
-    const [x0, y0, x1, y1] = [Math.max(0, box[0] - 1), Math.max(0, box[1] - 1), Math.min(w, box[2] + 1), Math.min(h, box[3] + 1)];
+    const t = Math.max(1, Math.round(1 / this.unit)); // the outline's width: about a pixel of the screen
+    const [x0, y0, x1, y1] = [Math.max(0, box[0] - t), Math.max(0, box[1] - t), Math.min(w, box[2] + t), Math.min(h, box[3] + t)];
     if (x1 <= x0 || y1 <= y0) return;
     const image = new ImageData(x1 - x0, y1 - y0), out = image.data;
     const [r, g, b] = [1, 3, 5].map((i) => parseInt(this.colour.slice(i, i + 2), 16));
@@ -93,10 +117,10 @@ class View {
       for (let x = x0; x < x1; x++, o += 4) {
         const i = y * w + x, v = data[i];
         if (!v) continue;
-        const edge = lines && v >= 128 && ((x && data[i - 1] < 128) || (x < w - 1 && data[i + 1] < 128)
-          || (y && data[i - w] < 128) || (y < h - 1 && data[i + w] < 128));
+        const edge = lines && v >= 128 && ((x >= t && data[i - t] < 128) || (x < w - t && data[i + t] < 128)
+          || (y >= t && data[i - t * w] < 128) || (y < h - t && data[i + t * w] < 128));
         if (edge) {
-          out[o] = out[o + 1] = out[o + 2] = ((x + y) >> 2) & 1 ? 255 : 30;
+          out[o] = out[o + 1] = out[o + 2] = (Math.floor((x + y) / t) >> 2) & 1 ? 255 : 30;
           out[o + 3] = 230;
         } else {
           out[o] = r; out[o + 1] = g; out[o + 2] = b;
@@ -117,7 +141,7 @@ class View {
     context.closePath();
     context.fillStyle = `${this.colour}55`;
     context.fill();
-    context.lineWidth = (1.5 / this.scale) * (this.overlay.width / this.size[0]);
+    context.lineWidth = 1.5 / this.unit;
     context.strokeStyle = "#fff";
     context.stroke();
   }

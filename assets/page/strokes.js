@@ -1,7 +1,11 @@
-// What a pointer does to the mask: a stroke, a rectangle, a lasso, a pick by colour.
+// Shapes that are put into the mask: a brush stroke, a polygon, a pick by colour.
+
+import { clamp, el } from "./dom.js";
+import { flood } from "./morphology.js";
 
 // A stroke never builds up on itself: `ink` is the strongest touch so far, opacity applies once.
-class Stroke {
+export class Stroke {
+  // brush: size in pixels of the mask, hardness and opacity 0 … 1, erase
   constructor(mask, brush) {
     this.mask = mask;
     this.brush = brush;
@@ -29,8 +33,9 @@ class Stroke {
     return box;
   }
 
+  // becomes one undo step
   commit() {
-    this.mask.remember(this.base);
+    return this.mask.remember(this.base);
   }
 
   abandon() {
@@ -45,7 +50,7 @@ function boxAround(mask, points, by) {
 }
 
 // fills a polygon, smoothed at its edge
-function fillShape(mask, points, brush) {
+export function fillShape(mask, points, brush) {
   const canvas = el("canvas", { width: mask.w, height: mask.h });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.beginPath();
@@ -56,17 +61,18 @@ function fillShape(mask, points, brush) {
   mask.edit((data) => stamp(data, (i) => rgba[4 * i + 3], brush));
 }
 
-function stamp(data, ink, brush) {
+// ink(i), 0 … 255, put into every pixel with the brush's opacity; erases with an eraser
+export function stamp(data, ink, brush) {
   for (let i = 0; i < data.length; i++) {
     const touch = (ink(i) * brush.opacity) / 255;
     if (touch) data[i] = brush.erase ? data[i] * (1 - touch) : Math.max(data[i], 255 * touch);
   }
 }
 
-const corners = ([x0, y0], [x1, y1]) => [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
+export const corners = ([x0, y0], [x1, y1]) => [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
 
 // everything that looks like the pixel at (x, y): within `tolerance` in every channel
-function pickColour(mask, rgba, x, y, tolerance, everywhere, brush) {
+export function pickColour(mask, rgba, x, y, tolerance, everywhere, brush) {
   const at = (clamp(Math.floor(y), 0, mask.h - 1) * mask.w + clamp(Math.floor(x), 0, mask.w - 1)) * 4;
   const near = (i) => Math.abs(rgba[4 * i] - rgba[at]) <= tolerance
     && Math.abs(rgba[4 * i + 1] - rgba[at + 1]) <= tolerance && Math.abs(rgba[4 * i + 2] - rgba[at + 2]) <= tolerance;

@@ -1,0 +1,219 @@
+// The mask editor: puts its parts together, knows its mode (empty, paint, run, result, stopped), sends what is asked.
+
+import { button, download, el, say } from "./dom.js";
+import { handle, paint } from "./messages.js";
+import { Pointer } from "./pointer.js";
+import { Compare, progressBar, results } from "./results.js";
+import { shortcuts } from "./shortcuts.js";
+import { maskMenu, optionsBar, toolbar, viewBar } from "./toolbar.js";
+import { Upload, sent, welcome } from "./upload.js";
+import { Viewport } from "./viewport.js";
+
+const PATIENCE = 60_000; // milliseconds after Cancel without an answer from the server
+
+export class MaskEditor {
+  // gradio: {props, trigger(event, data), upload(file)}
+  constructor(root, gradio) {
+    this.root = root;
+    this.gradio = gradio;
+    this.trigger = gradio.trigger;
+    const announce = (text, bad) => this.announce(text, bad);
+    this.view = new Viewport(() => this.insets());
+    this.pointer = new Pointer(this.view, () => this.update());
+    this.upload = new Upload(root, gradio, announce, () => this.busy(true));
+    this.compare = new Compare(this.view);
+    this.progress = progressBar();
+    this.menu = maskMenu(this.pointer, { load: (file) => this.loadMask(file), alpha: () => this.loadAlpha(),
+      save: () => this.saveMask(), hasAlpha: () => !!this.alpha });
+    this.tools = toolbar(this.pointer, this.menu);
+    this.options = optionsBar(this.pointer);
+    this.corner = viewBar(this);
+    this.results = results(this);
+    root.append(el("div.table", {}, this.view.port, welcome(this.upload, gradio.props.examples), this.tools, this.corner,
+      this.options, this.progress), this.below(), el("p.hide", { id: "inpaint-keys" }, say("keys")));
+    this.mode("empty");
+    shortcuts(this);
+    document.addEventListener("click", (event) => event.target.closest?.("#cancel") && this.cancelling());
+    document.addEventListener("input", (event) => unmarked(event.target.closest?.(".wrong")));
+  }
+
+  // the row under the picture; its height is always the same, so that nothing moves when there is a result
+  below() {
+    const { thumbs, film, report, details, actions } = this.results;
+    this.about = el("p.about");
+    this.status = el("p.status", { role: "status", "aria-live": "polite" });
+    const rescue = button("quiet", "check", "use_preview", () => { this.start(); this.trigger("rescue"); }, true);
+    rescue.classList.add("rescue");
+    return el("div.below", {}, el("div.row.above", {}, this.about, thumbs, film),
+      el("div.row.told", {}, el("div.words", {}, this.status, report, details), rescue, actions));
+  }
+
+  // pixels that the bars cover: left, top, right, bottom
+  insets() {
+    const port = this.view.port.getBoundingClientRect(), gap = 10;
+    const tools = this.tools.getBoundingClientRect(), corner = this.corner.getBoundingClientRect();
+    const options = this.options.getBoundingClientRect(), beside = tools.height > tools.width;
+    const side = beside && tools.width ? tools.right - port.left + gap : gap;
+    const lowest = [options, ...(beside ? [] : [tools])].filter((box) => box.height).map((box) => port.bottom - box.top);
+    return [side, corner.height ? corner.bottom - port.top + gap : gap, gap, Math.max(0, ...lowest) + gap];
+  }
+
+  get current() {
+    return this.root.dataset.mode;
+  }
+
+  mode(name) {
+    this.root.dataset.mode = name;
+    const desk = this.root.closest("#desk");
+    desk?.classList.toggle("running", name === "run");
+    desk?.classList.toggle("has-picture", name !== "empty");
+    this.pointer.locked = name === "run";
+    if (name !== "result") this.compare.show(false);
+    if (name === "paint" || name === "empty") this.branch = null;
+    if (name !== "run") { this.progress.hidden = true; clearTimeout(this.waiting); }
+    this.look(name === "paint" ? "tint" : "outline");
+    this.hint();
+  }
+
+  update() {
+    for (const part of [this.tools, this.options, this.menu]) part.update();
+    const { stroke, points } = this.pointer;
+    if ((stroke || points) && this.view.style !== "tint") this.look("tint");
+    this.hint();
+  }
+
+  // the first thing to do, until something is painted
+  hint() {
+    this.status.dataset.hint = this.current === "paint" && !this.pointer.mask?.past.length ? say("hint_start") : "";
+  }
+
+  look(style) {
+    const order = ["tint", "outline", "hidden"];
+    this.view.style = style || order[(order.indexOf(this.view.style) + 1) % 3];
+    if (this.pointer.mask) this.view.paint(this.pointer.mask);
+  }
+
+  announce(text, bad = false) {
+    this.status.textContent = text;
+    this.status.classList.toggle("bad", bad);
+    if (bad) this.busy(false);
+  }
+
+  // says what is wrong with a setting, beside its field as well
+  fault(field, sentence) {
+    const node = document.querySelector(`#option-${field}, #${field}`)?.closest(".block");
+    if (!node || !document.querySelector("#panel")?.contains(node)) return;
+    unmarked(node);
+    node.classList.add("wrong");
+    node.append(el("p.why", {}, sentence));
+    node.querySelector("input, textarea, select")?.setAttribute("aria-invalid", "true");
+  }
+
+  busy(on) {
+    this.root.classList.toggle("busy", on);
+    if (on) this.announce(say("opening"));
+  }
+
+  act(what, more = {}) {
+    this.trigger("act", { do: what, index: this.result?.chosen ?? 0, ...more });
+  }
+
+  // what the run button sends: the mask, and the step to branch from
+  collect() {
+    document.querySelectorAll("#panel .wrong").forEach(unmarked);
+    if (this.current === "run") return "{}";
+    const { mask } = this.pointer;
+    const packed = mask && !mask.empty ? mask.canvas().toDataURL("image/png") : null;
+    this.announce("");
+    const asked = JSON.stringify({ mask: packed, branch: this.branch ?? null, chosen: this.result?.chosen ?? 0 });
+    if (this.current !== "empty") this.start();
+    return asked;
+  }
+
+  start() {
+    this.before = this.current;
+    this.fresh = true;
+    this.area = null;
+    this.root.dataset.previews = 0;
+    this.announce("");
+    this.mode("run");
+    this.progress.set(null, say("starting"));
+    this.root.scrollIntoView({ block: "nearest" });
+  }
+
+  cancelling() {
+    if (this.current !== "run") return;
+    this.progress.set(null, say("stopping"));
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.failed(say("no_answer")), PATIENCE);
+  }
+
+  // Gradio refused, the line was cut, or nobody answers: back to where the person was
+  failed(sentence = say("not_taken")) {
+    this.busy(false);
+    if (this.current === "run") {
+      if (this.before === "result" && this.result) this.showResult(this.result);
+      else paint(this);
+    }
+    this.announce(sentence, true);
+  }
+
+  receive(message) {
+    this.turn = (this.turn || Promise.resolve()).then(() => handle(this, message)).catch((error) => console.error(error));
+  }
+
+  showResult(message) {
+    this.result = message;
+    this.view.show(message.items[message.chosen].src);
+    this.mode("result");
+    this.results.show(message);
+    this.compare.show(!this.root.classList.contains("stretched"));
+  }
+
+  choose(index) {
+    this.act("choose", { index });
+    this.showResult({ ...this.result, chosen: index });
+  }
+
+  scrub(index, last) {
+    this.wanted = last ? null : index;
+    if (last) return this.showResult(this.result);
+    this.compare.show(false);
+    if (this.frames.has(index)) return this.view.show(this.frames.get(index), this.area);
+    this.trigger("scrub", { index });
+  }
+
+  branchFrom(index) {
+    this.branch = index;
+    this.announce(say("branching", { i: index + 1 }));
+    document.querySelector("#prompt textarea")?.focus();
+  }
+
+  // the server reads the file, since it knows more kinds of masks than the browser
+  async loadMask(file) {
+    if (!this.pointer.mask) return;
+    const path = await sent(this.gradio, file, (text, bad) => this.announce(text, bad));
+    if (path) this.trigger("mask", { path });
+  }
+
+  loadAlpha() {
+    this.receive({ kind: "mask", src: this.alpha });
+  }
+
+  saveMask() {
+    if (!this.pointer.mask) return;
+    const name = `${(this.name || "picture").replace(/\.\w+$/, "")}-mask.png`;
+    this.pointer.mask.canvas(...this.full).toBlob((blob) => {
+      const url = URL.createObjectURL(blob);
+      download(url, name);
+      setTimeout(() => URL.revokeObjectURL(url), 1000);
+    });
+  }
+}
+
+function unmarked(node) {
+  if (!node) return;
+  node.classList.remove("wrong");
+  node.querySelectorAll(":scope > .why").forEach((why) => why.remove());
+  node.querySelector("[aria-invalid]")?.removeAttribute("aria-invalid");
+}

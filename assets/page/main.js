@@ -1,0 +1,15 @@
+// Builds the editor into its element and listens to the server.
+
+import { speak } from "./dom.js";
+import { MaskEditor } from "./editor.js";
+import { Suggest } from "./suggest.js";
+
+// gradio: what Gradio hands to the script of a gr.HTML
+export function main({ element, props, trigger, watch, upload }) {
+  speak(props.words);
+  const editor = new MaskEditor(element.querySelector(".editor"), { props, trigger, upload });
+  if (props.known.length) new Suggest(props.known);
+  window.inpaint = { editor, collect: () => editor.collect(), failed: (sentence) => editor.failed(sentence) };
+  watch("value", () => editor.receive(props.value));
+  if (props.value) editor.receive(props.value);
+}

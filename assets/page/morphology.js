@@ -1,0 +1,83 @@
+// Mathematics on the mask's grid: flood fill, distances, dilation and erosion.
+
+// indices of the grid's outermost pixels
+export function border(w, h) {
+  const seeds = [];
+  for (let x = 0; x < w; x++) seeds.push(x, (h - 1) * w + x);
+  for (let y = 0; y < h; y++) seeds.push(y * w, y * w + w - 1);
+  return seeds;
+}
+
+// 1 where a 4-connected path of pixels i with passes(i) leads from a seed
+export function flood(w, h, seeds, passes) {
+  const seen = new Uint8Array(w * h);
+  const stack = [];
+  const visit = (i) => { if (!seen[i] && passes(i)) { seen[i] = 1; stack.push(i); } };
+  seeds.forEach(visit);
+  while (stack.length) {
+    const i = stack.pop(), x = i % w;
+    if (x) visit(i - 1);
+    if (x < w - 1) visit(i + 1);
+    if (i >= w) visit(i - w);
+    if (i < w * (h - 1)) visit(i + w);
+  }
+  return seen;
+}
+
+// squared distance of every pixel to the nearest one inside (Felzenszwalb & Huttenlocher 2012)
+export function distances(w, h, inside) {
+  const far = 1e9, grid = new Float32Array(w * h);
+  for (let i = 0; i < grid.length; i++) grid[i] = inside(i) ? 0 : far;
+  const n = Math.max(w, h), f = new Float32Array(n), v = new Int32Array(n), z = new Float32Array(n + 1);
+  const pass = (start, stride, length) => {
+    for (let q = 0; q < length; q++) f[q] = grid[start + q * stride];
+    let k = 0;
+    v[0] = 0; z[0] = -far; z[1] = far;
+    for (let q = 1; q < length; q++) {
+      let s;
+      do {
+        const p = v[k];
+        s = (f[q] + q * q - f[p] - p * p) / (2 * (q - p));
+      } while (s <= z[k] && --k >= 0);
+      v[++k] = q; z[k] = s; z[k + 1] = far;
+    }
+    for (let q = 0, j = 0; q < length; q++) {
+      while (z[j + 1] < q) j++;
+      grid[start + q * stride] = (q - v[j]) ** 2 + f[v[j]];
+    }
+  };
+  for (let x = 0; x < w; x++) pass(x, w, h);
+  for (let y = 0; y < h; y++) pass(y * w, 1, w);
+  return grid;
+}
+
+// [x0, y0, x1, y1] around the pixels i with holds(i); null if there are none
+export function boundingBox(w, h, holds) {
+  let [x0, y0, x1, y1] = [w, h, 0, 0];
+  for (let y = 0, i = 0; y < h; y++) {
+    for (let x = 0; x < w; x++, i++) {
+      if (!holds(i)) continue;
+      if (x < x0) x0 = x;
+      if (x >= x1) x1 = x + 1;
+      if (y < y0) y0 = y;
+      y1 = y + 1;
+    }
+  }
+  return x1 ? [x0, y0, x1, y1] : null;
+}
+
+// a copy of the levels, dilated by so many pixels (negative: eroded) with a soft last pixel; levels inside stay
+export function grown(data, w, h, by) {
+  const box = boundingBox(w, h, (i) => data[i]), out = data.slice();
+  if (!box || !by) return out;
+  const reach = Math.max(by, 0) + 1;
+  const x0 = Math.max(0, box[0] - reach), y0 = Math.max(0, box[1] - reach);
+  const cols = Math.min(w, box[2] + reach) - x0, rows = Math.min(h, box[3] + reach) - y0;
+  const at = (k) => (y0 + Math.floor(k / cols)) * w + x0 + (k % cols);
+  const far = distances(cols, rows, (k) => (data[at(k)] >= 128) === by > 0);
+  for (let k = 0; k < far.length; k++) {
+    const i = at(k), level = Math.min(1, Math.max(0, Math.abs(by) - Math.sqrt(far[k]) + 0.5)) * 255;
+    out[i] = by > 0 ? Math.max(data[i], level) : Math.min(data[i], 255 - level);
+  }
+  return out;
+}
