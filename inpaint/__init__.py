@@ -1,4 +1,4 @@
-"""Inpainting with Stable Diffusion: a photo, a mask and a prompt become a repainted photo.
+"""Inpaint with Stable Diffusion: a photo, a mask and a prompt become a repainted photo.
 
     painter = inpaint.load("builtin")
     request = inpaint.Request("a red scarf", "cat.jpg", mask="mask.png", seed=7)
@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import InpaintError, InvalidRequest, ModelError, ModelUnavailable, OutOfMemory, UnreadablePicture
-from .files.picture import Picture
-from .request import Request
-from .result import Result
-
 if TYPE_CHECKING:
     from .diffusion.sampling import Step
+    from .errors import InpaintError, InvalidRequest, ModelError, ModelUnavailable, OutOfMemory, UnreadablePicture
+    from .files.picture import Picture
     from .inpainter import Inpainter
+    from .request import Request
+    from .result import Result
 
+__version__ = "0.2.0"
 __all__ = [
     "InpaintError",
     "Inpainter",
@@ -36,11 +36,21 @@ __all__ = [
     "load",
 ]
 
-_LAZY = {"Inpainter": "inpainter", "Step": "diffusion.sampling"}  # these import torch
+_PLACES = {  # each name is imported when it is first asked for
+    **dict.fromkeys(
+        ("InpaintError", "InvalidRequest", "ModelError", "ModelUnavailable", "OutOfMemory", "UnreadablePicture"),
+        "errors",
+    ),
+    "Inpainter": "inpainter",
+    "Picture": "files.picture",
+    "Request": "request",
+    "Result": "result",
+    "Step": "diffusion.sampling",
+}
 
 
 def load(name: str = "builtin", **options) -> Inpainter:
-    """A painter for "builtin", "toy", "sd15", a folder, a single file or a Hub id; see `models.load`."""
+    """Return a painter for "builtin", "toy", "sd15", a folder, a single file or a Hub id; see `models.load`."""
     from .inpainter import Inpainter
     from .models.loading import load
 
@@ -48,8 +58,13 @@ def load(name: str = "builtin", **options) -> Inpainter:
 
 
 def __getattr__(name: str):
-    if name in _LAZY:
-        from importlib import import_module
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(f".{_PLACES[name]}", __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_PLACES]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,32 +53,55 @@ class Output:
     quality: int = 95
 
     def save(self, result: Result, name: str) -> tuple[Path, ...]:
-        """The files of one result: name.png, or name-1.png, name-2.png, …"""
-        files = []
-        for k, path in enumerate(writing.numbered(self.folder / f"{name}{self.suffix}", len(result.images))):
-            files.append(result.save(writing.free_name(path), k, self.metadata, self.quality))
-        return tuple(files)
+        """Write the files of one result, name.png, or name-1.png, name-2.png, …; return where they are."""
+        path, several = self.folder / f"{name}{self.suffix}", len(result.images) > 1
+        format = writing.format_of(path)
+        return tuple(
+            writing.write_new(path, result.to_bytes(format, k, self.metadata, self.quality), several)
+            for k in range(len(result.images))
+        )
 
 
 def pair(pictures: Iterable[Path], masks: Path | Iterable[Path] | None = None) -> list[Job]:
     """Jobs in the order of the pictures: one mask for all, or the one with the picture's stem.
 
-    `a.jpg` takes `a.png`, `a_mask.png` or `a-mask.png`, in large or small letters.  Without `masks` no job has
-    one.  A picture without its mask becomes a job that says so.
+    `a.jpg` takes `a.png`, `a_mask.png` or `a-mask.png`; a mask in the same large and small letters goes first, and
+    belongs to no other picture then.  Without `masks` no job has one.  A picture without its mask becomes a job that
+    says so.
     """
     pictures = list(pictures)
     if masks is None or isinstance(masks, Path):
         return [Job(picture, masks) for picture in pictures]
-    known: dict[str, Path] = {}
-    for mask in sorted(masks):
-        known.setdefault(_stem(mask), mask)
-        known[mask.stem.lower()] = mask  # a full match goes first
-    jobs = []
-    for picture in pictures:
-        mask = known.get(picture.stem.lower())
+    masks = sorted(masks)
+    exact = _by_stem(masks, str)
+    taken = {mask for picture in pictures for mask in exact.get(picture.stem, ())}
+    folded = _by_stem([mask for mask in masks if mask not in taken], _folded)
+    return [_job(picture, exact.get(picture.stem) or folded.get(_folded(picture.stem), [])) for picture in pictures]
+
+
+def _by_stem(masks: list[Path], fold: Callable[[str], str]) -> dict[str, list[Path]]:
+    """{folded stem: its masks}: those of that stem or, where there are none, those with a mask's mark after it."""
+    own, marked = defaultdict(list), defaultdict(list)
+    for mask in masks:
+        own[fold(mask.stem)].append(mask)
+        marked[fold(_unmarked(mask.stem))].append(mask)
+    return {**marked, **own}
+
+
+def _job(picture: Path, masks: list[Path]) -> Job:
+    """The picture with the last of its masks (of a.jpg and a.png that is the PNG); a problem if it is not clear."""
+    if len({mask.stem for mask in masks if _folded(mask.stem) == _folded(masks[-1].stem)}) > 1:
+        names = " and ".join(mask.name for mask in masks)
+        return Job(picture, problem=f"{names} differ only in case. Name its mask {picture.stem}_mask.png exactly.")
+    if not masks:
         missing = f"There is no mask for it. Name one {picture.stem}.png or {picture.stem}_mask.png."
-        jobs.append(Job(picture, mask, "" if mask else missing))
-    return jobs
+        return Job(picture, problem=missing)
+    return Job(picture, masks[-1])
+
+
+def _folded(name: str) -> str:
+    """Large and small letters alike, and letters with accents however they are composed."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def split(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
@@ -84,7 +109,7 @@ def split(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     pictures, masks = [], []
     for file in sorted(files):
         if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
-            marked = _stem(file) != file.stem.lower() or file.parent.name.lower() in ("mask", "masks")
+            marked = _unmarked(file.stem) != file.stem or file.parent.name.lower() in ("mask", "masks")
             (masks if marked else pictures).append(file)
     return pictures, masks
 
@@ -138,11 +163,11 @@ def run(
         yield outcome
 
 
-def _stem(mask: Path) -> str:
-    """The stem without the mark of a mask, in small letters."""
-    stem = mask.stem.lower()
+def _unmarked(stem: str) -> str:
+    """The stem without the mark of a mask, in large or small letters."""
     for mark in MARKS:
-        stem = stem.removesuffix(mark)
+        if stem.lower().endswith(mark):
+            stem = stem[: -len(mark)]
     return stem
 
 

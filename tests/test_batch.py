@@ -38,6 +38,20 @@ def test_the_full_name_goes_first():
     assert [job.mask.name for job in jobs] == ["a.png", "a_mask.png"]
 
 
+def test_masks_that_differ_only_in_case_are_not_mixed_up():
+    pictures = paths("Cat.jpg", "cat.jpg", "DOG.jpg")
+    jobs = pair(pictures, paths("m/Cat_mask.png", "m/cat_mask.png", "m/dog_mask.png"))
+    assert [job.mask.name for job in jobs] == ["Cat_mask.png", "cat_mask.png", "dog_mask.png"]
+    cat, other = pair(paths("Cat.jpg", "cat.jpg"), paths("m/cat.png"))
+    assert "no mask" in cat.problem and other.mask.name == "cat.png"
+    (unclear,) = pair(paths("CAT.jpg"), paths("m/Cat.png", "m/cat.png"))
+    assert unclear.mask is None and "differ only in case" in unclear.problem
+    (composed,) = pair(paths("caf\u00e9.jpg"), paths("m/cafe\u0301_mask.png"))  # as macOS and Linux write it
+    assert composed.mask is not None
+    (best,) = pair(paths("a.jpg"), paths("m/a.jpg", "m/a.png"))
+    assert best.mask.name == "a.png"
+
+
 def test_a_missing_mask_is_a_job_that_says_so():
     found, missing = pair(paths("a.jpg", "b.jpg"), paths("a.png"))
     assert found.problem == "" and missing.mask is None and "b_mask.png" in missing.problem
@@ -103,7 +117,7 @@ def test_nothing_is_written_over(folder):
     jobs = plan(folder / "pictures", folder / "masks")[:1]
     for _ in range(2):
         list(run(Painter(), jobs, Output(folder / "out", ".webp"), {"count": 2, "seed": 1}))
-    assert sorted(os.listdir(folder / "out")) == ["a-1-1.webp", "a-1.webp", "a-2-1.webp", "a-2.webp"]
+    assert sorted(os.listdir(folder / "out")) == ["a-1.webp", "a-2.webp", "a-3.webp", "a-4.webp"]
 
 
 def test_masks_in_the_same_folder_are_no_pictures(folder):

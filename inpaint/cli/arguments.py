@@ -1,4 +1,4 @@
-"""From the command line's words to a request and the files to write; all is checked before a model is loaded."""
+"""Turn the command line's words into a request and files to write; all is checked before a model is loaded."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from typing import Any
 
 from .. import batch
 from ..errors import InvalidRequest
-from ..files import film, writing
+from ..files import png_record, writing
 from ..request import Request, options
+from . import outputs
+
+MASKS = {"mask", "mask_from_alpha", "expand"}  # what says where to paint
 
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The request's fields that were given as flags."""
+    """Return the request's fields that were given as flags."""
     return {name: getattr(args, name) for name in options() if hasattr(args, name)}
 
 
 def request_of(args: argparse.Namespace) -> Request:
-    """What is asked for: from the words given, on top of a saved result's if there is one."""
+    """Return the request: from the words given, on top of a saved result's if there is one."""
     if len(args.inputs) > 3:
         raise InvalidRequest(
             "prompt",
-            f"There are {len(args.inputs)} words where three fit.",
-            'Write PICTURE MASK "PROMPT", the prompt in quotes.',
+            f'Expected at most PICTURE MASK "PROMPT", but got {len(args.inputs)} words.',
+            "Put the prompt in quotes.",
         )
     names = ("picture", "mask", "prompt")
     given = {name: word for name, word in zip(names, args.inputs, strict=False) if word != "-"}
@@ -40,34 +43,44 @@ def request_of(args: argparse.Namespace) -> Request:
         raise InvalidRequest("prompt", "There are two prompts.", "Give it as the third word or as --prompt.")
     given |= settings
     if args.source:
-        return replace(Request.from_image(args.source), **given)
-    if not given.get("prompt") and not {"mask", "mask_from_alpha", "expand"} & set(given):
+        return _varied(args, given)
+    if not given.get("prompt") and not MASKS & set(given):
         raise InvalidRequest("prompt", "There is nothing to do.", "Give at least a mask or a prompt; see --help.")
     return Request(**given)
 
 
-def out_of(args: argparse.Namespace, request: Request) -> list[Path]:
-    """The files to write; that they can be is checked now, not when the work is done."""
-    picture = Path(args.inputs[0]) if args.inputs and args.inputs[0] != "-" else None
-    near = picture or (Path(args.source) if args.source else None)
-    out = args.out or writing.free_name(
-        near.with_name(f"{near.stem.removesuffix('-inpainted')}-inpainted.png") if near else Path("inpainted.png")
+def _varied(args: argparse.Namespace, given: dict[str, Any]) -> Request:
+    """Return a saved result's request with what is given in its place; without a mask only if that is wanted."""
+    request = replace(Request.from_image(args.source), **given)
+    masked = request.mask is not None or request.mask_from_alpha or request.expand
+    if masked or len(args.inputs) > 1 or png_record.holds_original(args.source):
+        return request
+    raise InvalidRequest(
+        "mask",
+        f"{Path(args.source).name} holds its settings, but not the photo and the mask it was made from.",
+        "Give PICTURE and MASK too; or write - - to change the whole of it.",
     )
-    writing.format_of(out)
-    if picture and out.exists() and picture.exists() and out.samefile(picture):
-        raise InvalidRequest("out", "The result would be written over the picture.", "Give -o another name.")
-    paths = writing.numbered(out, request.count)
-    if args.film:
-        film.format_of(args.film)
-    for path in [*paths, *filter(None, [args.film])]:
-        folder = path.parent
-        if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise InvalidRequest("out", f"{path} cannot be written.", "Choose a file in a folder that is there.")
-    return paths
+
+
+def outputs_of(args: argparse.Namespace, request: Request) -> outputs.Outputs:
+    """Return the files to write; that they can be written is checked now, not when the work is done."""
+    picture, mask = ([*map(_path, args.inputs), None, None])[:2]
+    source = _path(args.source)
+    return outputs.plan(
+        args.out,
+        request.count,
+        args.film,
+        picture or source,
+        {"picture": picture, "mask": mask, "saved result": source},
+    )
+
+
+def _path(word: str | None) -> Path | None:
+    return None if word in (None, "-") else Path(word)
 
 
 def batch_of(args: argparse.Namespace) -> tuple[list[batch.Job], batch.Output, dict[str, Any]]:
-    """Jobs, where they go and with which settings."""
+    """Return the jobs of a batch, where their results go, and the settings they share."""
     if args.source or args.film or len(args.inputs) > 1:
         raise InvalidRequest(
             "batch", "A batch takes a prompt, and no PICTURE, MASK, --from or --film.", "Leave the others out."
@@ -80,4 +93,5 @@ def batch_of(args: argparse.Namespace) -> tuple[list[batch.Job], batch.Output, d
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidRequest("out", f"The folder {args.out} cannot be made.", "Choose another place.") from error
+    outputs.check_folder(args.out, "Choose another place.")
     return jobs, batch.Output(args.out, f".{args.format}", args.metadata, args.file_quality), settings

@@ -1,4 +1,4 @@
-"""`python -m inpaint PICTURE MASK "PROMPT" -o OUT.png`: see --help."""
+"""Run the command line: one request or a batch; say what was done, and what is wrong in one sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ GIVEN = (InvalidRequest, UnreadablePicture, ModelError)  # to be mended by who g
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit status; everything but --json's object is said on standard error."""
+    """Run the command and return its exit status; everything but --json's object is said on standard error."""
+    for stream in (sys.stdout, sys.stderr):  # a console without our letters shows marks in their place
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     args = parser.parser().parse_intermixed_args(argv)
     progress = Progress(sys.stderr)
     if not args.debug:
@@ -39,11 +42,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def one(args: argparse.Namespace, progress: Progress) -> int:
-    """One request, its pictures and its film."""
+    """Carry out one request; write its pictures and its film."""
     if args.masks:
         raise InvalidRequest("masks", "--masks belongs to --batch.", "Give the mask after the picture.")
     request = arguments.request_of(args)
-    paths = arguments.out_of(args, request)
+    outputs = arguments.outputs_of(args, request)
     painter = _load(args)
     progress.start()
     frames = []
@@ -55,10 +58,9 @@ def one(args: argparse.Namespace, progress: Progress) -> int:
         if args.film and event.image_index == 0:
             frames.append(event.preview())
     progress.clear()
-    for k, path in enumerate(paths):
-        result.save(path, k, args.metadata, args.file_quality)
-    if args.film:
-        _film(args.film, request, frames, result)
+    paths = outputs.save(result, args.metadata, args.file_quality)
+    if outputs.film:
+        _film(outputs.film, request, frames, result)
     _said(f"{', '.join(map(str, paths))}: {told(result)}.")
     for note in result.report.get("notes", ()):
         _said(note)
@@ -68,23 +70,38 @@ def one(args: argparse.Namespace, progress: Progress) -> int:
 
 
 def many(args: argparse.Namespace, progress: Progress) -> int:
-    """A folder of pictures; 1 if any of them failed."""
+    """Carry out a batch; return 1 if any picture failed.  What was done before Ctrl-C is told too."""
     jobs, output, settings = arguments.batch_of(args)
-    painter = _load(args)
-    outcomes, failed = [], 0
-    progress.start(jobs[0].picture.name)
-    for k, outcome in enumerate(batch.run(painter, jobs, output, settings, progress), 1):
+    done: list[batch.Outcome] = []
+    try:
+        painter = _load(args)
+        progress.start(jobs[0].picture.name)
+        for outcome in batch.run(painter, jobs, output, settings, progress):
+            done.append(outcome)
+            progress.clear()
+            _said(f"{len(done)} of {len(jobs)}: {outcome}")
+            if len(done) < len(jobs):
+                progress.start(jobs[len(done)].picture.name)
+        stopped = False
+    except KeyboardInterrupt:
+        stopped = True
         progress.clear()
-        _said(f"{k} of {len(jobs)}: {outcome}")
-        failed += outcome.result is None
-        facts = _facts(outcome.result) if outcome.result else {"problem": outcome.problem}
-        outcomes.append({"picture": str(outcome.job.picture), "out": [str(f) for f in outcome.files], **facts})
-        if k < len(jobs):
-            progress.start(jobs[k].picture.name)
-    _said(f"{len(jobs) - failed} of {len(jobs)} pictures done" + (f", {failed} failed." if failed else "."))
+    return _summed_up(args, len(jobs), done, stopped)
+
+
+def _summed_up(args: argparse.Namespace, jobs: int, done: list[batch.Outcome], stopped: bool) -> int:
+    """Tell how many pictures were done, to people and with --json to programs; return the exit status."""
+    failed = sum(outcome.result is None for outcome in done)
     if args.json:
-        print(json.dumps({"pictures": outcomes, "failed": failed}))
-    return 1 if failed else 0
+        facts = {"pictures": [_outcome(outcome) for outcome in done], "failed": failed}
+        print(json.dumps({**facts, "stopped": True} if stopped else facts))
+    _said(f"{len(done) - failed} of {jobs} pictures done" + (f", {failed} failed." if failed else "."))
+    return _said("Stopped.", 130) if stopped else int(failed > 0)
+
+
+def _outcome(outcome: batch.Outcome) -> dict:
+    facts = _facts(outcome.result) if outcome.result else {"problem": outcome.problem}
+    return {"picture": str(outcome.job.picture), "out": [str(file) for file in outcome.files], **facts}
 
 
 def _load(args: argparse.Namespace):
@@ -93,6 +110,8 @@ def _load(args: argparse.Namespace):
 
     made = png_record.model_of(args.source) if args.source else {}
     name = args.model or (_family(made["name"]) if "name" in made else "builtin")
+    if name == "toy" and args.backend not in ("auto", "torch"):
+        raise ModelError("The toy model has no network to run with OpenVINO.", "Leave --backend out.")
     if args.threads:
         import torch
 

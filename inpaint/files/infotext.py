@@ -13,6 +13,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from .. import __version__
 from .. import request as declared
 from ..errors import InvalidRequest
 from . import exif
@@ -20,7 +21,7 @@ from . import exif
 if TYPE_CHECKING:
     from PIL import Image
 
-PROGRAM = "inpaint 0.1.0"
+PROGRAM = f"inpaint {__version__}"
 SAMPLERS = {
     "ddim": "DDIM",
     "euler": "Euler",

@@ -91,6 +91,12 @@ def model_of(source: Any) -> dict[str, Any]:
     return {str(k): v for k, v in model.items() if isinstance(v, str)} if isinstance(model, dict) else {}
 
 
+def holds_original(source: Any) -> bool:
+    """Whether the saved picture holds the photo and the mask it was made from (or was made without a photo)."""
+    record = _record(_texts(_at_hand(source)))
+    return record is not None and "picture" in record
+
+
 def _texts(source: Any) -> Image.Image:
     """The opened, not yet decoded file with its texts and chunks."""
     from PIL import Image

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 LONGEST = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383}  # pixels a side
+LONGEST_NAME = 255  # bytes of a file's name, on all usual disks
 EXIF_ROOM = {"JPEG": 65_533 - 2, "WEBP": 2**31}  # a JPEG segment holds 64 kB, its own length included
 
 
@@ -62,8 +64,11 @@ def lossy(image: Image.Image, format: str, icc: bytes | None, block: bytes | Non
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which stands at `path` once all is in it; a kill leaves no half of it there."""
+def whole(path: Path, new: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to write to, which stands at `path` once all is in it; a kill leaves no half of it there.
+
+    With `new` a file that is there already, or appears meanwhile, is left alone: FileExistsError.
+    """
     try:
         target = Path(os.path.realpath(path))  # a link is followed, not replaced
     except ValueError as error:  # a zero byte
@@ -75,10 +80,12 @@ def whole(path: Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(part, target)
+            (_place if new else os.replace)(part, target)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
+        if new and isinstance(error, FileExistsError):
+            raise
         raise InpaintError(
             f"{path} cannot be written: {(error.strerror or str(error)).lower()}.",
             "Free some space or choose another place.",
@@ -86,24 +93,51 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def write(path: Path, data: bytes) -> Path:
-    """The path, now holding `data`, whole."""
+    """Write the bytes to the path, whole or not at all; return the path."""
     with whole(path) as file:
         file.write(data)
     return path
 
 
+def write_new(path: Path, data: bytes, several: bool = False) -> Path:
+    """Write the bytes under the first of the path's `names` where nothing is, and return that; replaces no file."""
+    for name in names(path, several):
+        if not os.path.lexists(name):
+            with suppress(FileExistsError), whole(name, new=True) as file:  # another process may have been quicker
+                file.write(data)
+                return name
+    raise AssertionError("the names never end")
+
+
+def names(path: Path, several: bool = False) -> Iterator[Path]:
+    """Yield the path, name-1, name-2, …, for several pictures from name-1 on; none longer than a disk takes."""
+    for number in count(1 if several else 0):
+        mark = f"-{number}" if number else ""
+        room = LONGEST_NAME - len(os.fsencode(mark + path.suffix))
+        stem = os.fsencode(path.stem)
+        stem = path.stem if len(stem) <= room else stem[:room].decode(errors="ignore")
+        yield path.with_name(f"{stem}{mark}{path.suffix}")
+
+
 def free_name(path: Path) -> Path:
-    """The path if nothing is there, else the first of name-1, name-2, … that is free."""
-    number, free = 0, path
-    while os.path.lexists(free):
-        number += 1
-        free = path.with_stem(f"{path.stem}-{number}")
-    return free
+    """Return the first of the path's `names` where nothing is."""
+    return next(name for name in names(path) if not os.path.lexists(name))
 
 
-def numbered(path: Path, count: int) -> list[Path]:
-    """The path itself for one picture; name-1, name-2, … for several."""
-    return [path] if count == 1 else [path.with_stem(f"{path.stem}-{k}") for k in range(1, count + 1)]
+def numbered(path: Path, number: int) -> list[Path]:
+    """Return the path itself for one picture; name-1, name-2, … for several."""
+    return [path] if number == 1 else list(islice(names(path, several=True), number))
+
+
+def _place(part: Path, target: Path) -> None:
+    """Give the written part its name; FileExistsError if anything is there, even what came a moment ago."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError):  # a disk or a system without hard links
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.replace(part, target)
 
 
 def _encode(image: Image.Image, format: str, settings: dict) -> bytes:

@@ -97,6 +97,7 @@ def load(
     if name == "toy":
         from .toy import Model as Toy
 
+        _check_toy(vae=vae, loras=loras, config=config, inpaint=inpaint, dtype=dtype)
         return Toy()
     name, options = str(name), {"config": config, "offline": offline, "allow_pickle": allow_pickle}
     card = FAMILIES.get(name, Card((name,)))
@@ -131,6 +132,13 @@ def load(
     _check(model)
     model.unet(model.methods[-1])  # the one `auto` takes: if it cannot be read, that is said now
     return model
+
+
+def _check_toy(**given: object) -> None:
+    """Raise ModelError for what the toy, which computes in float32 and has no networks, cannot do."""
+    for option, value in given.items():
+        if value and value not in ("auto", "float32"):
+            raise ModelError(f"The toy model takes no {option}.", "Leave it out, or choose another model.")
 
 
 def source(

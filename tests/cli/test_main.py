@@ -21,30 +21,9 @@ from inpaint.cli import parser as flags
 from inpaint.cli.main import main
 from inpaint.cli.progress import Progress, spoken
 from inpaint.request import options
-from tests.fakes import Painter, opened, result_of
+from tests.fakes import opened, result_of
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def painter(monkeypatch):
-    """A fake is loaded whatever is asked for; `loaded` holds what that was."""
-    fake = Painter()
-    fake.loaded = []
-    monkeypatch.setattr(inpaint, "load", lambda name, **settings: fake.loaded.append((name, settings)) or fake)
-    monkeypatch.setattr("warnings.simplefilter", lambda *_: None)  # the command silences them for good
-    return fake
-
-
-@pytest.fixture
-def desk(tmp_path, monkeypatch):
-    """A folder with a picture and a mask, which is the current one."""
-    monkeypatch.chdir(tmp_path)
-    Image.new("RGBA", (40, 30), "gray").save("cat.png")
-    mask = Image.new("L", (40, 30))
-    mask.paste(255, (10, 10, 20, 20))
-    mask.save("mask.png")
-    return tmp_path
 
 
 def failing(argv: list[str], capsys) -> tuple[int, str]:
@@ -280,11 +259,11 @@ def test_a_result_is_repeated_with_its_own_model_if_that_is_a_known_one(desk, pa
         (["cat.png", "mask.png", "x", "--prompt", "y"], "two prompts"),
         (["cat.png", "mask.png", "x", "-o", "out.bmp"], ".png, .jpg"),
         (["cat.png", "mask.png", "x", "-o", "out"], "suffix"),
-        (["cat.png", "mask.png", "x", "-o", "no/out.png"], "cannot be written"),
+        (["cat.png", "mask.png", "x", "-o", "no/out.png"], "in no: there is no such folder"),
         (["cat.png", "mask.png", "x", "-o", "cat.png"], "over the picture"),
         (["cat.png", "mask.png", "x", "-o", "./folder/../cat.png"], "over the picture"),
         (["cat.png", "mask.png", "x", "--film", "film.mp4"], ".webp"),
-        (["cat.png", "mask.png", "x", "--film", "no/film.webp"], "cannot be written"),
+        (["cat.png", "mask.png", "x", "--film", "no/film.webp"], "in no: there is no such folder"),
         (["cat.png", "mask.png", "x", "--masks", "masks"], "--batch"),
         (["--from", "cat.png"], "carries no settings"),
         (["--from", "gone.png"], "gone.png"),
@@ -517,3 +496,12 @@ def test_ctrl_c_ends_clean_and_leaves_nothing(desk):
     assert "step 1 of" in first, first + err
     assert run.returncode == 130 and err.endswith("inpaint: Stopped.\n") and "Traceback" not in err
     assert sorted(os.listdir(desk)) == ["cat.png", "mask.png"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--vae", "x"], ["--lora", "a:1"], ["--dtype", "bfloat16"], ["--backend", "openvino"], ["--config", "c"]],
+)
+def test_what_the_toy_cannot_do_is_said(desk, capsys, flags):
+    code, err = failing(["cat.png", "mask.png", "x", "-o", "out.png", "--model", "toy", *flags], capsys)
+    assert code == 2 and "The toy model" in err and err.count("\n") == 1

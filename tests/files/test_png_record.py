@@ -247,8 +247,7 @@ def test_our_text_reads_as_the_others_do():
 
 
 def test_the_programs_version_is_the_projects():
-    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
-    assert f"inpaint {version}" == infotext.PROGRAM
+    assert f"inpaint {inpaint.__version__}" == infotext.PROGRAM
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+import inpaint
+from inpaint import ModelError
 from inpaint.diffusion.sampling import DDIM, MaskedBase, Strategy, denoise
 from inpaint.diffusion.schedule import timesteps
 from inpaint.models.toy import Wiener, alphas_cumprod
@@ -68,3 +70,13 @@ def test_the_denoiser_is_the_exact_conditional_mean():
     exact = a**0.5 * C @ torch.linalg.solve(a * C + (1 - a) * torch.eye(64), x.flatten())
     eps = NET(x, t)
     torch.testing.assert_close((x - (1 - a) ** 0.5 * eps) / a**0.5, exact.reshape(1, 1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"vae": "x"}, {"loras": ("a.safetensors",)}, {"config": "c"}, {"inpaint": "sd15"}, {"dtype": "bfloat16"}],
+)  # fmt: skip
+def test_what_the_toy_cannot_do_is_said(given):
+    with pytest.raises(ModelError, match=f"takes no {next(iter(given))}"):
+        inpaint.load("toy", **given)
+    inpaint.load("toy", dtype="float32", backend="auto")

@@ -1,0 +1,122 @@
+"""Choose the files that a run writes, and check before any work that they can be written.
+
+No input is ever written over, and no two outputs share a file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ..errors import InvalidRequest
+from ..files import film, writing
+from ..result import Result
+
+MANY = 500  # names of new files that a film is compared with
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The pictures' paths and the film's.  `fresh`: nobody asked for these names, so files that exist keep theirs."""
+
+    paths: list[Path]
+    film: Path | None
+    fresh: bool
+
+    def save(self, result: Result, metadata: str, quality: int) -> list[Path]:
+        """Write the pictures and return where they are."""
+        if not self.fresh:
+            return [result.save(path, k, metadata, quality) for k, path in enumerate(self.paths)]
+        path, several = self.paths[0], len(self.paths) > 1
+        return [
+            writing.write_new(path, result.to_bytes("PNG", k, metadata, quality), several)
+            for k in range(len(self.paths))
+        ]
+
+
+def plan(
+    out: Path | None, count: int, film_path: Path | None, near: Path | None, inputs: Mapping[str, Path | None]
+) -> Outputs:
+    """Return where `count` pictures go: to `out`, or without one to new files beside `near`.
+
+    `inputs` are the files that are read, by what they are: "picture", "mask".  Raises InvalidRequest.
+    """
+    fresh = out is None
+    if out is None:
+        out = (
+            near.with_name(f"{near.stem.removesuffix('-inpainted')}-inpainted.png") if near else Path("inpainted.png")
+        )
+        out = next(writing.names(out))  # short enough
+    writing.format_of(out)
+    paths = [out] * count if fresh else writing.numbered(out, count)
+    named = {} if fresh else dict.fromkeys(paths, "result")
+    if film_path:
+        film.format_of(film_path)
+        possible = islice(writing.names(out, count > 1), MANY) if fresh else paths
+        if any(_folded(film_path) == _folded(path) for path in possible):
+            raise InvalidRequest(
+                "film", f"The film and a result would both be {film_path}.", "Give one another name."
+            )
+        named[film_path] = "film"
+    for path, what in named.items():
+        for kind, given in inputs.items():
+            if given and _is_same(path, given):
+                raise InvalidRequest("out", f"The {what} would be written over the {kind}.", "Give it another name.")
+        check_file(path)
+    if fresh:
+        check_folder(out.parent, "Give -o a name in another folder.")
+    return Outputs(paths, film_path, fresh)
+
+
+def check_file(path: Path) -> None:
+    """Raise InvalidRequest if no file of this name can be written."""
+    if os.path.isdir(path):  # unlike Path.is_dir, also for a name that is too long
+        raise InvalidRequest("out", f"{path} cannot be written: it is a folder.", "Name a file in it.")
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:  # ValueError: a zero byte
+        if getattr(error, "errno", errno.EINVAL) not in (errno.ENOENT, errno.ENOTDIR):
+            long = getattr(error, "errno", 0) == errno.ENAMETOOLONG
+            why = "its name is too long" if long else "its name cannot be used"
+            raise InvalidRequest("out", f"{_short(path)} cannot be written: {why}.", "Choose another name.") from None
+    else:
+        if not mode & 0o222 or not os.access(path, os.W_OK):
+            raise InvalidRequest("out", f"{path} cannot be written: it is read-only.", "Choose another name.")
+    real = Path(os.path.realpath(path)) if path.is_symlink() else path
+    check_folder(real.parent, "Choose a file in a folder that is there.")
+
+
+def check_folder(folder: Path, advice: str) -> None:
+    """Raise InvalidRequest unless files can be made in the folder; one is made to see, and goes at once."""
+    import tempfile
+
+    if not folder.is_dir():
+        raise InvalidRequest("out", f"Nothing can be written in {_short(folder)}: there is no such folder.", advice)
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InvalidRequest("out", f"Nothing can be written in {_short(folder)}: {why}.", advice) from error
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two names lead to one file, by links too."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
+def _folded(path: Path) -> str:
+    """The path without links; large and small letters alike, since some disks do not tell them apart."""
+    return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 120 else f"…{text[-119:]}"
