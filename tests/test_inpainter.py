@@ -349,7 +349,7 @@ def test_at_the_end_of_the_ladder_one_sentence_and_the_next_job_works(photo):
 
 def test_no_number_from_the_unet_is_an_error_not_a_black_picture(photo):
     model = Toy()
-    model.unet = lambda method: lambda x, t, text: x * float("nan")
+    model.unet = lambda method: lambda x, t, text: x.repeat(2, 1, 1, 1) * float("nan")
     with pytest.raises(InpaintError, match="no valid numbers"):
         Inpainter(model)(Request("", photo, disc(photo.size), seed=3, steps=3))
 

@@ -115,8 +115,8 @@ class MaskedBase(Strategy):
 class InpaintUNet(Strategy):
     """The trained 9-channel UNet.  It is shown the hole and the picture with the hole cut out.
 
-    `context(t)` -> [B, 1 + 4, h, w], hole first.  With a `background` (a MaskedBase) what must stay is
-    replaced at every step as well, which stops the colour drift outside the hole.
+    `context(t)` -> [1, 1 + 4, h, w], hole first, the same for every image.  With a `background` (a MaskedBase) what
+    must stay is replaced at every step as well, which stops the colour drift outside the hole.
     """
 
     def __init__(self, context: Callable[[int], Tensor], background: Strategy | None = None):
@@ -125,7 +125,7 @@ class InpaintUNet(Strategy):
         self.blend, self.settle, self.finish = background.blend, background.settle, background.finish
 
     def unet_input(self, x: Tensor, t: int) -> Tensor:
-        return torch.cat([x, self.context(t)], dim=1)  # [B, 4 + 1 + 4, h, w]
+        return torch.cat([x, self.context(t).expand(len(x), -1, -1, -1)], dim=1)  # [B, 4 + 1 + 4, h, w]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +142,13 @@ class Step:
 def guided(unet, x: Tensor, t: int, text: Tensor, w: float, rescale: float = 0.0) -> Tensor:
     """eps(none) + w (eps(text) - eps(none)), Ho & Salimans 2022; text [2B, n, d], the unconditional half first.
 
-    One call with both halves in one batch; a single call when w is 1.  `rescale` pulls the result's spread
-    back towards the conditional one's (Lin et al. 2023, arXiv 2305.08891, eq. 15-16).
+    One call: the UNet is given x [B, c, h, w] once and answers for each of the 2B texts, so it need not compare or
+    compute twice what the halves share.  With w = 1 it is given the conditional half only.  `rescale` pulls the
+    result's spread back towards the conditional one's (Lin et al. 2023, arXiv 2305.08891, eq. 15-16).
     """
     if w == 1:
         return unet(x, t, text.chunk(2)[1])
-    none, cond = unet(torch.cat([x, x]), t, text).chunk(2)
+    none, cond = unet(x, t, text).chunk(2)
     eps = none + w * (cond - none)
     if rescale:
         spread = cond.std((1, 2, 3), keepdim=True) / eps.std((1, 2, 3), keepdim=True)

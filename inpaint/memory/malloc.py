@@ -2,15 +2,17 @@
 
 By itself the allocator gives each large piece back as soon as it is free, and for the next layer the system makes new
 pages, one by one and full of zeros: at Stable Diffusion's size a twelfth of a pass's time on a CPU (bench/README.md).
+Where there is no glibc (Windows, macOS, Alpine) nothing happens.
 """
 
 from __future__ import annotations
 
 import ctypes
+import sys
 from functools import cache
 
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # of mallopt(3)
-ENOUGH = 256 * 2**20  # bytes that may lie about between two pictures
+ENOUGH = 256 * 2**20  # bytes that may stay free in the process between two pictures
 
 
 class Mallinfo2(ctypes.Structure):
@@ -33,24 +35,34 @@ class Mallinfo2(ctypes.Structure):
     ]
 
 
-@cache
-def libc():
-    """The C library, where it is one that knows these calls (glibc 2.33 and newer)."""
-    found = ctypes.CDLL(None)
-    if not all(hasattr(found, name) for name in ("mallopt", "malloc_trim", "mallinfo2")):
+def libc() -> ctypes.CDLL | None:
+    """Return the C library on Linux; elsewhere None: Windows has no library without a name, macOS has other calls."""
+    if sys.platform != "linux":
         return None
-    found.mallinfo2.restype = Mallinfo2
-    return found
+    try:
+        return ctypes.CDLL(None)
+    except (OSError, TypeError):
+        return None
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library where it has these calls (glibc 2.33 and newer)."""
+    library = libc()
+    if library is None or not all(hasattr(library, name) for name in ("mallopt", "malloc_trim", "mallinfo2")):
+        return None
+    library.mallinfo2.restype = Mallinfo2
+    return library
 
 
 def keep() -> None:
-    """From now on freed memory stays with this process until `trim`; threads that begin later share one heap."""
-    if libc() is not None:
+    """Keep freed memory in this process until `trim`; threads that begin later share one heap."""
+    if _glibc() is not None:
         for option, value in ((TRIM_THRESHOLD, 2**31 - 1), (MMAP_MAX, 0), (ARENA_MAX, 1)):
-            libc().mallopt(option, value)
+            _glibc().mallopt(option, value)
 
 
 def trim(more_than: int = 0) -> None:
-    """What is only kept goes back to the system, if it is more than so many bytes."""
-    if libc() is not None and libc().mallinfo2().fordblks > more_than:
-        libc().malloc_trim(0)
+    """Return free heap memory to the system if more than `more_than` bytes are free."""
+    if _glibc() is not None and _glibc().mallinfo2().fordblks > more_than:
+        _glibc().malloc_trim(0)

@@ -46,7 +46,7 @@ class Placing:
         if self.policy.placement == "offload" and self.device.type == "cpu":
             before = self.last()
             if before is not None and before is not network:
-                paging.rest(before)
+                paging.page_out(before)
             self.last = weakref.ref(network)
         moves = self.policy.placement == "offload" and self.device.type != "cpu"
         if moves:

@@ -15,8 +15,7 @@ from ..memory import device as devices
 from ..memory import malloc
 from ..memory import policy as memory
 from ..memory.offload import Placing
-from ..unet import deepcache, onednn
-from ..unet import forward as unet
+from ..unet import deepcache, forward, onednn, supported
 from . import lora
 from .text_encoder import Text
 from .vae import Autoencoder, finite
@@ -85,19 +84,26 @@ class Model:
         return self.autoencoder.network
 
     def unet(self, method: str, fast: bool = False) -> Callable[[Tensor, float, Tensor], Tensor]:
-        """(x [N, 4 | 9, h, w], t, text [N, n, d]) -> eps [N, 4, h, w], float32, whatever the network predicts.
+        """(x [B, 4 | 9, h, w], t, text [N, n, d]) -> eps [N, 4, h, w], float32, whatever the network predicts.
 
-        With `fast` it remembers the step before: ask for a new one for each walk.
+        N is B or a multiple of it.  It caches what does not change along a walk, and with `fast` the step before: ask
+        for a new one for each walk.
         """
         network = self._network(method)
         run = self._runner(network, method, fast)
+        given: Tensor | None = None
+        cast: Tensor | None = None
 
         @torch.no_grad()
         def predict(x: Tensor, t: float, text: Tensor) -> Tensor:
+            nonlocal given, cast
+            if given is None or not forward.same_memory(given, text):
+                given, cast = text, text.to(x.device, self.dtype)
             with self.placing.at_work(network):
-                out = run(x.to(self.dtype), t, text.to(x.device, self.dtype)).float()
+                out = run(x.to(self.dtype), t, cast).float()
             a = float(self.alphas_cumprod[int(t)])
-            return prediction.eps(self.predicts[method], out, x[:, : self.channels], a)
+            shown = forward.repeat_to(x[:, : self.channels], len(out))
+            return prediction.eps(self.predicts[method], out, shown, a)
 
         return predict
 
@@ -165,17 +171,17 @@ class Model:
 
     def _runner(self, network: nn.Module, method: str, fast: bool) -> Callable[[Tensor, float, Tensor], Tensor]:
         """Who runs this network: every step whole, or as Fast does; by torch, or by the engine."""
-        taken = None
+        compiled = None
         if self.engine:
-            taken = self.engine.passes(network, self.lenders[method].unet_files(method), self.loras, self.policy)
-        if taken is None and self._small(network):
-            onednn.pack(network)
-        if not unet.fits(network):
-            return unet.whole(network)
-        walked = unet.UNet(network, sliced=self.policy.attention_slicing)
+            compiled = self.engine.runner(network, self.lenders[method].unet_files(method), self.loras, self.policy)
+        if compiled is None and self._small(network):
+            onednn.prepack(network)
+        if not supported.fits(network):
+            return forward.whole(network)
+        walked = forward.UNet(network, sliced=self.policy.attention_slicing)
         if fast:
-            return deepcache.Reuse(walked, run=taken)
-        return lambda *given: (taken or walked)(*given)[0]
+            return deepcache.DeepCache(walked, run=compiled)
+        return lambda *inputs: (compiled or walked)(*inputs)[0]
 
     def _small(self, network: nn.Module) -> bool:
         """Whether a CPU would spend much of its passes on reordering weights, and has room for them ordered."""
@@ -200,7 +206,7 @@ class Model:
 
     def _place(self) -> None:
         for network in self.unets.values():
-            if not unet.fits(network):  # the others are walked by unet.UNet, which does it itself
+            if not supported.fits(network):  # the others are run by forward.UNet, which does it itself
                 network.set_attention_slice("auto" if self.policy.attention_slicing else None)
         (self.vae.enable_tiling if self.policy.vae_tiling else self.vae.disable_tiling)()
         self.placing.settle(self.policy, [self.vae, self.text.encoder, *self.unets.values()])

@@ -26,7 +26,7 @@ def alphas_cumprod() -> Tensor:
 
 
 class Wiener:
-    """(x [B, c, h, w], t, text) -> eps [B, c, h, w], the exact E[eps | x] of the field; text is ignored."""
+    """(x [B, c, h, w], t, text [N, …]) -> eps [N, c, h, w], the exact E[eps | x] of the field; text is not read."""
 
     def __init__(self, abar: Tensor, power: float = 4.0, std: tuple[float, ...] = (1.0,)):
         self.abar, self.power, self.std = abar, power, std
@@ -43,7 +43,8 @@ class Wiener:
         S = self.spectrum(*x.shape[-2:]).to(x) * x.new_tensor(self.std).square()[:, None, None]  # [c, h, w]
         X = torch.fft.fft2(x / a**0.5)
         x0 = torch.fft.ifft2(X * S / (S + (1 - a) / a)).real  # Wiener: signal over signal plus noise
-        return (x - a**0.5 * x0) / (1 - a) ** 0.5
+        eps = (x - a**0.5 * x0) / (1 - a) ** 0.5
+        return eps if text is None else eps.repeat(len(text) // len(x), 1, 1, 1)
 
 
 class Model:

@@ -14,21 +14,20 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..memory import device, paging
 from ..memory.policy import Policy
-from . import forward, openvino
+from . import forward, openvino, supported
 
 BACKENDS = ("auto", "torch", "openvino")
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.06}  # |its - torch's| / |torch's|; 1e-6 and 0.04 were measured
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.06}  # of the relative error; 1e-6 and 0.04 were measured
 ROOM = {torch.bfloat16: 2.5}  # times the model's weights, free, for `auto`; in float32 a large model gains nothing
 log = logging.getLogger("inpaint")
 Pass = Callable[[Tensor, float, Tensor], tuple[Tensor, Tensor]]
 
 
 def choose(asked: str, kind: str, parameters: int, roomy: bool) -> Engine | None:
-    """The engine for a model of that many parameters on a device of this kind, or None for torch alone.
+    """Return the engine for a model of that many parameters on a device of this kind, or None for torch alone.
 
-    `auto` takes it only for models it pays for: of a small one, loading it takes longer than it saves in a picture.
-    `roomy`: does it pay in this precision, and is there memory for weights that are there once more, in an order of
-    OpenVINO's own?
+    `auto` takes OpenVINO only where it pays: loading a small model takes longer than it saves in a picture.  `roomy`
+    says that it is faster in this dtype and that a second copy of the weights fits into memory.
     """
     if asked not in BACKENDS:
         raise ModelError(f"backend cannot be {asked!r}.", f"Choose one of: {', '.join(BACKENDS)}.")
@@ -44,67 +43,66 @@ def choose(asked: str, kind: str, parameters: int, roomy: bool) -> Engine | None
 
 
 class Engine:
-    """Runs UNets in torch's place; where it cannot, torch does, and one sentence in the log says why."""
+    """Runs UNets instead of torch; where it cannot, torch does, and one sentence in the log says why."""
 
     def __init__(self):
-        self.said: set[str] = set()
+        self.logged: set[str] = set()
         self.ready: WeakKeyDictionary[nn.Module, openvino.Compiled | None] = WeakKeyDictionary()  # None: it cannot
 
     def runs(self, network: nn.Module) -> bool:
         return self.ready.get(network) is not None
 
-    def passes(self, network: nn.Module, files: list[Path], loras: list, policy: Policy) -> Pass | None:
-        """What answers as `unet.UNet` does for this network of these files; None: torch it is."""
-        reason = (
-            "LoRAs change the weights"
-            if loras
-            else "this UNet is of another kind"
-            if not forward.fits(network)
-            else "memory is short for a second copy of the weights"
-            if policy != Policy()
-            else ""
-        )
+    def runner(self, network: nn.Module, files: list[Path], loras: list, policy: Policy) -> Pass | None:
+        """Return a callable like `forward.UNet` for this network of these files, or None if torch must run it."""
+        reason = self._reason_against(network, loras, policy)
         if reason:
             self.ready.pop(network, None)
-            self._say(f"torch runs the UNet, not OpenVINO: {reason}.")
+            self._log(f"torch runs the UNet, not OpenVINO: {reason}.")
             return None
         if network not in self.ready:
-            self.ready[network] = self._taken(network, files)
+            self.ready[network] = self._compile(network, files)
 
         own = forward.UNet(network)
 
         def run(x: Tensor, t: float, text: Tensor) -> tuple[Tensor, Tensor]:
-            taken = self.ready.get(network)
-            if taken is not None:
+            compiled = self.ready.get(network)
+            if compiled is not None:
                 try:
-                    return taken(x, t, text)
+                    return compiled(x, t, text)
                 except RuntimeError:
                     self.ready[network] = None
-                    self._say("torch runs the UNet from here on: OpenVINO failed in a pass.")
+                    self._log("torch runs the UNet from here on: OpenVINO failed in a pass.")
             return own(x, t, text)
 
         return run if self.runs(network) else None
 
-    def _taken(self, network: nn.Module, files: list[Path]) -> openvino.Compiled | None:
-        """The network through OpenVINO, from what is kept and if that is spoilt once more anew; None: it cannot."""
+    def _reason_against(self, network: nn.Module, loras: list, policy: Policy) -> str:
+        if loras:
+            return "LoRAs change the weights"
+        if not supported.fits(network):
+            return "this UNet is of another kind"
+        return "memory is short for a second copy of the weights" if policy != Policy() else ""
+
+    def _compile(self, network: nn.Module, files: list[Path]) -> openvino.Compiled | None:
+        """Compile the network, from the cache or, if that copy fails the check, from scratch.  None if both fail."""
         problem = ""
-        for anew in (False, True):
+        for afresh in (False, True):
             try:
-                truth = openvino.truth(network)
-                paging.rest(network)
-                found = openvino.Compiled(openvino.kept(network, files, anew), network.dtype)
-                gap = openvino.difference(found, network, truth)
-                if gap <= TOLERANCE[network.dtype]:
-                    found.rest()
-                    paging.rest(network)
-                    return found
-                problem = f"its numbers differ from torch's by {gap:.2g} of their size"
+                reference = openvino.reference(network)
+                paging.page_out(network)
+                compiled = openvino.Compiled(openvino.cached(network, files, afresh), network.dtype)
+                error = openvino.relative_error(compiled, network, reference)
+                if error <= TOLERANCE[network.dtype]:
+                    compiled.page_out()
+                    paging.page_out(network)
+                    return compiled
+                problem = f"its numbers differ from torch's by {error:.2g} of their size"
             except Exception as error:  # the library's own are of many kinds, and torch can always do it
                 problem = f"it failed with {type(error).__name__}"
-        self._say(f"torch runs the UNet, not OpenVINO: {problem}.")
+        self._log(f"torch runs the UNet, not OpenVINO: {problem}.")
         return None
 
-    def _say(self, sentence: str) -> None:
-        if sentence not in self.said:
-            self.said.add(sentence)
+    def _log(self, sentence: str) -> None:
+        if sentence not in self.logged:
+            self.logged.add(sentence)
             log.warning(sentence)

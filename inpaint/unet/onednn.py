@@ -1,7 +1,8 @@
-"""Convolutions whose weights stand as oneDNN computes with them, so that they are not reordered in each pass.
+"""Convolutions whose weights are stored in oneDNN's own order, so that they are not reordered in each pass.
 
-In a small network that takes as long as a sixth of the pass; in one of Stable Diffusion's size nothing that could be
-measured in float32 (bench/README.md).  It is what torch.compile does to a frozen convolution, without compiling.
+In a small network reordering takes a sixth of the pass; in one of Stable Diffusion's size nothing that could be
+measured in float32 (bench/README.md).  torch.compile does the same to a frozen convolution, without these private
+operators: where torch no longer has them, convolutions stay as they are.
 """
 
 from __future__ import annotations
@@ -12,34 +13,37 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-KEPT = 4  # sizes of input that a convolution keeps its weights for
+CACHED_SHAPES = 4  # sizes of input that a convolution keeps its weights for
 
 
-def possible() -> bool:
-    """Whether torch has oneDNN here, on the kind of processor where this was measured."""
-    return torch.backends.mkldnn.is_available() and platform.machine().lower() in ("x86_64", "amd64")
+def is_available() -> bool:
+    """Return whether torch has oneDNN and both operators, on the kind of processor where this was measured."""
+    operators = hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight") and hasattr(
+        torch.ops.mkldnn, "_convolution_pointwise"
+    )
+    return operators and torch.backends.mkldnn.is_available() and platform.machine().lower() in ("x86_64", "amd64")
 
 
-def pack(network: nn.Module) -> nn.Module:
-    """The same network with its convolutions packed; it must stay on the CPU, and its weights as they are."""
-    if possible():
+def prepack(network: nn.Module) -> nn.Module:
+    """Return the network with its convolutions prepacked; it must stay on the CPU, and its weights as they are."""
+    if is_available():
         for module in network.modules():
             if type(module) is nn.Conv2d and module.padding_mode == "zeros":
-                module.__class__ = Packed  # in its place, under its name, with its parameters
-                module.ordered = OrderedDict()
+                module.__class__ = PrepackedConv2d  # in its place, under its name, with its parameters
+                module.packed = OrderedDict()
     return network
 
 
-class Packed(nn.Conv2d):
-    """A convolution that keeps its weights ordered for the sizes of input it met last."""
+class PrepackedConv2d(nn.Conv2d):
+    """A convolution that caches its reordered weights for the last input shapes it met."""
 
-    ordered: OrderedDict[tuple[int, ...], Tensor]
+    packed: OrderedDict[tuple[int, ...], Tensor]
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, c, h, w] -> [N, d, h', w']"""
         how = self.padding, self.stride, self.dilation, self.groups
-        if x.shape not in self.ordered:
-            self.ordered[x.shape] = torch._C._nn.mkldnn_reorder_conv2d_weight(self.weight.to_mkldnn(), *how, x.shape)
-            if len(self.ordered) > KEPT:
-                self.ordered.popitem(last=False)
-        return torch.ops.mkldnn._convolution_pointwise(x, self.ordered[x.shape], self.bias, *how, "none", [], "")
+        if x.shape not in self.packed:
+            self.packed[x.shape] = torch._C._nn.mkldnn_reorder_conv2d_weight(self.weight.to_mkldnn(), *how, x.shape)
+            if len(self.packed) > CACHED_SHAPES:
+                self.packed.popitem(last=False)
+        return torch.ops.mkldnn._convolution_pointwise(x, self.packed[x.shape], self.bias, *how, "none", [], "")

@@ -11,6 +11,7 @@ from inpaint.diffusion.noise import Noise
 from inpaint.diffusion.sampling import InpaintUNet, MaskedBase, Strategy, denoise, guided
 from inpaint.diffusion.schedulers import CLASSES, sampler
 from inpaint.models.toy import SCHEDULE, alphas_cumprod
+from inpaint.unet.forward import whole
 
 SD = {**SCHEDULE, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
 ABAR = alphas_cumprod()
@@ -31,7 +32,7 @@ class Oracle:
     def __call__(self, x, t, text):
         self.seen.append(x)
         a = float(ABAR[int(t)])
-        return (x[:, :4] - a**0.5 * self.x0) / (1 - a) ** 0.5
+        return ((x[:, :4] - a**0.5 * self.x0) / (1 - a) ** 0.5).repeat(len(text) // len(x), 1, 1, 1)
 
 
 def ddim(steps, strength=1.0, eta=0.0, noise=None):
@@ -137,6 +138,26 @@ def test_nine_channels_in_the_order_the_weights_were_trained():
     assert shown.shape == (1, 9, 8, 8) and shown[0, :, 0, 0].tolist() == [0] * 4 + [1] + [2] * 4
 
 
+@pytest.mark.parametrize("w", [1.0, 5.0])
+@pytest.mark.parametrize("name", ["ddim", *CLASSES])
+def test_nine_channels_of_several_seeds_at_once_are_those_of_each_seed_alone(name, w):
+    unet, _ = tiny_networks(9)
+    text = torch.randn(2, 77, 32, generator=torch.Generator().manual_seed(1))
+    context = torch.cat([square_hole(), latent(4)], 1)
+
+    def walked(*seeds):
+        noise = Noise(seeds, (4, 8, 8))
+        walker = sampler(name, Schedule, 4, 1.0, eta=1.0, noise=noise)
+        x = noise() * walker.init_noise_sigma
+        words = text.repeat_interleave(len(seeds), 0)
+        *_, last = denoise(whole(unet), words, InpaintUNet(lambda t: context), walker, x, w)
+        return last.x
+
+    together = walked(5, 6, 7)
+    for k, seed in enumerate((5, 6, 7)):
+        torch.testing.assert_close(together[k : k + 1], walked(seed), rtol=1e-4, atol=1e-4)
+
+
 def test_a_soft_hole_opens_as_t_falls():
     level = torch.linspace(0, 1, 64).reshape(1, 1, 8, 8)
     x0, noise, walker = latent(1), latent(2), ddim(20)
@@ -178,19 +199,18 @@ def test_guidance_takes_one_call_when_it_is_off():
 
     def unet(x, t, text):
         calls.append((len(x), text.flatten().tolist()))
-        return x * text.reshape(-1, 1, 1, 1)[: len(x)]
+        return x * text.reshape(-1, 1, 1, 1)
 
     text = torch.tensor([1.0, 3.0]).reshape(2, 1, 1)
     x = torch.ones(1, 4, 8, 8)
     assert torch.equal(guided(unet, x, 1, text, 1.0), 3 * x)
     assert torch.equal(guided(unet, x, 1, text, 2.0), 5 * x)  # 1 + 2 (3 - 1)
-    assert calls == [(1, [3.0]), (2, [1.0, 3.0])]
+    assert calls == [(1, [3.0]), (1, [1.0, 3.0])]  # one image, shown once for both texts
 
 
 def test_rescale_pulls_the_spread_back_to_the_conditional_one():
     def unet(x, t, text):
-        none, cond = x.chunk(2)
-        return torch.cat([none * 0.1, cond])
+        return torch.cat([x * 0.1, x])
 
     x, text = latent(), torch.zeros(2, 1, 1)
     full = guided(unet, x, 1, text, 7.5, rescale=1.0)
@@ -280,5 +300,5 @@ def test_both_loops_equal_diffusers_where_it_is_defined_to(in_channels, strength
         context = torch.cat([hole, x0_masked], 1)
         strategy = InpaintUNet(lambda t: context)
     x = noise if strength == 1 else walker.q_sample(x0, walker.timesteps[0], noise)
-    *_, last = denoise(lambda x, t, text: unet(x, t, encoder_hidden_states=text).sample, text, strategy, walker, x, 5)
+    *_, last = denoise(whole(unet), text, strategy, walker, x, 5)
     torch.testing.assert_close(strategy.finish(last.x), reference, atol=2e-4, rtol=1e-4)

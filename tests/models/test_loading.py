@@ -184,7 +184,7 @@ def test_another_vae(tiny, tmp_path):
 def test_relief_is_applied_and_results_stay_close(monkeypatch, plain):
     model = load(str(LDM), config=str(CONFIG), dtype="float32")
     if not plain:  # left to diffusers, with its own slices
-        monkeypatch.setattr("inpaint.unet.forward.fits", lambda network: False)
+        monkeypatch.setattr("inpaint.unet.supported.fits", lambda network: False)
     x, text = latents(model), model.embed(["a cat"])
     before = model.unet("base")(x, 301, text)
     assert model.policy == Policy() and "tiles" in model.relieve() and model.vae.use_tiling

@@ -19,8 +19,9 @@ from inpaint.diffusion.sampling import Strategy, denoise
 from inpaint.diffusion.schedulers import sampler
 from inpaint.files import infotext
 from inpaint.models.toy import SCHEDULE, alphas_cumprod
-from inpaint.unet.deepcache import LEAD, Reuse
-from inpaint.unet.forward import UNet, fits, whole
+from inpaint.unet.deepcache import LEAD, DeepCache
+from inpaint.unet.forward import UNet, whole
+from inpaint.unet.supported import fits
 
 CROSS, PLAIN = "CrossAttn", ""
 SHAPES = {  # Stable Diffusion 1.5's kinds of blocks, and those of a model without attention outside
@@ -78,7 +79,7 @@ def test_a_full_step_is_the_networks_own_and_a_light_one_equals_it_where_nothing
 ):
     unet, (x, text) = network(shape, inputs), given(batch, inputs, side)
     own = unet(x, torch.as_tensor(501), encoder_hidden_states=text).sample
-    reuse, heard = Reuse(UNet(unet), layers=layers), Listener(unet)
+    reuse, heard = DeepCache(UNet(unet), layers=layers), Listener(unet)
     torch.testing.assert_close(reuse(x, 501, text), own, rtol=1e-5, atol=1e-5)
     assert fits(unet) and heard.whole[batch] == 1
     torch.testing.assert_close(reuse(x, 501, text), own, rtol=1e-5, atol=1e-5)
@@ -108,7 +109,7 @@ def exact(unet):
 def test_a_walk_runs_whole_as_often_as_its_steps_are_long(steps, full):
     unet = network()
     heard = Listener(unet)
-    ends = walked(Reuse(UNet(unet)), steps)
+    ends = walked(DeepCache(UNet(unet)), steps)
     assert heard.whole == {2: full} and len(heard.sizes) == steps
     if steps == full:  # so few that all of them are whole: nothing changes
         assert ends[-1].equal(walked(exact(unet), steps)[-1])
@@ -116,16 +117,16 @@ def test_a_walk_runs_whole_as_often_as_its_steps_are_long(steps, full):
 
 def test_with_no_span_every_step_is_exact():
     unet = network()
-    for ours, own in zip(walked(Reuse(UNet(unet), lambda t: 0), 10), walked(exact(unet), 10), strict=True):
+    for ours, own in zip(walked(DeepCache(UNet(unet), lambda t: 0), 10), walked(exact(unet), 10), strict=True):
         assert ours.equal(own)
 
 
 def test_features_move_on_as_they_moved():
-    reuse = Reuse(UNet(network()))
+    reuse = DeepCache(UNet(network()))
     one = torch.ones(2, 1, 1, 1)
-    reuse.kept = [(900, one)]
+    reuse.features = [(900, one)]
     assert reuse.deep(850, 2).equal(one)  # nothing is known of how they move
-    reuse.kept = [(900, one), (800, 3 * one)]
+    reuse.features = [(900, one), (800, 3 * one)]
     assert reuse.deep(800, 2).equal(3 * one)
     torch.testing.assert_close(reuse.deep(700, 2), (3 + 2 * LEAD) * one)
     torch.testing.assert_close(reuse.deep(750, 1), (3 + LEAD) * one[:1])
@@ -134,11 +135,11 @@ def test_features_move_on_as_they_moved():
 def test_where_guidance_ends_the_conditional_half_goes_on():
     unet, (x, text) = network(), given(2)
     heard = Listener(unet)
-    reuse = Reuse(UNet(unet))
+    reuse = DeepCache(UNet(unet))
     both = reuse(x, 501, text)
     torch.testing.assert_close(reuse(x[1:], 501, text[1:]), both[1:], rtol=1e-5, atol=1e-5)
     assert heard.whole == {2: 1}
-    alone = Reuse(UNet(unet))
+    alone = DeepCache(UNet(unet))
     alone(x[1:], 501, text[1:])
     torch.testing.assert_close(alone(x, 501, text), both, rtol=1e-5, atol=1e-5)  # one does not do for two
     torch.testing.assert_close(alone(x, 481, text), reuse(x, 481, text), rtol=1e-5, atol=1e-5)
@@ -147,19 +148,19 @@ def test_where_guidance_ends_the_conditional_half_goes_on():
 
 def test_a_failed_step_leaves_nothing_behind():
     unet, (x, text) = network(), given(1)
-    reuse = Reuse(UNet(unet))
+    reuse = DeepCache(UNet(unet))
     with pytest.raises(RuntimeError):
         reuse(x[:, :3], 501, text)
-    assert not reuse.kept and reuse(x, 501, text).equal(exact(unet)(x, 501, text))
+    assert not reuse.features and reuse(x, 501, text).equal(exact(unet)(x, 501, text))
 
 
 def test_light_steps_work_where_weights_are_streamed():
     from accelerate import cpu_offload
 
     unet, (x, text) = network(inputs=9), given(2, 9)
-    plain = Reuse(UNet(unet))
+    plain = DeepCache(UNet(unet))
     wanted = [plain(x * part, t, text) for part, t in ((1, 501), (0.9, 471), (0.5, 301), (0.4, 251))]
-    streamed = Reuse(UNet(cpu_offload(unet, torch.device("cpu"))))
+    streamed = DeepCache(UNet(cpu_offload(unet, torch.device("cpu"))))
     for part, t, own in zip((1, 0.9, 0.5, 0.4), (501, 471, 301, 251), wanted, strict=True):
         torch.testing.assert_close(streamed(x * part, t, text), own)
 
@@ -168,8 +169,8 @@ def test_guidance_is_on_in_its_interval_and_its_ends():
     seen = []
 
     def unet(x, t, text):
-        seen.append((t, len(x)))
-        return torch.zeros_like(x)
+        seen.append((t, len(text)))
+        return torch.zeros_like(x).repeat(len(text), 1, 1, 1)
 
     walked(unet, 10, interval=(301, 701))
     assert [t for t, n in seen if n == 2] == [701, 601, 501, 401, 301]

@@ -70,7 +70,7 @@ def test_one_conversion_serves_every_size(painters, sides, n, words):
     dice = torch.Generator().manual_seed(5)
     x = torch.randn(n, 9, *sides, generator=dice)
     text = torch.randn(n, words, network.config.cross_attention_dim, generator=dice)
-    run = painters[1].model.engine.passes(network, [], [], Policy())
+    run = painters[1].model.engine.runner(network, [], [], Policy())
     for found, wanted in zip(run(x, 321, text), UNet(network)(x, 321, text), strict=True):
         assert found.shape == wanted.shape and float((found - wanted).norm() / wanted.norm()) < 1e-4
 
@@ -79,7 +79,7 @@ def test_it_is_converted_once(folder, monkeypatch):
     first = inpaint.load(str(folder), backend="openvino", **FLOAT)(everyday())
     there = kept(folder), kept(folder, "unet")
     assert [len(names) for names in there] == [2, 2]
-    monkeypatch.setattr(openvino, "converted", lambda network: pytest.fail("converted again"))
+    monkeypatch.setattr(openvino, "convert", lambda network: pytest.fail("converted again"))
     again = inpaint.load(str(folder), backend="openvino", **FLOAT)(everyday())
     assert largest(first, again) == 0 and (kept(folder), kept(folder, "unet")) == there
 
@@ -128,7 +128,7 @@ def test_a_full_disk_costs_only_the_next_start(folder, tmp_path, monkeypatch, ca
 
 
 def test_other_numbers_than_torchs_are_not_taken(folder, monkeypatch, caplog):
-    monkeypatch.setattr(openvino, "difference", lambda *_: 0.5)
+    monkeypatch.setattr(openvino, "relative_error", lambda *_: 0.5)
     painter = inpaint.load(str(folder), backend="openvino", **FLOAT)
     assert painter.model.backend == "torch" and "numbers differ from torch's by 0.5" in sentence(caplog)
     assert largest(painter(everyday()), inpaint.load(str(folder), **FLOAT)(everyday())) == 0
@@ -138,7 +138,7 @@ def test_a_conversion_that_fails_leaves_torch(folder, monkeypatch, caplog):
     def fail(network):
         raise NotImplementedError("aten::something")
 
-    monkeypatch.setattr(openvino, "converted", fail)
+    monkeypatch.setattr(openvino, "convert", fail)
     painter = inpaint.load(str(folder), backend="openvino", **FLOAT)
     assert painter.model.backend == "torch" and "NotImplementedError" in sentence(caplog)
     assert painter(everyday()).report["max_change_outside"] == 0
@@ -181,7 +181,7 @@ def test_loras_and_short_memory_are_torchs(painters, caplog):
     network = painters[1].model.unets["inpaint"]
     for loras, policy in ((["one"], Policy()), ([], Policy("offload")), ([], Policy(vae_tiling=True))):
         engine = backend.Engine()
-        assert engine.passes(network, [], loras, policy) is None
+        assert engine.runner(network, [], loras, policy) is None
     assert "LoRAs change the weights" in sentence(caplog) and "memory is short" in sentence(caplog)
 
 
@@ -191,7 +191,7 @@ def test_bfloat16_agrees_as_far_as_it_can(folder):
     x, t, text = openvino.example(network, 2, 16, 8)
     given = x.repeat(2, 1, 1, 1), t, text
     found = model.unet("inpaint")(*given)
-    wanted = openvino.Doors(network)(*given)[0]
+    wanted = openvino.Float32Wrapper(network)(*given)[0]
     assert model.backend == "openvino" and float((found - wanted).norm() / wanted.norm()) < 0.06
     assert all("bfloat16" in name for name in kept(folder))
 
