@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import InpaintError, InvalidRequest
 from .files import writing
+from .files.reading import SUFFIXES
 from .request import Request
 
 if TYPE_CHECKING:
     from .diffusion.sampling import Step
     from .result import Result
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif")
 MARKS = ("_mask", "-mask", ".mask", " mask")  # a_mask.png belongs to a.jpg
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from .errors import InvalidRequest
-from .files.picture import Picture, open_mask
+from .files.picture import Picture
 
 METHODS = ("auto", "base", "inpaint")
 SPEEDS = ("exact", "fast")
@@ -176,6 +176,8 @@ class Request:
         if self.picture is not None and not isinstance(self.picture, Picture):
             object.__setattr__(self, "picture", Picture.open(self.picture))
         if self.mask is not None:
+            from .files.mask_file import open_mask
+
             object.__setattr__(self, "mask", open_mask(self.mask))
         if self.picture is None and (self.mask is not None or self.mask_from_alpha or self.expand):
             raise InvalidRequest("picture", "There is a mask but no picture.", "Open the picture it belongs to.")

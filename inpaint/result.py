@@ -44,7 +44,7 @@ class Result:
         return replace(self.request, seed=self.seeds[index], count=1)
 
     def save(self, path: str | Path, index: int = 0, metadata: str = "full", quality: int = 95) -> Path:
-        """Where image `index` was written, as PNG, JPEG or WebP by the path's suffix; whole or not at all.
+        """Where image `index` was written, as PNG, JPEG, WebP or TIFF by the path's suffix.
 
         metadata  full      settings, mask and the pixels that were painted over: `Request.from_image` repeats
                             the picture bit for bit (PNG; JPEG and WebP change pixels and keep the settings only)
@@ -59,19 +59,23 @@ class Result:
         return writing.write(target, self.to_bytes(format, index, metadata, quality))
 
     def to_bytes(self, format: str = "PNG", index: int = 0, metadata: str = "full", quality: int = 95) -> bytes:
-        """The file that `save` would write: PNG, JPEG or WEBP."""
+        """The file that `save` would write: PNG, JPEG, WEBP or TIFF."""
         from .files import exif, infotext, png_record, writing
+        from .files import metadata as metadata_of
 
         if metadata not in METADATA:
             raise InvalidRequest(
                 "metadata", f"metadata cannot be {metadata!r}.", f"Choose one of: {', '.join(METADATA)}."
             )
-        image = self.images[index]
-        icc, own = image.info.get("icc_profile"), image.info.get("exif")
-        own = own if self.request.keep_gps else exif.without_gps(own)
+        image, name = self.images[index], writing.format_of(f"x.{format}")
+        icc, own, kept = image.info.get("icc_profile"), image.info.get("exif"), dict(image.info)
+        if not self.request.keep_gps:
+            own, kept = exif.without_gps(own), metadata_of.without_place(kept)
         own = exif.without_settings(own) if metadata == "none" else own
-        if writing.format_of(f"x.{format}") == "PNG":
+        if name == "PNG":
             chunks = None if metadata == "none" else png_record.pack(self, index, pixels=metadata == "full")
-            return writing.png(image, icc, own, chunks)
+            return writing.png(image, icc, own, chunks, kept)
         text = "" if metadata == "none" else infotext.write(self.request_of(index), self.model, image.size, True)
-        return writing.lossy(image, writing.format_of(f"x.{format}"), icc, own, text, quality)
+        if name == "TIFF":
+            return writing.tiff(image, icc, own, text, kept)
+        return writing.lossy(image, name, icc, own, text, quality, kept)

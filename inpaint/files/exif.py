@@ -1,9 +1,109 @@
-"""A photo's EXIF block: the place taken out, a comment put in or read."""
+"""A photo's EXIF block: which way up, what may be kept, the place taken out, a comment put in or read."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    import numpy as np
+
 PREFIX = b"Exif\0\0"
 GPS, DETAILS, COMMENT = 0x8825, 0x8769, 0x9286
+ORIENTATION, SHARED, IFD1 = 0x0112, 0xA005, 1  # tags, and the directory that holds a thumbnail
+SUB = (DETAILS, GPS)  # the directories of exposure and place
+# What cameras and programs hide a copy of the photo in, which would show what was removed:
+HIDDEN = {0x014A, 0x02BC, 0x501B, 0x8649, 0x935C, 0xC634}  # SubIFDs, XMP, thumbnail, Photoshop's two, DNG's private
+HIDDEN_DETAILS = {0x927C, SHARED}  # MakerNote, and a directory of layouts
+WORDS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)  # what, maker, model, software, date, artist, rights
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Return the EXIF orientation that browsers turn the image by, 1 to 8; 1 is upright.
+
+    They look into no XMP, and not into a WebP's EXIF either; Pillow's own `getexif` does both.  Browsers show no
+    TIFF: Pillow turns one while it decodes it, so ask before.
+    """
+    try:
+        if image.format == "WEBP":
+            return 1
+        if image.format == "TIFF":
+            value = image.getexif().get(ORIENTATION, 1)
+        else:
+            exif = _load(image.info.get("exif"))
+            value = 1 if exif is None else exif.get(ORIENTATION, 1)
+    except Exception:  # Pillow lets almost anything through from a block that lies about itself
+        return 1
+    return value if value in TURNS else 1
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Return the decoded image as it should be held; itself if nothing is to be turned, or Pillow has done it."""
+    return image.transpose(TURNS[orientation]) if orientation in TURNS and image.format != "TIFF" else image
+
+
+def turned_samples(samples: np.ndarray, orientation: int) -> np.ndarray:
+    """Return an array [H, W, C] turned as `turned` turns an image."""
+    if orientation in (5, 6, 7, 8):
+        samples = samples.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    return samples[:, ::-1] if orientation in (2, 3, 6, 7) else samples
+
+
+def exif_of(image: Image.Image) -> bytes | None:
+    """Return the image's EXIF block without its orientation, which is applied, and hidden copies of the photo.
+
+    `image` is as it came from the file.  The block is unchanged if it has none of that; None if it cannot be read.
+    A TIFF's tags describe its own layout: of these only the words are kept.
+    """
+    try:
+        block, exif = image.info.get("exif"), image.getexif()
+        if not len(exif):
+            return None
+        details = exif.get_ifd(DETAILS)
+        hides = HIDDEN & set(exif) or HIDDEN_DETAILS & set(details) or exif.get_ifd(IFD1)
+        if block and ORIENTATION not in exif and not hides:
+            return block if block.startswith(PREFIX) else PREFIX + block
+        kept = Image.Exif()
+        for tag, value in exif.items():
+            if tag not in (ORIENTATION, *SUB, *HIDDEN) and (block or tag in WORDS):
+                kept[tag] = value
+        for directory in SUB:
+            values = {tag: v for tag, v in exif.get_ifd(directory).items() if tag not in HIDDEN_DETAILS}
+            if values:
+                kept.get_ifd(directory).update(values)
+        return kept.tobytes() if len(kept) or any(kept.get_ifd(directory) for directory in SUB) else None
+    except Exception:  # as above
+        return None
+
+
+def with_tags(block: bytes | None, tags: dict[int, Any]) -> bytes | None:
+    """Return the EXIF block with these tags where it has none of its own; as it was if that cannot be written."""
+    exif = _load(block) or Image.Exif()
+    for tag, value in tags.items():
+        if tag not in exif:
+            exif[tag] = value
+    return _bytes(exif) or block
+
+
+def directories(block: bytes | None) -> dict[int, Any]:
+    """Return the block's tags as a TIFF holds them: those that are words, and its directories as dicts."""
+    exif = _load(block)
+    if exif is None:
+        return {}
+    found: dict[int, Any] = {tag: exif[tag] for tag in WORDS if tag in exif}
+    return found | {tag: values for tag in SUB if (values := exif.get_ifd(tag))}
 
 
 def without_gps(block: bytes | None) -> bytes | None:
@@ -27,8 +127,6 @@ def without_settings(block: bytes | None) -> bytes | None:
 
 def with_comment(block: bytes | None, text: str) -> bytes:
     """The EXIF block with `text` as its UserComment, written as Stable Diffusion tools do; no thumbnail."""
-    from PIL import Image
-
     comment = b"UNICODE\0" + text.encode("utf-16-be", "replace")
     for exif in (_load(block), Image.Exif()):  # a broken block is left behind
         written = _bytes(exif, comment) if exif is not None else None  # an empty one is false
@@ -56,8 +154,6 @@ def comment(block: bytes | None) -> str:
 
 
 def _load(block: bytes | None):
-    from PIL import Image
-
     if not block:
         return None
     exif = Image.Exif()

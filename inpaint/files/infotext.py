@@ -93,7 +93,7 @@ def of(image: Image.Image) -> tuple[dict[str, Any], list[str]]:
     """What `read` finds in an opened file: a PNG's text, or the EXIF comment of a JPEG or WebP, ours too."""
     text = image.info.get("parameters")
     if not isinstance(text, str):
-        text = exif.comment(image.info.get("exif"))
+        text = exif.comment(image.info.get("exif") or exif.exif_of(image))  # a TIFF's lies among its tags
     if not text:
         raise silent()
     return read(text)

@@ -126,14 +126,10 @@ def _seen(rgb: Image.Image, alpha: Image.Image | None, size: tuple[int, int], of
 
 
 def _offset(request: Request) -> tuple[int, int]:
-    """Left and top of the picture in the result: (0, 0) unless it was expanded, else where nothing is new."""
-    if not request.expand:
-        return 0, 0
-    from ..pixels.expand import expand
+    """Left and top of the picture in the result: (0, 0) unless it was expanded."""
+    from ..pixels.expand import sides
 
-    _, new = expand(request.picture, None, request.expand)
-    box = new.point(lambda level: 255 - level).getbbox()
-    return box[:2] if box else (0, 0)
+    return sides(request.expand, request.picture.size)[:2] if request.expand else (0, 0)
 
 
 def _digest(picture: Picture) -> str:

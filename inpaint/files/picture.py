@@ -1,17 +1,21 @@
-"""A photo as it should be seen: upright, 8-bit RGB, with its transparency, colour profile and EXIF kept aside."""
+"""A photo as it should be seen: upright, 8-bit RGB, with all that the result must get back kept aside."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ..errors import UnreadablePicture
 from . import pixel_modes
-from .reading import MAX_PIXELS, opened
+from .reading import MAX_PIXELS, Opened, opened
 
-__all__ = ["MAX_PIXELS", "Picture", "open_mask"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["MAX_PIXELS", "Picture"]
+
+SAMPLES = "samples"  # where a result's info holds the 16 bits of the picture it was made from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,20 +27,27 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None  # without orientation and thumbnail
     notes: tuple[str, ...] = ()  # what was done on opening, fit to be shown to a person
+    info: dict[str, Any] = field(default_factory=dict)  # XMP, dpi, texts …, under Pillow's names
+    samples: np.ndarray | None = None  # uint16 [H, W, 3 or 4], upright, of a file with 16 bits a channel
+    orientation: int = 1  # EXIF's, by which it was turned
 
     @classmethod
     def open(cls, source: Any) -> Picture:
-        """From a path, bytes, file object, Pillow image, array [H, W(, 3 | 4)] or Picture; or UnreadablePicture."""
+        """Return the picture in a path, bytes, file object, Pillow image, array [H, W(, 3 | 4)] or Picture.
+
+        Raises UnreadablePicture.
+        """
         if isinstance(source, cls):
             return source
-        image, exif, several = opened(source)
-        rgb, notes = pixel_modes.to_rgb(image)
-        if several:
+        got = opened(source)
+        image = got.image
+        rgb, alpha, samples, notes = _pixels(got)
+        if got.several:
             notes.append("Several frames or pages: only the first is used.")
         icc = _rgb_profile(image)
         if image.info.get("icc_profile") and not icc and image.mode != "CMYK":
             notes.append("Its colour profile is not for RGB: left out.")
-        return cls(_bare(rgb), pixel_modes.alpha_of(image), icc, exif, tuple(notes))
+        return cls(_bare(rgb), alpha, icc, got.exif, tuple(notes), got.info or {}, samples, got.orientation)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -52,44 +63,28 @@ class Picture:
         image = rgb.copy() if rgb is self.rgb and not alpha else rgb
         if alpha:
             image = Image.merge("RGBA", (*rgb.split(), alpha))
-        image.info = {k: v for k, v in (("icc_profile", self.icc), ("exif", self.exif)) if v}
+        image.info = {k: v for k, v in (("icc_profile", self.icc), ("exif", self.exif)) if v} | self.info
+        if self.samples is not None:
+            image.info[SAMPLES] = self.samples
         return image
 
 
-def open_mask(source: Any) -> Image.Image:
-    """Mode L, white = repaint, from the same sources.  What is transparent counts as black."""
-    if isinstance(source, Picture):
-        grey, alpha = source.rgb.convert("L"), source.alpha
-    else:
-        image = opened(_as_levels(source)).image
-        if image.mode == "F":
-            _finite(image)
-        grey = image.copy() if image.mode == "L" else pixel_modes.to_rgb(image)[0].convert("L")
-        alpha = pixel_modes.alpha_of(image)
-    if alpha is not None:
-        from PIL.ImageChops import multiply
+def _pixels(got: Opened) -> tuple[Image.Image, Image.Image | None, np.ndarray | None, list[str]]:
+    """Return mode RGB, alpha, the 16-bit samples, and how they were made, in words."""
+    image, samples = got.image, got.samples
+    if samples is None and not image.mode.startswith("I;16"):
+        kept = image.info.get(SAMPLES)  # a result of ours, on its way to be repainted again
+        fits = kept is not None and kept.shape[:2] == image.size[::-1]
+        rgb, notes = pixel_modes.to_rgb(image)
+        return rgb, pixel_modes.alpha_of(image), kept if fits else None, [*notes, *got.notes]
+    from . import sixteen_bit
 
-        grey = multiply(grey, alpha)
-    return _bare(grey)
-
-
-def _as_levels(source: Any) -> Any:
-    """Arrays of whole numbers that are all 0 or 1 mean no and yes, as they do nearly everywhere."""
-    if (
-        getattr(getattr(source, "dtype", None), "kind", "") in ("i", "u")
-        and source.size
-        and source.min() >= 0
-        and source.max() == 1
-    ):
-        return source.astype(bool)
-    return source
-
-
-def _finite(image: Image.Image) -> None:
-    import numpy as np
-
-    if not np.isfinite(np.asarray(image)).all():
-        raise UnreadablePicture("The mask holds values that are no numbers.", "Give finite numbers.")
+    if samples is None:
+        samples = sixteen_bit.of_greys(image)
+    samples, note = sixteen_bit.stretched(samples)
+    levels = sixteen_bit.eight_bits(samples)
+    alpha = Image.fromarray(levels[..., 3]) if levels.shape[2] == 4 else None
+    return Image.fromarray(levels[..., :3]), alpha, samples, [note]
 
 
 def _bare(image: Image.Image) -> Image.Image:

@@ -7,16 +7,25 @@ program shows; deeper ones are scaled instead of clipped, and CMYK follows its c
 from __future__ import annotations
 
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
+if TYPE_CHECKING:
+    import numpy as np
+
+BITS = (8, 10, 12, 16)  # that a file may use of each sample; scanners and cameras store 12 in 16
+ROWS = 256
 DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     """Mode RGB, and what had to be done, in words."""
     if image.mode in DEEP:
-        return eight_bits(image).convert("RGB"), ["More than 8 bits a pixel: scaled down to 8."]
+        import numpy as np
+
+        levels, note = scaled(np.asarray(image))
+        return Image.fromarray(levels).convert("RGB"), [note]
     if image.mode == "CMYK":
         managed = _managed(image, image.info.get("icc_profile"))
         how = "its colour profile" if managed else "the plain formula"
@@ -41,21 +50,34 @@ def alpha_of(image: Image.Image) -> Image.Image | None:
     return None
 
 
-def eight_bits(image: Image.Image) -> Image.Image:
-    """Mode L of a deep grey one: 16 bits over 257, floats up to 1 times 255, anything wider stretched to fit."""
+def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return numbers of any range as uint8 of the same shape, and how in words.
+
+    Whole numbers go by the bits they use, 8, 10, 12 or 16; floats are 0 to 1 or 0 to 255 if they keep to it.  Any
+    other range is the values' own, from 0 or from the least of them.  NaN and infinity become 0.
+    """
     import numpy as np
 
-    values = np.asarray(image)
-    if image.mode == "F":
+    whole = values.dtype.kind in "iu"
+    if not whole:
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 65535:
-        low, scale = low, 255 / (high - low or 1)
+    if whole and low >= 0 and high <= 65535:
+        bits = next(bits for bits in BITS if high < 2**bits)
+        low, top = 0.0, 2.0**bits - 1
+        note = (
+            "16 bits a channel: scaled to 8." if bits == 16 else f"{bits} bits a channel: scaled to 8 by that range."
+        )
+    elif low >= 0 and (high <= 1 or 128 <= high <= 255):
+        low, top, note = 0.0, 1.0 if high <= 1 else 255.0, "Floating point: scaled to 8 bits."
     else:
-        ends = {"F": (1, 255, 65535), "I": (255, 65535)}.get(image.mode, (65535,))
-        low, scale = 0.0, 255 / next(end for end in ends if high <= end)
-    scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(scale)
-    return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
+        low, top = min(low, 0.0) if low < 0 else 0.0, high
+        note = f"Its values run from {float(values.min()):.4g} to {high:.4g}: shown by that range, with 8 bits."
+    out = np.empty(values.shape, np.uint8)
+    for row in range(0, len(values), ROWS):  # some rows at a time: a large picture needs no copy in floats
+        part = (values[row : row + ROWS].astype(np.float32) - np.float32(low)) * np.float32(255 / (top - low or 1))
+        out[row : row + ROWS] = np.rint(part).clip(0, 255)
+    return out, note
 
 
 def _managed(image: Image.Image, profile: bytes | None) -> Image.Image | None:

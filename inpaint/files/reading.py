@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadablePicture
-from . import upright
+from . import exif, metadata
 
 if TYPE_CHECKING:
     import numpy as np
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")  # decoders only: nothing that runs a program
 MAX_PIXELS = 89_000_000  # just under the size at which Pillow warns on every crop; 89 MP is a 9400 × 9400 picture
-ADVICE = "Use a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file."
+NOTE = "inpaint note"  # in an image's info: how its numbers were read
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how one begins
+SUFFIXES = (  # of files that can be opened
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif", ".heic", ".heif"),
+)
+ADVICE = "Use a PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP file."
 
 
 class Opened(NamedTuple):
@@ -26,7 +31,11 @@ class Opened(NamedTuple):
 
     image: Image.Image  # upright, of any mode; may be the caller's own, so it is copied before it is changed
     exif: bytes | None  # without orientation and thumbnail
-    several: bool  # there were more frames or pages
+    several: bool = False  # there were more frames or pages
+    orientation: int = 1  # EXIF's, by which the image was turned
+    samples: np.ndarray | None = None  # uint16 [H, W, 3 or 4] of a file with 16 bits a channel
+    info: dict[str, Any] | None = None  # XMP, dpi, texts …, under Pillow's names
+    notes: tuple[str, ...] = ()  # on how its numbers were read
 
 
 def opened(source: Any) -> Opened:
@@ -46,18 +55,19 @@ def opened(source: Any) -> Opened:
             return opened(data)
         raise UnreadablePicture("The picture's file was opened as text.", "Open it in binary mode.")
     if hasattr(source, "__array__"):
-        return _decoded(_from_array(source), "The picture")
+        return _from_array(source)
     raise UnreadablePicture(
         f"A picture cannot be made from {type(source).__name__}.", "Give a path, bytes, a Pillow image or an array."
     )
 
 
 def sound(image: Image.Image, name: str = "The picture") -> None:
-    """Raises UnreadablePicture for a size that is zero or too large to decode safely."""
-    if min(image.size) < 1:
+    """Raise UnreadablePicture for a size that is zero or too large to decode safely."""
+    width, height = image.size
+    if min(width, height) < 1:
         raise UnreadablePicture(f"{name} has no pixels.", "Choose another one.")
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(name, f"{image.width} × {image.height} pixels")
+    if width * height > MAX_PIXELS:
+        raise _too_large(name, f"{width} × {height} pixels")
 
 
 def _too_large(name: str, size: str) -> UnreadablePicture:
@@ -81,8 +91,9 @@ def _read(path: str | os.PathLike) -> Opened:
 
 
 def _identified(file, name: str) -> Image.Image:
-    """The file's format and size are known, nothing is decoded yet."""
-    if not file.read(1):
+    """Return the file as an image whose format and size are known; nothing is decoded yet, but for HEIC."""
+    head = file.read(16)
+    if not head:
         raise UnreadablePicture(f"{name} is empty.", "Choose another file.")
     file.seek(0)
     try:
@@ -90,22 +101,79 @@ def _identified(file, name: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(name, "more pixels than can be decoded safely") from error
     except UnidentifiedImageError as error:
+        file.seek(0)
+        if head[4:8] == b"ftyp":
+            return _heic(file.read(), name)
+        if head[:4] in TIFF:
+            return _float_tiff(file.read(), name)
         raise UnreadablePicture(f"{name} is not a picture that can be read here.", ADVICE) from error
     except Exception as error:  # Pillow lets almost anything through from a file that lies about itself
         raise UnreadablePicture(f"{name} is broken.", "Choose another file.") from error
 
 
+def _heic(data: bytes, name: str) -> Image.Image:
+    """Return an iPhone's picture; libheif has turned it upright."""
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise UnreadablePicture(f"{name} is a HEIC picture.", "Install pillow-heif to open it.") from error
+    try:
+        file = pillow_heif.open_heif(data)
+        sound(file[file.primary_index], name)
+        return file[file.primary_index].to_pillow()
+    except UnreadablePicture:
+        raise
+    except MemoryError as error:
+        raise _too_large(name, "its pixels do not fit into memory") from error
+    except Exception as error:  # libheif says no in several ways
+        raise UnreadablePicture(f"{name} is not a picture that can be read here.", ADVICE) from error
+
+
+def _float_tiff(data: bytes, name: str) -> Image.Image:
+    """Return a TIFF that Pillow cannot read, such as one of floats in colour, scaled to 8 bits."""
+    import tifffile
+
+    from . import pixel_modes
+
+    try:
+        with tifffile.TiffFile(BytesIO(data)) as file:
+            page = file.pages[0]
+            planes = page.axes == "SYX"
+            height, width = page.shape[1:] if planes else page.shape[:2]
+            if width * height > MAX_PIXELS:
+                raise _too_large(name, f"{width} × {height} pixels")
+            values = page.asarray()
+        values = values.transpose(1, 2, 0) if planes else values
+        levels, note = pixel_modes.scaled(values)
+        image = Image.fromarray(levels[..., :4])
+        image.info[NOTE] = note
+        return image
+    except UnreadablePicture:
+        raise
+    except Exception as error:  # as above
+        raise UnreadablePicture(f"{name} is not a picture that can be read here.", ADVICE) from error
+
+
 def _decoded(image: Image.Image, name: str) -> Opened:
-    """The first frame, or the one an open image stands at, turned upright."""
+    """Return the first frame, or the one an open image stands at, turned upright."""
     sound(image, name)
     several = _several(image)  # before it is decoded: looking for more frames may undo that, and the file closes
+    orientation, samples = exif.orientation_of(image), None
     try:
+        if image.format in ("PNG", "TIFF"):
+            from . import sixteen_bit
+
+            samples = sixteen_bit.read(image)
         image.load()
     except MemoryError as error:
         raise _too_large(name, f"{image.width} × {image.height} pixels do not fit into memory") from error
     except Exception as error:  # as above; also an image opened lazily from a file that is gone
         raise UnreadablePicture(f"{name} is damaged or cut off.", "Choose another file.") from error
-    return Opened(upright.turned(image), upright.exif_of(image), several)
+    if samples is not None:
+        samples = exif.turned_samples(samples, orientation)
+    notes = tuple(filter(None, [image.info.get(NOTE)]))
+    info = metadata.of(image)
+    return Opened(exif.turned(image, orientation), exif.exif_of(image), several, orientation, samples, info, notes)
 
 
 def _several(image: Image.Image) -> bool:
@@ -119,7 +187,7 @@ def _several(image: Image.Image) -> bool:
         return False
 
 
-def _from_array(source: Any) -> Image.Image:
+def _from_array(source: Any) -> Opened:
     """[H, W], [H, W, 1], [H, W, 3] or [H, W, 4]: bool, 0 … 255, uint16, or float 0 … 1."""
     import numpy as np
 
@@ -135,7 +203,12 @@ def _from_array(source: Any) -> Image.Image:
         raise UnreadablePicture("The picture has no pixels.", "Choose another one.")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
         raise _too_large("The picture", f"{array.shape[1]} × {array.shape[0]} pixels")
-    return Image.fromarray(np.ascontiguousarray(_bytes(array)))
+    samples = None
+    if array.dtype == np.uint16:
+        from . import sixteen_bit
+
+        samples = sixteen_bit.in_colour(array)
+    return Opened(Image.fromarray(np.ascontiguousarray(_bytes(array))), None, samples=samples)
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:

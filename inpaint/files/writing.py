@@ -1,4 +1,4 @@
-"""Files written whole or not at all, as PNG, JPEG or WebP."""
+"""Files written whole or not at all, as PNG, JPEG, WebP or TIFF."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import InpaintError, InvalidRequest
-from . import exif
+from . import exif, metadata
 
 if TYPE_CHECKING:
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+Kept = dict[str, Any]  # what `metadata.of` keeps of a photo, and its 16-bit samples
+NOTHING: Kept = {}
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+XMP_ROOM = 65_000  # bytes of XMP in a JPEG
 LONGEST = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383}  # pixels a side
 LONGEST_NAME = 255  # bytes of a file's name, on all usual disks
 EXIF_ROOM = {"JPEG": 65_533 - 2, "WEBP": 2**31}  # a JPEG segment holds 64 kB, its own length included
@@ -36,14 +39,33 @@ def format_of(path: str | Path, formats: dict[str, str] = FORMATS, field: str = 
     return formats[suffix]
 
 
-def png(image: Image.Image, icc: bytes | None, block: bytes | None, chunks: PngInfo | None) -> bytes:
-    """A PNG file with its colour profile, EXIF and text; level 4 is as small as 6 on photos, and sooner done."""
-    settings = {"icc_profile": icc, "pnginfo": chunks, "compress_level": 4}
-    return _encode(image, "PNG", {**settings, **({"exif": block} if block else {})})
+def png(
+    image: Image.Image, icc: bytes | None, block: bytes | None, chunks: PngInfo | None, kept: Kept = NOTHING
+) -> bytes:
+    """Return a PNG file with its colour profile, EXIF, texts, and 16 bits where the picture had them.
+
+    Compression level 4 is as small as 6 on photos, and sooner done.
+    """
+    samples = _samples(image, kept)
+    settings: dict[str, Any] = {"icc_profile": icc, "pnginfo": metadata.png_chunks(kept, chunks), "compress_level": 4}
+    settings |= {key: value for key, value in (("exif", block), ("dpi", kept.get("dpi"))) if value}
+    if samples is None:
+        return _encode(image, "PNG", settings)
+    from . import sixteen_bit
+
+    return sixteen_bit.png(samples, _encode(image.crop((0, 0, 1, 1)), "PNG", settings))
 
 
-def lossy(image: Image.Image, format: str, icc: bytes | None, block: bytes | None, text: str, quality: int) -> bytes:
-    """A JPEG (on white where it is transparent) or WebP file; `text` goes into the EXIF comment."""
+def lossy(
+    image: Image.Image,
+    format: str,
+    icc: bytes | None,
+    block: bytes | None,
+    text: str,
+    quality: int,
+    kept: Kept = NOTHING,
+) -> bytes:
+    """Return a JPEG (on white where it is transparent) or WebP file; `text` goes into the EXIF comment."""
     from PIL import Image
 
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
@@ -54,13 +76,64 @@ def lossy(image: Image.Image, format: str, icc: bytes | None, block: bytes | Non
         white = Image.new("RGB", image.size, "white")
         white.paste(image, mask=image.getchannel("A"))
         image = white
-    settings = {"quality": quality, "icc_profile": icc}
-    settings |= {"subsampling": 0 if quality >= 90 else 2} if format == "JPEG" else {"lossless": quality == 100}
+    settings: dict[str, Any] = {"quality": quality, "icc_profile": icc}
+    if format == "JPEG":
+        settings |= {"subsampling": 0 if quality >= 90 else 2, **_jpeg_metadata(kept)}
+    else:
+        settings |= {"lossless": quality == 100, **({"xmp": kept["xmp"]} if "xmp" in kept else {})}
+    block = metadata.exif_with_words(block, kept, resolution=format == "WEBP")
     for tried in ((block, text), (None, text), (block, ""), (None, "")):  # what fits, the settings first
         block = exif.with_comment(*tried) if tried[1] else tried[0]
         if not block or len(block) <= EXIF_ROOM[format]:
             break
     return _encode(image, format, {**settings, **({"exif": block} if block else {})})
+
+
+def tiff(image: Image.Image, icc: bytes | None, block: bytes | None, text: str, kept: Kept = NOTHING) -> bytes:
+    """Return a TIFF file, compressed without loss, with 16 bits where the picture had them; `text` as in `lossy`."""
+    import numpy as np
+
+    from . import tiff as tiff_file
+
+    block = metadata.exif_with_words(block, kept)
+    block = exif.with_comment(block, text) if text else block
+    samples, tags = _samples(image, kept), exif.directories(block)
+    if "xmp" in kept:
+        tags[tiff_file.XMP] = kept["xmp"]
+    pixels = np.asarray(image) if samples is None else samples
+    try:
+        return tiff_file.encode(pixels, tags, icc, kept.get("dpi"))
+    except Exception as error:  # Pillow lets almost anything through from tags that lie about themselves
+        raise InpaintError(f"The picture cannot be stored as TIFF: {error}.", "Save it as PNG.") from error
+
+
+def _jpeg_metadata(kept: Kept) -> dict[str, Any]:
+    """Return what a JPEG has a place for: whole dots per inch, XMP of one segment, a comment."""
+    found: dict[str, Any] = {}
+    if "dpi" in kept:
+        found["dpi"] = tuple(min(65_535, max(1, round(n))) for n in kept["dpi"])
+    if len(kept.get("xmp", b"")) in range(1, XMP_ROOM):
+        found["xmp"] = kept["xmp"]
+    comment = metadata.texts(kept).get("Comment")
+    if comment:
+        found["comment"] = comment.encode()
+    return found
+
+
+def _samples(image: Image.Image, kept: Kept) -> Any:
+    """Return uint16 [H, W, C] for a picture that had 16 bits, else None."""
+    samples = kept.get("samples")
+    if samples is None or samples.shape[:2] != image.size[::-1]:
+        return None
+    import numpy as np
+
+    from . import sixteen_bit
+
+    pixels = np.asarray(image)
+    missing = pixels.shape[2] - samples.shape[2]
+    if missing > 0:  # the picture had no transparency then
+        samples = np.pad(samples, [(0, 0), (0, 0), (0, missing)], constant_values=sixteen_bit.FULL)
+    return sixteen_bit.merged(pixels, samples[..., : pixels.shape[2]])
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from inpaint import Picture, UnreadablePicture
-from inpaint.files.picture import open_mask
+from inpaint.files.mask_file import open_mask
 from inpaint.paths import ASSETS
 
 from .. import images

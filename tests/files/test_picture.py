@@ -10,7 +10,8 @@ from PIL import Image, ImageCms
 
 from inpaint import InpaintError, Picture, UnreadablePicture
 from inpaint.files.exif import without_gps
-from inpaint.files.picture import MAX_PIXELS, open_mask
+from inpaint.files.mask_file import open_mask
+from inpaint.files.picture import MAX_PIXELS
 
 ORIENTATION, GPS, MAKE = 0x0112, 0x8825, 0x010F
 
@@ -99,7 +100,8 @@ def test_every_format_keeps_maker_date_and_place(form, tmp_path):
     picture = Picture.open(path)
     read = Image.Exif()
     read.load(picture.exif)
-    assert picture.size == (20, 30) and 0x0112 not in read and read[0x010F] == "Maker"
+    turned = (30, 20) if form == "WEBP" else (20, 30)  # browsers turn no WebP
+    assert picture.size == turned and 0x0112 not in read and read[0x010F] == "Maker"
     assert read.get_ifd(0x8825)[1] == "N" and read.get_ifd(0x8769)[0x9003].startswith("2020")
 
 

@@ -1,0 +1,225 @@
+"""Masks as people have them: white on black, labelling tools' colours, strokes on nothing, erased photos, 0 and 1.
+
+A mask is understood as follows, and whatever was not plain white on black is said in its notes:
+
+    greys            white = repaint; of the values 0 and 1, 1 is white
+    colours          all but the background, which is the colour most of the border has, or black
+    strokes on clear the strokes; white ones alone if there are black ones too
+    erased photo     what is transparent
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from ..errors import UnreadablePicture
+from . import pixel_modes
+from .picture import Picture
+from .reading import opened
+
+NOTES = "inpaint mask"  # where in the mask's info it says how it was understood
+COLOURFUL = 40  # the largest difference of R, G and B that compression puts into a grey
+SPECKS = 0.0005  # of the pixels: fewer colourful ones are noise
+APART = 48  # from the background: nearer colours are its own noise
+PATCH, NOISE = 3, 8  # pixels a side, and levels: what is alike over them is a surface
+SAMPLE = 1000  # pixels a side that colours are counted on
+LABELS, SHARE = 64, 0.6  # a mask's commonest colours cover so much of it; a photo has thousands
+OUTLINES = 0.05  # of the pixels: less black than that on a white background is drawn on it
+RARE = 0.1  # of the commonest: a colour between two others is their soft edge
+FAINT, OPAQUE = 26, 128  # levels: what counts as black, what counts as visible
+
+
+def open_mask(source: Any) -> Image.Image:
+    """Return the mask in a path, bytes, file object, array, Pillow image or Picture as mode L, white = repaint."""
+    if isinstance(source, Image.Image) and source.mode == "L" and isinstance(source.info.get(NOTES), tuple):
+        return source  # it is one already
+    indexed = False
+    if isinstance(source, Picture):
+        colours, alpha = source.rgb, source.alpha
+    else:
+        image = opened(_as_levels(source)).image
+        if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+            raise UnreadablePicture("The mask holds values that are no numbers.", "Give finite numbers.")
+        alpha, indexed = pixel_modes.alpha_of(image), image.mode == "P"
+        if image.mode.startswith("I") and image.getextrema() == (0, 1):
+            image = Image.fromarray(np.asarray(image).astype(np.uint8))
+        colours = image if image.mode == "L" else pixel_modes.to_rgb(image)[0]
+    if alpha is not None and alpha.getextrema()[0] == 255:
+        alpha = None
+    mask, notes = _on_clear(colours.convert("RGB"), alpha) if alpha else _opaque(colours, indexed)
+    mask = mask.copy() if mask is colours else mask
+    mask.info = {NOTES: tuple(notes)}
+    return mask
+
+
+def notes_of(mask: Image.Image) -> list[str]:
+    """Return how the mask was understood, in words; nothing for white on black."""
+    return list(mask.info.get(NOTES, ()))
+
+
+def _as_levels(source: Any) -> Any:
+    """Return arrays of whole numbers that are all 0 or 1 as bool: they mean no and yes nearly everywhere."""
+    if (
+        getattr(getattr(source, "dtype", None), "kind", "") in ("i", "u")
+        and source.size
+        and source.min() >= 0
+        and source.max() == 1
+    ):
+        return source.astype(bool)
+    return source
+
+
+def _opaque(colours: Image.Image, indexed: bool = False) -> tuple[Image.Image, list[str]]:
+    """Return levels of a mask without transparency (L or RGB), and notes; `indexed` if its colours were numbers."""
+    if colours.mode == "L" or not _is_colourful(colours):
+        return _greys(colours.convert("L"))
+    found = Palette.of(_sample(colours))
+    if found.share < SHARE:
+        return colours.convert("L"), ["The mask looks like a photo: its bright parts are repainted."]
+    background = _background(colours, found)
+    flat = None if indexed else Palette.of(_flat(colours))  # of an index every entry is meant, however thin its lines
+    labels = (flat and flat.labels(background)) or found.labels(background)
+    if not labels:  # one colour all over
+        background = np.zeros(3, np.uint8)
+    level = _distance(colours, background)
+    if len(labels) < 2:
+        colour = labels[0] if labels else found.colours[0].astype(int)
+        whole = max(1, int(np.abs(colour - background.astype(int)).max()))
+        return level.point(lambda v: min(255, v * 255 // whole)), []
+    return level.point(lambda v: 255 * (v >= APART)), [_several(len(labels))]
+
+
+def _greys(grey: Image.Image) -> tuple[Image.Image, list[str]]:
+    """Return the levels, 0 and 1 as black and white."""
+    if grey.getextrema()[1] == 1:
+        return grey.point(lambda v: 255 * v), ["The mask's values are 0 and 1: 1 is taken as white."]
+    return grey, []
+
+
+def _on_clear(colours: Image.Image, alpha: Image.Image) -> tuple[Image.Image, list[str]]:
+    """Return levels of a mask (RGB) of which a part is transparent, and notes."""
+    visible = np.asarray(alpha) >= OPAQUE
+    if not visible.any():
+        visible = np.asarray(alpha) > 0
+    shown = _sample(colours, visible)
+    found = Palette.of(shown)
+    erased = ["What is transparent in the mask is repainted, as in a photo with a part erased."]
+    if _is_photo(shown, found):
+        return alpha.point(lambda v: 255 - v), erased
+    brightest = int(shown.max(initial=0))
+    plain = _rim(visible).mean() > 0.5  # a surface with a gap in it, not strokes
+    if not _is_colourful(colours, visible) and brightest >= FAINT:
+        if plain and found.blackness() > SPECKS and found.colours[0].max() >= OPAQUE:  # a page of text
+            return alpha.point(lambda v: 255 - v), erased
+        return ImageChops.multiply(colours.convert("L"), alpha), []
+    if plain:
+        return alpha.point(lambda v: 255 - v), erased
+    labels = found.labels(None)
+    if len(labels) > 1:
+        return alpha, [_several(len(labels))]
+    return alpha, [] if brightest >= FAINT else ["The mask is black strokes on nothing: they are repainted."]
+
+
+def _several(count: int) -> str:
+    return f"The mask has {count} colours: all but its background are repainted."
+
+
+def _is_photo(shown: np.ndarray, found: Palette) -> bool:
+    """Return whether so many colours, or middle greys, are seen as only a photo has."""
+    if found.share >= SHARE or not len(shown):
+        return False
+    middle = (shown[:, 0] >= FAINT) & (shown[:, 0] < 255 - FAINT)
+    return len(found.counts) > 256 or middle.mean() > 0.5
+
+
+def _is_colourful(colours: Image.Image, where: np.ndarray | None = None) -> bool:
+    """Return whether more than specks of an RGB image are not grey."""
+    red, green, blue = colours.split()
+    high = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    low = ImageChops.darker(ImageChops.darker(red, green), blue)
+    vivid = np.asarray(ImageChops.difference(high, low)) > COLOURFUL
+    if where is not None:
+        vivid = vivid & where
+    return np.count_nonzero(vivid) > SPECKS * vivid.size
+
+
+def _sample(colours: Image.Image, where: np.ndarray | None = None) -> np.ndarray:
+    """Return uint8 [n, 3]: about a million pixels spread over an RGB image, of those in `where`."""
+    across, down = (max(1, n // SAMPLE) for n in colours.size)
+    pixels = np.asarray(colours)[::down, ::across]
+    return pixels.reshape(-1, 3) if where is None else pixels[where[::down, ::across]]
+
+
+def _flat(colours: Image.Image) -> np.ndarray:
+    """Return uint8 [n, 3]: pixels with their own colour around them, so not those of an edge; often none."""
+    across, down = (max(1, n // SAMPLE) for n in colours.size)
+    pixels = np.asarray(colours)[::down, ::across]
+    here = pixels[:-PATCH, :-PATCH].astype(np.int16)
+    right, below = pixels[:-PATCH, PATCH:], pixels[PATCH:, :-PATCH]
+    alike = (np.abs(here - right) <= NOISE).all(-1) & (np.abs(here - below) <= NOISE).all(-1)
+    return pixels[:-PATCH, :-PATCH][alike]
+
+
+def _background(colours: Image.Image, found: Palette) -> np.ndarray:
+    """Return the colour most of the border has; or black, as in label maps, if there is enough of it to be that."""
+    border = Palette.of(_rim(np.asarray(colours))).colours[0]
+    enough = SPECKS if np.ptp(border) > COLOURFUL else OUTLINES
+    return np.zeros(3, np.uint8) if found.blackness() > enough else border
+
+
+def _distance(colours: Image.Image, background: np.ndarray) -> Image.Image:
+    """Return mode L: the largest difference of R, G and B from the background."""
+    plain = Image.new("RGB", colours.size, tuple(int(v) for v in background))
+    red, green, blue = ImageChops.difference(colours, plain).split()
+    return ImageChops.lighter(ImageChops.lighter(red, green), blue)
+
+
+def _rim(pixels: np.ndarray) -> np.ndarray:
+    """Return the outermost pixels of [H, W, …], one after the other."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+
+
+class Palette(NamedTuple):
+    """Colours, the commonest first, and how often each is there."""
+
+    colours: np.ndarray  # uint8 [n, 3]
+    counts: np.ndarray  # int [n]
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> Palette:
+        """Return the colours of uint8 [n, 3]."""
+        packed = pixels.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+        values, counts = np.unique(packed, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        values = values[order]
+        return cls(np.stack([values >> 16, values >> 8 & 255, values & 255], -1).astype(np.uint8), counts[order])
+
+    @property
+    def share(self) -> float:
+        """How much of the pixels the commonest colours cover: near 1 for a mask, little for a photo."""
+        return float(self.counts[:LABELS].sum() / max(1, self.counts.sum()))
+
+    def blackness(self) -> float:
+        """Return the share of pixels that are black, or nearly."""
+        return float(self.counts[self.colours.max(1, initial=0) < FAINT].sum() / max(1, self.counts.sum()))
+
+    def labels(self, background: np.ndarray | None) -> list[np.ndarray]:
+        """Return the colours that stand for something: not the background, nor a soft edge between two of them."""
+        found: list[np.ndarray] = []
+        for colour, count in zip(self.colours[:LABELS].astype(int), self.counts[:LABELS], strict=True):
+            known = found if background is None else [background.astype(int), *found]
+            near = any(np.abs(colour - other).max() < APART for other in known)
+            rare = bool(found) and count < self.counts.max() * RARE
+            if not near and not (rare and any(_between(colour, a, b) for a in known for b in known)):
+                found.append(colour)
+        return found
+
+
+def _between(colour: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether a colour lies on the straight line from `a` to `b`, as the pixels of a soft edge do."""
+    way = b - a
+    at = (colour - a) @ way / max(1, way @ way)
+    return 0 < at < 1 and np.abs(a + at * way - colour).max() < APART / 2

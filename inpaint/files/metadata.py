@@ -1,0 +1,126 @@
+"""What a photo says about itself beside EXIF and colour profile: XMP, resolution, texts and PNG's colour chunks.
+
+All of it is named as Pillow names it in `image.info`, so that a result carries it as if it came from a file.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from . import exif, xmp
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+LONGEST = 10_000  # characters of one text
+MOST = 50  # texts
+SETTINGS = {"parameters", "inpaint", "prompt", "workflow", "sd-metadata", "invokeai_metadata", "Dream"}
+NO_TEXT = {"XML:com.adobe.xmp", "compression", "transparency"}
+HIDDEN = ("Raw profile type", "Thumb::", "date:", "icc:")  # copies of EXIF and XMP, thumbnails, file names
+WORDS = {"Title": 0x010E, "Description": 0x010E, "Author": 0x013B, "Copyright": 0x8298, "Software": 0x0131}  # EXIF's
+X_RESOLUTION, Y_RESOLUTION, UNIT, INCHES = 0x011A, 0x011B, 0x0128, 2
+
+
+def of(image: Image.Image) -> dict[str, Any]:
+    """Return what is worth keeping of a decoded image's info; never its pixels, size or way up."""
+    info, kept = image.info, {}
+    dpi = _dpi(info.get("dpi"))
+    if dpi:
+        kept["dpi"] = dpi
+    packet = xmp.cleaned(info.get("xmp"))
+    if packet:
+        kept["xmp"] = packet
+    if image.format in ("PNG", None):
+        kept |= _colour(info) | _texts(info)
+    comment = info.get("comment")
+    if isinstance(comment, bytes) and comment.strip(b"\0 ") and len(comment) <= LONGEST and b"Steps: " not in comment:
+        kept["comment"] = comment
+    return kept
+
+
+def texts(info: dict[str, Any]) -> dict[str, str]:
+    """Return the texts among what `of` kept, a JPEG's comment among them."""
+    found = {key: value for key, value in info.items() if isinstance(key, str) and isinstance(value, str)}
+    comment = info.get("comment")
+    if isinstance(comment, bytes):
+        found.setdefault("Comment", comment.decode("utf-8", "replace").strip("\0 "))
+    return found
+
+
+def without_place(kept: dict[str, Any]) -> dict[str, Any]:
+    """Return the same without the place in its XMP."""
+    packet = xmp.without_place(kept.get("xmp"))
+    return {**{k: v for k, v in kept.items() if k != "xmp"}, **({"xmp": packet} if packet else {})}
+
+
+def png_chunks(kept: dict[str, Any], chunks: PngInfo | None) -> PngInfo:
+    """Return `chunks` with the texts, XMP and colour chunks added."""
+    from PIL.PngImagePlugin import PngInfo
+
+    chunks = chunks or PngInfo()
+    for key, value in texts(kept).items():
+        chunks.add_text(key, value)
+    with suppress(UnicodeDecodeError):  # the chunk holds UTF-8 only
+        if "xmp" in kept:
+            chunks.add_itxt("XML:com.adobe.xmp", kept["xmp"].decode("utf-8"))
+    if "gamma" in kept:
+        chunks.add(b"gAMA", struct.pack(">I", round(kept["gamma"] * 100_000)))
+    if "chromaticity" in kept:
+        chunks.add(b"cHRM", struct.pack(">8I", *(round(v * 100_000) for v in kept["chromaticity"])))
+    if "srgb" in kept:
+        chunks.add(b"sRGB", bytes([kept["srgb"]]))
+    return chunks
+
+
+def exif_with_words(block: bytes | None, kept: dict[str, Any], resolution: bool = False) -> bytes | None:
+    """Return the EXIF block with the texts that have a tag of their own, for formats that hold no texts.
+
+    resolution  put it in too, for formats that have no place of their own for it
+    """
+    tags: dict[int, Any] = {}
+    for key, value in texts(kept).items():
+        if key in WORDS:
+            tags.setdefault(WORDS[key], value.encode("utf-8"))
+    if resolution and "dpi" in kept:
+        tags |= {X_RESOLUTION: kept["dpi"][0], Y_RESOLUTION: kept["dpi"][1], UNIT: INCHES}
+    return exif.with_tags(block, tags) if tags else block
+
+
+def _dpi(value: Any) -> tuple[float, float] | None:
+    """Return dots per inch; None for none, or for the 1 by 1 that only says the pixels are square."""
+    try:
+        x, y = (float(n) for n in value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    fits = math.isfinite(x) and math.isfinite(y) and 1 < x < 100_000 and 1 < y < 100_000
+    return (x, y) if fits else None
+
+
+def _colour(info: dict[str, Any]) -> dict[str, Any]:
+    """Return PNG's gamma, chromaticities and rendering intent, if they make sense."""
+    found: dict[str, Any] = {}
+    gamma, points, intent = info.get("gamma"), info.get("chromaticity"), info.get("srgb")
+    if isinstance(gamma, float) and 0 < gamma < 20_000:
+        found["gamma"] = gamma
+    if isinstance(points, tuple) and len(points) == 8 and all(0 <= v < 20_000 for v in points):
+        found["chromaticity"] = points
+    if isinstance(intent, int) and 0 <= intent <= 3:
+        found["srgb"] = intent
+    return found
+
+
+def _texts(info: dict[str, Any]) -> dict[str, str]:
+    """Return the photo's own texts: no settings of an earlier run, no copies of its EXIF."""
+    found = {}
+    for key, value in info.items():
+        if not isinstance(key, str) or not isinstance(value, str) or key in SETTINGS or key in NO_TEXT:
+            continue
+        if key.startswith(HIDDEN) or "Steps: " in value or len(value) > LONGEST or len(found) >= MOST:
+            continue
+        if 0 < len(key) < 80 and key.isprintable():
+            found[key] = str(value)
+    return found

@@ -1,0 +1,150 @@
+"""16 bits a channel: read from PNG and TIFF, kept where nothing was painted, and written again.
+
+Everything between works on 8 bits.  `merged` puts the 16 bits back wherever the 8 that stand for them are unchanged,
+so it does not matter how often the picture was repainted or what was undone in between.
+"""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .pixel_modes import BITS
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FULL = 65535
+ROWS = 256  # converted at a time, so that a large picture needs no second copy
+KEPT = "16 bits a channel: PNG and TIFF files keep them wherever nothing is painted, other formats hold 8."
+
+
+def read(image: Image.Image) -> np.ndarray | None:
+    """Return the samples of an opened PNG or TIFF as uint16 [H, W, 3 or 4], not turned; None unless it has 16 bits.
+
+    `image` is not decoded yet.  Raises what the decoders raise if the file is damaged.
+    """
+    file = getattr(image, "fp", None)
+    if file is None or not _is_deep(image):
+        return None
+    at = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(at)
+    samples = _png(data) if image.format == "PNG" else _tiff(data)
+    size = image.size if image.format == "PNG" else (image.tag_v2[256], image.tag_v2[257])  # before it is turned
+    if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != size[::-1]:
+        return None
+    return in_colour(samples)
+
+
+def of_greys(image: Image.Image) -> np.ndarray:
+    """Return uint16 [H, W, 3] of a 16-bit grey image, which Pillow reads without loss."""
+    return in_colour(np.asarray(image).astype(np.uint16))
+
+
+def in_colour(samples: np.ndarray) -> np.ndarray:
+    """Return [H, W], or [H, W, C] with 1 to 4 channels, as RGB or RGBA: greys are repeated."""
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    if samples.shape[2] > 2:
+        return samples[..., :4]
+    return samples[..., [0, 0, 0, 1] if samples.shape[2] == 2 else [0, 0, 0]]
+
+
+def stretched(samples: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return the samples scaled to all 16 bits if they use 8, 10 or 12 of them, and what to say about it."""
+    highest = int(samples.max())
+    bits = next(bits for bits in BITS if highest < 2**bits)
+    if bits == 16:
+        return samples, KEPT
+    top = 2**bits - 1
+    out = np.empty(samples.shape, np.uint16)
+    for row in range(0, len(samples), ROWS):
+        out[row : row + ROWS] = (samples[row : row + ROWS].astype(np.uint32) * FULL + top // 2) // top
+    return out, f"Only {bits} of its 16 bits are used: it is shown by that range. {KEPT}"
+
+
+def eight_bits(samples: np.ndarray) -> np.ndarray:
+    """Return uint8 of the same shape, rounded: 257 is 1."""
+    out = np.empty(samples.shape, np.uint8)
+    for top in range(0, len(samples), ROWS):
+        out[top : top + ROWS] = (samples[top : top + ROWS].astype(np.uint32) + 128) // 257
+    return out
+
+
+def merged(pixels: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """Return uint16 [H, W, C]: `samples` where they round to `pixels` (uint8 [H, W, C]), else `pixels` widened."""
+    out = np.empty(pixels.shape, np.uint16)
+    for top in range(0, len(pixels), ROWS):
+        rows, deep = pixels[top : top + ROWS], samples[top : top + ROWS]
+        out[top : top + ROWS] = np.where(eight_bits(deep) == rows, deep, rows * np.uint16(257))
+    return out
+
+
+def png(samples: np.ndarray, dressed: bytes) -> bytes:
+    """Return a PNG file of uint16 samples [H, W, C] with all chunks of the PNG file `dressed` but its pixels."""
+    import imagecodecs
+
+    ours = dict(_chunks(imagecodecs.png_encode(np.ascontiguousarray(samples), level=2)))
+    out = [b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", ours[b"IHDR"])]
+    placed = False
+    for kind, data in _chunks(dressed):
+        if kind == b"IDAT" and not placed:
+            out.append(_chunk(b"IDAT", ours[b"IDAT"]))
+            placed = True
+        elif kind not in (b"IHDR", b"IDAT"):
+            out.append(_chunk(kind, data))
+    return b"".join(out)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Return whether a PNG or TIFF has 16 bits in each channel, by its header."""
+    if image.format == "PNG":
+        return any(str(tile[3]) in ("RGB;16B", "RGBA;16B", "LA;16B") for tile in image.tile)
+    if image.format == "TIFF":
+        bits = image.tag_v2.get(258, ())
+        return set(bits if isinstance(bits, tuple) else (bits,)) == {16} and image.mode in ("RGB", "RGBA")
+    return False
+
+
+def _png(data: bytes) -> np.ndarray:
+    import imagecodecs
+
+    return imagecodecs.png_decode(data)
+
+
+def _tiff(data: bytes) -> np.ndarray | None:
+    import tifffile
+
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        page = file.pages[0]
+        if page.photometric not in (1, 2) or 1 in page.extrasamples:  # grey or RGB, alpha not multiplied in
+            return None
+        samples = page.asarray()
+    return np.moveaxis(samples, 0, -1) if page.axes == "SYX" else samples
+
+
+def _chunks(data: bytes):
+    """Yield (kind, data) of a PNG file, the parts of its pixels as one."""
+    at, pixels = 8, []
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8 : at + 8 + length]
+        at += length + 12
+        if kind == b"IDAT":
+            pixels.append(body)
+            continue
+        if pixels:
+            yield b"IDAT", b"".join(pixels)
+            pixels = []
+        yield kind, body
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    from zlib import crc32
+
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))

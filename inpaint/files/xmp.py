@@ -1,0 +1,83 @@
+"""XMP packets: kept as they are, but for what is no longer true, shows what was removed, or names the place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xml.dom.minidom import Node
+
+LONGEST = 1_000_000  # bytes
+EMBEDDED = 2000  # characters without a space: a picture as base64, not words
+TIFF, XAP, EXIF, NOTE = (f"http://ns.adobe.com/{name}/" for name in ("tiff/1.0", "xap/1.0", "exif/1.0", "xmp/note"))
+PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
+IPTC = "http://iptc.org/std/Iptc4xmp"
+GOOGLE = tuple(f"http://ns.google.com/photos/1.0/{kind}/" for kind in ("image", "depthmap", "camera", "container"))
+STALE = {(XAP, "Thumbnails"), (NOTE, "HasExtendedXMP")}
+PLACES = {"City", "State", "Country", "Location", "CountryCode", "LocationCreated", "LocationShown"}
+
+
+def cleaned(packet: object) -> bytes | None:
+    """Return the packet without orientation, thumbnails and embedded pictures; None if it is no XMP."""
+    return _without(packet, _is_stale)
+
+
+def without_place(packet: bytes | None) -> bytes | None:
+    """Return the packet without GPS and place names; None if it cannot be read, so that no place can hide in it."""
+    return _without(packet, _is_place)
+
+
+def _is_stale(node: Node) -> bool:
+    namespace, name, value = node.namespaceURI or "", node.localName, _text(node)
+    if (namespace, name) == (TIFF, "Orientation"):
+        return value.strip() != "1"  # the photo is shown without it, as browsers do
+    if (namespace, name) in STALE or namespace.startswith(GOOGLE):
+        return True
+    return len(value) > EMBEDDED and not any(c.isspace() for c in value.strip())
+
+
+def _is_place(node: Node) -> bool:
+    namespace, name = node.namespaceURI or "", node.localName
+    if namespace == EXIF and name.startswith("GPS"):
+        return True
+    return name in PLACES and (namespace == PHOTOSHOP or namespace.startswith(IPTC))
+
+
+def _without(packet: object, wanted: Callable[[Node], bool]) -> bytes | None:
+    """Return the packet without the attributes and elements that are `wanted`; the same bytes if there are none."""
+    from xml.dom import minidom
+
+    if not isinstance(packet, bytes) or not packet or len(packet) > LONGEST or b"<!" in packet:
+        return None  # a document type could hold entities that unpack without end
+    try:
+        document = minidom.parseString(packet.rstrip(b"\0"))
+        found = [node for node in _nodes(document) if wanted(node)]
+        for node in found:
+            if node.nodeType == node.ATTRIBUTE_NODE:
+                node.ownerElement.removeAttributeNode(node)
+            else:
+                node.parentNode.removeChild(node)
+        if not found:
+            return packet
+        return b"".join(child.toxml("utf-8") for child in document.childNodes)
+    except Exception:  # not well-formed, or nested too deeply to be written
+        return None
+
+
+def _nodes(root: Node) -> Iterator[Node]:
+    """Yield every element and attribute below `root`, without recursion."""
+    waiting = list(root.childNodes)
+    while waiting:
+        node = waiting.pop()
+        if node.nodeType == node.ELEMENT_NODE:
+            yield node
+            yield from list(node.attributes.values())
+            waiting += node.childNodes
+
+
+def _text(node: Node) -> str:
+    """Return an attribute's value, or the text that stands directly in an element."""
+    if node.nodeType == node.ATTRIBUTE_NODE:
+        return node.value
+    return "".join(child.data for child in node.childNodes if child.nodeType == child.TEXT_NODE)
