@@ -85,8 +85,9 @@ def stream(job) -> Iterator[Step]:
         x0 = model.encode(pixels.to(memory_format=torch.channels_last), noise=dice())
         n = start(request.steps, request.strength)
         x, ddim.timesteps = ddim.q_sample(x0, every[n], dice.like()), every[:n][::-1]
-        if request.mask is not None:
-            hole = hard_hole(crop_and_resize(request.mask, height, width), model.factor)
+        mask = job.masks.painted.whole() if request.expand else request.mask
+        if mask is not None:
+            hole = hard_hole(crop_and_resize(mask, height, width), model.factor)
             strategy = MaskedBase(x0, lambda t: hole, ddim.q_sample, dice.like, two_sided=False)
     x = dice() if x is None else x
     prompts = [request.negative_prompt, f"{request.prompt}, {job.quality()}"]

@@ -8,7 +8,7 @@ from functools import cache, partial
 from importlib.metadata import version
 
 from PIL import Image
-from PIL.ImageChops import lighter
+from PIL.ImageChops import screen
 
 from ..diffusion.sampling import Step
 from ..diffusion.schedule import walk
@@ -38,12 +38,9 @@ class Job:
             self._prepare()
 
     def _prepare(self):
-        request = self.asked
-        if request.expand:
-            picture, hole = expand.expand(request.picture, request.mask, request.expand)
-            request = replace(request, picture=picture, mask=hole, expand="")
-        self.request, self.picture = request, request.picture
-        self.masks = mask.prepare(self.picture, request) if self.picture else None
+        request = self.request = self.asked
+        self.masks = mask.prepare(request.picture, request) if request.picture else None
+        self.picture = expand.expand(request.picture, request.expand) if request.expand else request.picture
         self.notes += self.masks.notes if self.masks else ()
         self.places = self._places(request.size or self.model.side)
         blank = self.picture.rgb if self.picture else Image.new("RGB", self.places[0][0].size)
@@ -167,8 +164,8 @@ class Job:
         if self.picture is None:
             return image
         alpha = self.picture.alpha
-        if alpha is not None and self.request.mask_from_alpha:
-            alpha = lighter(alpha, self.masks.composite.whole())  # what was painted is there now
+        if alpha is not None and self.masks and self.masks.opacity:
+            alpha = screen(alpha, self.masks.opacity.whole())  # what was painted can be seen
         return self.picture.repainted(image, alpha)
 
     def _report(self, images) -> dict:

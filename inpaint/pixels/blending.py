@@ -32,8 +32,10 @@ def join(
     """
     if composite.getbbox() is None:
         return original.copy(), "none"
-    if composite.getextrema()[0] > 0:
-        return patch, "none"  # there is nothing to join it to
+    least = composite.getextrema()[0]
+    if least > 0:  # there is no edge to join it at
+        whole = least == 255 or kind == "none"
+        return (patch, "none") if whole else (Image.composite(patch, original, composite), "feather")
     box = around(composite, AROUND)
     picture, patch, composite = (image.crop(box) for image in (original, patch, composite))
     joint = Joint(picture, patch, Edge.of(picture, patch, composite, max(1, width)))

@@ -15,8 +15,8 @@ from ..files.reading import MAX_PIXELS
 MOST = 4096  # pixels on one side
 
 
-def expand(picture: Picture, mask: Image.Image | None, spec: str) -> tuple[Picture, Image.Image]:
-    """The larger picture, its edge pixels carried outwards, and its mask: 255 on what is new.
+def expand(picture: Picture, spec: str) -> Picture:
+    """Return the larger picture, its edge pixels carried outwards; the new canvas is opaque.
 
     spec  "left,top,right,bottom" in pixels, or an aspect ratio like "16:9", reached by growing one way
     """
@@ -28,10 +28,10 @@ def expand(picture: Picture, mask: Image.Image | None, spec: str) -> tuple[Pictu
     rim = [(top, bottom), (left, right)]
     rgb = Image.fromarray(np.pad(np.asarray(picture.rgb), [*rim, (0, 0)], mode="edge"))
     alpha = picture.alpha and Image.fromarray(np.pad(np.asarray(picture.alpha), rim, constant_values=255))
-    hole = Image.new("L", size, 255)
-    inner = mask if mask is not None else Image.new("L", (w, h))
-    hole.paste(inner if inner.size == (w, h) else inner.resize((w, h)), (left, top))
-    return replace(picture, rgb=rgb, alpha=alpha), hole
+    samples = None
+    if picture.samples is not None:
+        samples = np.pad(picture.samples, [*rim, (0, 0)], mode="edge")
+    return replace(picture, rgb=rgb, alpha=alpha, samples=samples)
 
 
 def sides(spec: str, size: tuple[int, int]) -> tuple[int, int, int, int]:

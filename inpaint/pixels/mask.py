@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.ImageChops import lighter
 
 from ..errors import InvalidRequest
+from ..files.exif import TURNS
+from ..files.mask_file import notes_of
 from . import morphology
 from .crop import Box, merged
+from .expand import sides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from ..request import Request
 
 FAINT, FULL = 26, 253  # levels below a tenth are nothing, above 99 % everything: a soft brush has a foot and a top
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 MANY, MOST, THIN = 0.95, 64, 2  # of the picture, of islands, pixels from the edge of a stroke to its middle
 
 
@@ -40,48 +45,55 @@ class Placed(NamedTuple):
         left, top, right, bottom = box
         return self.part.crop((left - self.left, top - self.top, right - self.left, bottom - self.top))
 
+    def box(self) -> tuple[int, int, int, int]:
+        """Return the box of the part that is kept."""
+        return self.left, self.top, self.left + self.part.width, self.top + self.part.height
+
     def whole(self) -> Image.Image:
         """A new image of the picture's size."""
         return self.crop((0, 0, *self.size))
 
 
 class Masks(NamedTuple):
-    """Three masks of the picture's size, what to say about them, and where they are not black."""
+    """Masks of the result's size, what to say about them, and where they are not black."""
 
     painted: Placed  # where it is 0 the result is the picture, bit for bit
     hole: Placed  # what the model may repaint: painted, and a margin around it
     composite: Placed  # how much of the patch is pasted; softened inwards only
     notes: tuple[str, ...]
     box: Box  # around the hole
+    opacity: Placed | None = None  # how much opaquer the result is than a picture with transparency
 
 
 def prepare(picture: Picture, request: Request) -> Masks | None:
-    """The masks of a request; None if everything may change.  InvalidRequest if nothing is painted."""
-    if request.mask is None and not request.mask_from_alpha:
+    """Return the masks of a request for `picture`, which is not expanded yet; None if everything may change.
+
+    `invert`, `fill_holes` and `grow` act on the given mask; the canvas that `expand` adds is always painted.
+    Raises InvalidRequest if nothing is painted.
+    """
+    if request.mask is None and not request.mask_from_alpha and not request.expand:
         return None
-    mask, notes = _fitted(_given(picture, request), picture.size)
-    if request.invert:
-        mask = mask.point(lambda v: 255 - v)
-    box = _box(mask)
-    near = box.grown(max(0, request.grow) + request.margin + 2).inside(mask.size)
-    work = np.asarray(mask.crop(near))
-    painted = _painted(work, request)
-    if not painted.any():
+    placed, notes = _painted(picture, request)
+    if request.expand:
+        placed = _with_canvas(placed, sides(request.expand, picture.size), picture.size)
+    elif placed is None:
         raise _nothing()
+    near = Box(*placed.box()).grown(request.margin + 2).inside(placed.size)
+    painted = np.asarray(placed.crop(near))
     inside = np.where(painted > 0, np.uint8(255), np.uint8(0))
-    notes += _remarks(painted, inside, picture.size)
-    soft = painted
-    if request.feather:
-        soft = _scaled(painted, morphology.depth(inside, request.feather))
+    notes += _remarks(painted, inside, placed.size)
+    soft = _scaled(painted, morphology.depth(inside, request.feather)) if request.feather else painted
     composite = _scaled(
         np.minimum(soft.astype(np.uint16) * 4, 255).astype(np.uint8),  # a level that hardly changes
-        morphology.depth(inside, request.blend),
-    )  # takes no loss from the VAE
-    hole = morphology.spread(soft, request.margin)
-    left, top, right, bottom = Image.fromarray(np.ascontiguousarray(hole)).getbbox()
+        morphology.depth(inside, request.blend),  # takes no loss from the VAE
+    )
+    parts = [painted, morphology.spread(soft, request.margin), composite]
+    if picture.alpha is not None:
+        parts[2:] = _over_transparency(composite, inside, _opacity(picture, request, near), request)
+    left, top, right, bottom = Image.fromarray(np.ascontiguousarray(parts[1])).getbbox()
     box = Box(near.left + left, near.top + top, near.left + right, near.top + bottom)
-    parts = (Image.fromarray(np.ascontiguousarray(part)) for part in (painted, hole, composite))
-    return Masks(*(Placed(part, near.left, near.top, mask.size) for part in parts), tuple(notes), box)
+    masks = [Placed(Image.fromarray(np.ascontiguousarray(part)), near.left, near.top, placed.size) for part in parts]
+    return Masks(*masks[:3], tuple(notes), box, *masks[3:])
 
 
 def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:
@@ -102,24 +114,16 @@ def islands(mask: Image.Image, gap: int) -> list[Box]:
     return sorted(joined)
 
 
-def _given(picture: Picture, request: Request) -> Image.Image:
-    """The mask file or strokes, or with mask_from_alpha what is transparent; both where there are both."""
-    if not request.mask_from_alpha:
-        return request.mask
-    if picture.alpha is None:
-        raise InvalidRequest("mask_from_alpha", "The picture has no transparency.", "Paint a mask or open one.")
-    clear = picture.alpha.point(lambda v: 255 - v)
-    if request.mask is None:
-        return clear
-    from PIL.ImageChops import lighter
+def fitted(mask: Image.Image, size: tuple[int, int], orientation: int = 1) -> tuple[Image.Image, list[str]]:
+    """Return the mask at a picture's size, and notes if it had another.  Hard masks stay hard, strokes stay.
 
-    return lighter(clear, _fitted(request.mask, picture.size)[0])
-
-
-def _fitted(mask: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, list[str]]:
-    """The mask at the picture's size, and a note if it had another.  Hard masks stay hard, strokes stay."""
+    orientation  the EXIF orientation that the picture was turned by: a mask that lies on its side is turned likewise
+    """
     if mask.size == size:
         return mask, []
+    if mask.size == size[::-1]:
+        turn = TURNS[orientation] if orientation in SIDEWAYS else Image.Transpose.ROTATE_270
+        return mask.transpose(turn), ["The mask lay on its side: it is turned by 90° to fit the picture."]
     notes = [f"The mask was {mask.width} × {mask.height} pixels; it is resized to the picture's size."]
     if abs(mask.width * size[1] / (mask.height * size[0]) - 1) > 0.02:
         notes.append("The mask has another shape than the picture: check where it lies.")
@@ -131,15 +135,49 @@ def _fitted(mask: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, list
     return (mask.point(lambda v: 255 * (v >= 128)) if hard else mask), notes
 
 
-def _box(mask: Image.Image) -> Box:
-    box = mask.getbbox()
+def _painted(picture: Picture, request: Request) -> tuple[Placed | None, list[str]]:
+    """Return what is painted of the picture itself, None for nothing, and what to say about it."""
+    mask, notes = _given(picture, request)
+    if mask is not None and request.invert:
+        mask = mask.point(lambda v: 255 - v)
+    box = mask.getbbox() if mask is not None else None
     if box is None:
-        raise _nothing()
-    return Box(*box)
+        return None, notes
+    near = Box(*box).grown(max(0, request.grow) + 2).inside(mask.size)
+    painted = _levels(np.asarray(mask.crop(near)), request)
+    if not painted.any():
+        return None, notes
+    return Placed(Image.fromarray(np.ascontiguousarray(painted)), near.left, near.top, mask.size), notes
 
 
-def _painted(work: np.ndarray, request: Request) -> np.ndarray:
-    """uint8 [h, w]: levels snapped, holes filled, grown or shrunk."""
+def _given(picture: Picture, request: Request) -> tuple[Image.Image | None, list[str]]:
+    """Return the mask file or strokes, or with mask_from_alpha what is transparent; both where there are both."""
+    mask, notes = None, []
+    if request.mask is not None:
+        mask, notes = fitted(request.mask, picture.size, getattr(picture, "orientation", 1))
+        notes = [*notes_of(request.mask), *notes]
+    if not request.mask_from_alpha:
+        return mask, notes
+    if picture.alpha is None:
+        raise InvalidRequest("mask_from_alpha", "The picture has no transparency.", "Paint a mask or open one.")
+    clear = picture.alpha.point(lambda v: 255 - v)
+    return (clear if mask is None else lighter(clear, mask)), notes
+
+
+def _with_canvas(placed: Placed | None, added: tuple[int, int, int, int], size: tuple[int, int]) -> Placed:
+    """Return what is painted of the expanded picture: all that is new, and in the picture what was painted before."""
+    left, top, right, bottom = added
+    width, height = size
+    whole = Image.new("L", (left + width + right, top + height + bottom), 255)
+    whole.paste(0, (left, top, left + width, top + height))
+    if placed is not None:
+        whole.paste(placed.part, (left + placed.left, top + placed.top))
+    box = whole.getbbox()
+    return Placed(whole.crop(box), box[0], box[1], whole.size)
+
+
+def _levels(work: np.ndarray, request: Request) -> np.ndarray:
+    """Return uint8 [h, w]: levels snapped, holes filled, grown or shrunk."""
     if request.soft:
         floor = min(FAINT, int(work.max()))  # the faintest of masks still is one
         painted = np.where(work >= FULL, np.uint8(255), np.where(work >= floor, work, np.uint8(0)))
@@ -150,6 +188,30 @@ def _painted(work: np.ndarray, request: Request) -> np.ndarray:
     if request.grow:
         painted = (morphology.spread if request.grow > 0 else morphology.retreat)(painted, abs(request.grow))
     return painted
+
+
+def _opacity(picture: Picture, request: Request, near: Box) -> np.ndarray:
+    """Return uint8 [h, w]: the picture's alpha in a box of the result; the canvas around it is opaque."""
+    left, top = sides(request.expand, picture.size)[:2] if request.expand else (0, 0)
+    opaque = Image.new("L", near.size, 255)
+    opaque.paste(picture.alpha, (left - near.left, top - near.top))
+    return np.asarray(opaque)
+
+
+def _over_transparency(composite: np.ndarray, inside: np.ndarray, alpha: np.ndarray, request: Request):
+    """Return how much of the patch's colours is pasted over a picture with `alpha`, and how much opaquer that gets.
+
+    All uint8 [h, w].  What cannot be seen has no colour to mix with, so the patch's own is taken there: pasting with
+    weight m over opacity a makes the opacity a + m (1 - a), and m of that is the patch's (Porter and Duff 1984).
+    With `mask_from_alpha` everything painted becomes opaque, as what is missing is to be filled.
+    """
+    if request.mask_from_alpha:
+        missing = np.minimum(inside, 255 - alpha)
+        return np.maximum(composite, missing), inside
+    m, a = composite.astype(np.float32) / 255, alpha.astype(np.float32) / 255
+    opacity = a + m * (1 - a)
+    share = np.where(m > 0, m / np.maximum(opacity, 1 / 255), 0)
+    return np.ceil(share * 255).clip(0, 255).astype(np.uint8), composite
 
 
 def _hairlines(work: np.ndarray) -> np.ndarray:

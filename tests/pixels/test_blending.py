@@ -229,9 +229,19 @@ def test_expansions_that_are_none(spec):
 
 def test_expanding_carries_everything_along():
     picture = Picture(ramp(), disc(level=200), b"icc", b"exif", ("a note",))
-    larger, hole = expand(picture, disc(), "3,4,5,6")
-    assert larger.size == hole.size == (128, 100) and (larger.icc, larger.exif) == (b"icc", b"exif")
+    larger = expand(picture, "3,4,5,6")
+    assert larger.size == (128, 100) and (larger.icc, larger.exif) == (b"icc", b"exif")
     inner = (3, 4, 123, 94)
     assert larger.rgb.crop(inner).tobytes() == picture.rgb.tobytes()
     assert larger.alpha.crop(inner).tobytes() == picture.alpha.tobytes() and larger.alpha.getpixel((0, 0)) == 255
-    assert hole.crop(inner).tobytes() == disc().tobytes() and hole.getpixel((0, 0)) == 255
+
+
+@pytest.mark.parametrize("level", [40, 128, 254])
+@pytest.mark.parametrize("kind", FINISHES)
+def test_a_soft_mask_over_everything_is_pasted_by_its_level(kind, level):
+    original, patch = ramp(), ramp().transpose(Image.Transpose.ROTATE_180)
+    joined, used = blending.join(original, patch, Image.new("L", original.size, level), kind)
+    share = 1 if kind == "none" else level / 255
+    before, new = np.asarray(original, float), np.asarray(patch, float)
+    assert np.abs(np.asarray(joined) - (before + share * (new - before))).max() <= 1
+    assert used == ("none" if kind == "none" else "feather")

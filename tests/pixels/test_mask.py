@@ -1,15 +1,17 @@
 """Masks: no stroke is lost, nothing unpainted is pasted over, and the three masks imply each other."""
 
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from inpaint import InvalidRequest, Request
 from inpaint.files.picture import Picture
+from inpaint.pixels.expand import sides
 from inpaint.pixels.mask import islands, prepare, to_latent_grid
 
 GREY = Picture.open(Image.new("RGB", (160, 120), "grey"))
@@ -219,3 +221,94 @@ def test_twelve_megapixels_are_quick():
     began = time.process_time()
     prepare(picture, request)
     assert time.process_time() - began < 2
+
+
+def ring(size=(160, 120)) -> Image.Image:
+    """A stroke around something, a grey patch, and a speck."""
+    mask, draw = blank(size)
+    draw.ellipse((40, 30, 100, 90), outline=255, width=6)
+    draw.rectangle((110, 10, 130, 30), fill=140)
+    draw.rectangle((5, 100, 7, 102), fill=255)
+    return mask
+
+
+def half_clear() -> Picture:
+    """A picture with a transparent part whose edge is soft."""
+    alpha = Image.new("L", (160, 120), 255)
+    ImageDraw.Draw(alpha).ellipse((60, 40, 150, 110), fill=0)
+    return replace(GREY, alpha=alpha.filter(ImageFilter.GaussianBlur(3)))
+
+
+CLEAR = half_clear()
+
+
+@pytest.mark.parametrize("expand", ["30,0,0,0", "8,16,24,32", "2:1"])
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("grow", [-40, -2, 0, 6])
+@pytest.mark.parametrize("fill_holes", [True, False])
+@pytest.mark.parametrize("invert", [True, False])
+@pytest.mark.parametrize("given", ["mask", "alpha", "both", "nothing", "black"])
+def test_mask_options_act_before_the_canvas_is_added(given, invert, fill_holes, grow, soft, expand):
+    mask = {"mask": ring(), "both": ring(), "black": Image.new("L", (160, 120))}.get(given)
+    settings = {"invert": invert, "fill_holes": fill_holes, "grow": grow, "soft": soft, "margin": 0}
+    settings["mask_from_alpha"] = given in ("alpha", "both")
+    request = Request("", CLEAR, mask, expand=expand, **settings)
+    left, top, right, bottom = sides(expand, CLEAR.size)
+    made = prepare(CLEAR, request)
+    whole = np.asarray(made.painted.whole())
+    assert whole.shape == (120 + top + bottom, 160 + left + right)
+    inner = np.s_[top : top + 120, left : left + 160]
+    try:
+        alone = prepare(CLEAR, replace(request, expand=""))
+        wanted = np.asarray(alone.painted.whole()) if alone else np.zeros((120, 160), np.uint8)
+    except InvalidRequest:  # nothing is painted; here the canvas is
+        wanted = np.zeros((120, 160), np.uint8)
+    assert np.array_equal(whole[inner], wanted)
+    canvas = np.ones(whole.shape, bool)
+    canvas[inner] = False
+    assert (whole[canvas] == 255).all() and (np.asarray(made.hole.whole())[canvas] == 255).all()
+
+
+@pytest.mark.parametrize("orientation", [1, 5, 6, 7, 8])
+@pytest.mark.parametrize("expand", ["", "10,0,0,0"])
+def test_a_mask_on_its_side_is_turned_as_the_photo_was(orientation, expand):
+    upright = ring((160, 120))
+    back = {1: 2, 5: Image.Transpose.TRANSPOSE, 6: 2, 7: Image.Transpose.TRANSVERSE, 8: 4}[
+        orientation
+    ]  # 2, 4: 90°, 270°
+    turned = upright.transpose(Image.Transpose(back))
+    picture = replace(GREY, orientation=orientation)
+    made, straight = (masks(mask, picture, expand=expand) for mask in (turned, upright))
+    assert made.painted.whole().tobytes() == straight.painted.whole().tobytes()
+    assert [note for note in made.notes if "on its side" in note] and not any(
+        "resized" in note for note in made.notes
+    )
+    other = masks(ring((119, 160)), picture, expand=expand)
+    assert any("resized" in note for note in other.notes) and any("another shape" in note for note in other.notes)
+
+
+def test_how_a_mask_was_understood_is_among_the_notes():
+    assert any("0 and 1" in note for note in masks(ring().point(lambda v: v > 0)).notes)
+    assert any("0 and 1" in note for note in masks(ring().point(lambda v: v > 0), expand="4,0,0,0").notes)
+
+
+def test_what_is_missing_becomes_opaque_and_takes_no_hidden_colour():
+    made = prepare(CLEAR, Request("", CLEAR, mask_from_alpha=True, blend=8))
+    painted = np.asarray(made.painted.whole()) > 0
+    clear = 255 - np.asarray(CLEAR.alpha)
+    assert (np.asarray(made.opacity.whole()) == painted * 255).all()
+    assert (np.asarray(made.composite.whole())[painted] >= clear[painted]).all()
+
+
+def test_painting_over_what_is_transparent_raises_its_opacity_with_the_composite():
+    mask, draw = blank()
+    draw.rectangle((20, 20, 139, 99), fill=255)
+    made = masks(mask, CLEAR, blend=8)
+    plain = masks(mask, GREY, blend=8)
+    assert made.opacity.whole().tobytes() == plain.composite.whole().tobytes()
+    share, m, a = (np.asarray(image, int) for image in (made.composite.whole(), plain.composite.whole(), CLEAR.alpha))
+    assert (share[(a == 0) & (m > 0)] == 255).all()  # there is no colour to mix with
+    assert (share[a == 255] == m[a == 255]).all() and plain.opacity is None
+    both = (m > 0) & (a > 0)
+    wanted = 255 * m[both] / (a[both] + m[both] * (1 - a[both] / 255))
+    assert np.abs(share[both] - wanted).max() <= 1.01
