@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from inpaint import InpaintError, InvalidRequest, Picture, Request, UnreadablePicture
-from inpaint.files.picture import open_mask
+from inpaint.files.mask_file import open_mask
 
 from .. import filenames, images
 from ..session import Session, files_folder
