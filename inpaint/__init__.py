@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .diffusion.sampling import Step
     from .errors import InpaintError, InvalidRequest, ModelError, ModelUnavailable, OutOfMemory, UnreadablePicture
     from .files.picture import Picture
     from .inpainter import Inpainter
+    from .pipeline.step import Step
     from .request import Request
     from .result import Result
 
@@ -45,7 +45,7 @@ _PLACES = {  # each name is imported when it is first asked for
     "Picture": "files.picture",
     "Request": "request",
     "Result": "result",
-    "Step": "diffusion.sampling",
+    "Step": "pipeline.step",
 }
 
 

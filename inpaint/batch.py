@@ -15,7 +15,7 @@ from .files.reading import SUFFIXES
 from .request import Request
 
 if TYPE_CHECKING:
-    from .diffusion.sampling import Step
+    from .pipeline.step import Step
     from .result import Result
 
 MARKS = ("_mask", "-mask", ".mask", " mask")  # a_mask.png belongs to a.jpg

@@ -1,4 +1,4 @@
-"""The conductor: a request in, steps and one result out."""
+"""Answer requests with a loaded model: a request in, steps and one result out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from .diffusion.sampling import Step
 from .errors import InvalidRequest
 from .memory.policy import within_memory
-from .pipeline import article
+from .pipeline.article import ArticleJob
+from .pipeline.branch import Branch
 from .pipeline.job import Job
 from .pipeline.latents import Encoder
+from .pipeline.step import Step
 from .request import Request
 from .result import Result
 
@@ -26,27 +27,39 @@ class Inpainter:
         self.model, self.encoder = model, Encoder(model)
 
     def __call__(self, request: Request, on_step: Callable[[Step], None] | None = None) -> Result:
-        """The result; `on_step` is called with every step on the way."""
+        """Return the result; `on_step` is called with every step on the way."""
         for event in self.stream(request):
-            if on_step and isinstance(event, Step):
+            if isinstance(event, Result):
+                return event
+            if on_step:
                 on_step(event)
-        return event
+        raise AssertionError("a run ends with its result")
+
+    def stream(self, request: Request) -> Iterator[Step | Result]:
+        """Yield every step as it is made, then the result.  Raises InpaintError."""
+        return self._run(request, None)
+
+    def resume(self, step: Step, request: Request, finish: bool = False) -> Iterator[Step | Result]:
+        """Go on from a step that was kept, another way: yield the steps after it, then the result.
+
+        The request may ask for another prompt, sampler, number of steps or seed; with the step's own settings the
+        walk goes on as it would have.  `finish` makes a finished picture of the step at once.  There is one picture,
+        whatever the count.  Raises InvalidRequest where picture, mask or size are not those of the step.
+        """
+        return self._run(request, Branch(step, finish))
 
     @torch.no_grad()
-    def stream(self, request: Request) -> Iterator[Step | Result]:
-        """Every step as it is made, then the result.  Raises InpaintError."""
+    def _run(self, request: Request, branch: Branch | None) -> Iterator[Step | Result]:
         with within_memory(self.model):
-            job = Job(self.model, self.encoder, request, self.method(request))
-            if request.strength == 0 and request.picture is not None:
-                pass  # nothing may change
-            elif request.article:
-                yield from article.stream(job)
-            else:
+            unchanged = request.strength == 0 and request.picture is not None
+            kind = ArticleJob if request.article and not unchanged else Job
+            job = kind(self.model, self.encoder, request, self.method(request), branch)
+            if not unchanged:
                 yield from job.paint()
             yield job.result()
 
     def method(self, request: Request) -> str:
-        """base or inpaint: what was asked for, or for `auto` the one that suits mask, strength and model."""
+        """Return base or inpaint: what was asked for, or for `auto` what suits mask, strength and model."""
         offered = self.model.methods
         if request.method != "auto":
             if request.method in offered:
@@ -56,6 +69,8 @@ class Inpainter:
                 f"The model {self.model.name} has no {request.method} UNet.",
                 f"Use method {offered[0]} or auto, or another model.",
             )
+        if request.article:
+            return "base"
         masked = request.mask is not None or request.mask_from_alpha or request.expand
         wanted = "inpaint" if masked and request.strength > 0.5 else "base"
         return wanted if wanted in offered else offered[0]

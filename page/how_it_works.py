@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 from PIL import Image
@@ -14,6 +14,9 @@ import inpaint
 
 from . import images
 from .words.say import i18n, language, say
+
+if TYPE_CHECKING:
+    from inpaint import Step
 
 SOURCE = Path(inpaint.__file__).parent / "diffusion" / "sampling.py"
 EQUATIONS = (  # (what it is, TeX, the text of the line that does it)
@@ -30,12 +33,12 @@ EQUATIONS = (  # (what it is, TeX, the text of the line that does it)
     (
         "input",
         r"\text{UNet}\big([x_t,\ \text{hole},\ x_0^{\text{masked}}],\ t\big)",
-        "return torch.cat([x, self.context",
+        "return torch.cat([x, context",
     ),
     (
         "guidance",
         r"\epsilon = \epsilon_\varnothing + w\,(\epsilon_{\text{text}} - \epsilon_\varnothing)",
-        "eps = none + w * (cond - none)",
+        "out = none + w * (cond - none)",
     ),
     (
         "predict",
@@ -97,24 +100,21 @@ class Learn:
         film = self.film(request)
         return self.figures(film, int(step) - 1, language(request)) if film else nothing(language(request))
 
-    def film(self, request: gr.Request) -> list[Any]:
-        return [s.live for s in self.page.sessions.of(request).film if getattr(s.live, "view", None) is not None]
+    def film(self, request: gr.Request) -> list[Step]:
+        """Return the steps of the visitor's last run that were kept."""
+        return [shown.live for shown in self.page.sessions.of(request).film if shown.live is not None]
 
-    def figures(self, film: list[Any], k: int, words: str) -> str:
-        """HTML: the six pictures of step k."""
+    def figures(self, film: list[Step], k: int, words: str) -> str:
+        """Return HTML: the six pictures of step k, the nearest there is."""
         step = film[min(max(k, 0), len(film) - 1)]
-        closeup = step.view.closeup
-        following = film[k + 1].t if k + 1 < len(film) else None
-        x = step.x[:1]
-        blended = closeup.strategy.finish(x) if following is None else closeup.strategy.blend(x, following)
-        grid = closeup.level[0, 0].float().cpu().numpy()
+        scene = step.scene
         pictures = {
-            "learn_picture": closeup.picture,
-            "learn_mask": closeup.hole,
-            "learn_latent_mask": Image.fromarray((grid * (255 / max(grid.max(), 1))).astype("uint8")),
-            "learn_x": closeup.look(x),
-            "learn_x0": closeup.look(step.pred_x0[:1]),
-            "learn_blend": closeup.look(blended[:1]),
+            "learn_picture": scene.picture,
+            "learn_mask": scene.hole,
+            "learn_latent_mask": scene.latent_hole(),
+            "learn_seen": scene.look(step.seen[:1]),
+            "learn_x0": scene.look(step.pred_x0[:1]),
+            "learn_x": scene.look(step.x[:1]),
         }
         cards = "".join(
             f"<figure><img alt='' src='{sized(image)}'><figcaption>{html.escape(say(key, words))}"

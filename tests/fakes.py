@@ -5,10 +5,10 @@ from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
+import torch
 from PIL import Image
 
-from inpaint import Request, Result
-from inpaint.diffusion.sampling import Step
+from inpaint import Request, Result, Step
 
 MODEL = {"name": "fake", "fingerprint": "f" * 32}
 
@@ -19,7 +19,9 @@ def opened(path) -> Image.Image:
 
 
 class FakeStep(Step):
-    image_index = 0
+    def __init__(self, index: int, total: int, t: int, seed: int = 0):
+        nothing = torch.zeros(1, 4, 1, 1)
+        super().__init__(index, total, t, nothing, nothing, nothing, 0, seed, 0.0, (), None)
 
     def preview(self, side: int = 512) -> Image.Image:
         return Image.new("RGB", (40, 30), (self.index * 50, 0, 0))
@@ -59,7 +61,7 @@ class Painter:
     def stream(self, request: Request):
         self.asked.append(request)
         for k in range(4):
-            yield FakeStep(k, 4, 1000 - 250 * k, None, None)
+            yield FakeStep(k, 4, 1000 - 250 * k)
             if self.fail and k == 1:
                 raise self.fail
         yield result_of(request)

@@ -32,7 +32,7 @@ ORDER = {
         ["images", "server"],
         ["limits"],
         ["jobs"],
-        ["session", "filenames", "branching"],
+        ["session", "filenames"],
         ["words"],
     ],
 }

@@ -9,8 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 import inpaint
-from inpaint import InpaintError, InvalidRequest, OutOfMemory, Request
-from inpaint.diffusion.sampling import Step
+from inpaint import InpaintError, InvalidRequest, OutOfMemory, Request, Step
 from inpaint.inpainter import Inpainter
 from inpaint.models.loading import FAMILIES
 from inpaint.models.toy import Model as Toy
@@ -150,8 +149,8 @@ def test_batch_of_one_equals_batch_of_four(painters, photo, model, monkeypatch):
 
     walk = CloseUp.walk
 
-    def watched(self, seeds, text):
-        for step in walk(self, seeds, text):
+    def watched(self, seeds, text, branch=None):
+        for step in walk(self, seeds, text, branch):
             closeups[seeds] = step.x
             yield step
 

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from ..diffusion.sampling import Step
+    from ..pipeline.step import Step
     from ..result import Result
 
 SPARSE = 10.0  # seconds between two lines where lines cannot be written over

@@ -22,6 +22,10 @@ class Noise:
         each = [torch.randn(self.shape, generator=g, dtype=torch.float32) for g in self.generators]
         return torch.stack(each).to(self.device)
 
+    def states(self) -> tuple[Tensor, ...]:
+        """Return where each image's generator stands, to go on from there another time."""
+        return tuple(g.get_state() for g in self.generators)
+
 
 def draw_seed() -> int:
     """A seed nobody chose, 0 … 2³²-1."""

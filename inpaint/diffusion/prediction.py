@@ -1,10 +1,9 @@
-"""What a UNet predicts, turned into eps; x = √ᾱ x0 + √(1-ᾱ) eps throughout."""
+"""What a UNet predicts: eps, v or x0, each turned into the others; x = √ᾱ x0 + √(1-ᾱ) eps throughout."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..errors import ModelError
@@ -12,36 +11,29 @@ from ..errors import ModelError
 KINDS = ("epsilon", "v_prediction", "sample")
 
 
-def eps(kind: str, out: Tensor, x: Tensor, a: float) -> Tensor:
-    """eps from eps itself, from v = √ᾱ eps - √(1-ᾱ) x0 (Salimans & Ho 2022, arXiv 2202.00512), or from x0.
+def x0_and_eps(kind: str, out: Tensor, x: Tensor, a: float) -> tuple[Tensor, Tensor]:
+    """Turn a prediction at x into (pred_x0, eps).
 
-    out, x [B, 4, h, w]; a is ᾱ at this timestep.
+    out, x [B, 4, h, w]; a is ᾱ at this timestep.  v = √ᾱ eps - √(1-ᾱ) x0 (Salimans & Ho 2022, arXiv 2202.00512)
+    is sound even where ᾱ is 0 and x is noise alone; eps is not, for it says nothing about x0 there.
     """
     if kind == "v_prediction":
-        return a**0.5 * out + (1 - a) ** 0.5 * x
+        return a**0.5 * x - (1 - a) ** 0.5 * out, a**0.5 * out + (1 - a) ** 0.5 * x
     if kind == "sample":
-        return (x - a**0.5 * out) / (1 - a) ** 0.5
-    return out
+        return out, (x - a**0.5 * out) / (1 - a) ** 0.5
+    return (x - (1 - a) ** 0.5 * out) / a**0.5, out
+
+
+def target(kind: str, x0: Tensor, eps: Tensor, a: float) -> Tensor:
+    """Return what a perfect UNet of this kind predicts at x = √ᾱ x0 + √(1-ᾱ) eps."""
+    if kind == "v_prediction":
+        return a**0.5 * eps - (1 - a) ** 0.5 * x0
+    return x0 if kind == "sample" else eps
 
 
 def kind_of(config: dict[str, Any]) -> str:
-    """What a model with this scheduler configuration predicts."""
+    """Return what a model with this scheduler configuration predicts; ModelError if that is unknown."""
     kind = config.get("prediction_type", "epsilon")
     if kind not in KINDS:
         raise ModelError(f"This model predicts {kind!r}, which is not known here.", "Use another model.")
     return kind
-
-
-def alphas_cumprod(config: dict[str, Any]) -> Tensor:
-    """ᾱ [T], float64, from a scheduler's configuration."""
-    start, end = config.get("beta_start", 0.0001), config.get("beta_end", 0.02)  # diffusers' own defaults
-    shape, T = config.get("beta_schedule", "linear"), config.get("num_train_timesteps", 1000)
-    if config.get("trained_betas") is not None:
-        betas = torch.tensor(config["trained_betas"], dtype=torch.float64)
-    elif shape == "linear":
-        betas = torch.linspace(start, end, T, dtype=torch.float64)
-    elif shape == "scaled_linear":
-        betas = torch.linspace(start**0.5, end**0.5, T, dtype=torch.float64) ** 2
-    else:
-        raise ModelError(f"The schedule {shape!r} is not known here.", "Use another model.")
-    return (1 - betas).cumprod(0)

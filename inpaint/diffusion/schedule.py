@@ -1,23 +1,65 @@
-"""Which timesteps are walked: how many, how far apart, and where the walk begins."""
+"""The noise levels of a model, and which of its timesteps are walked: how many, how far apart, from where."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BETAS = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "trained_betas", "rescale_betas_zero_snr")
+DEFAULTS: dict[str, Any] = {
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "num_train_timesteps": 1000,
+}
+KEYS = (*BETAS, "timestep_spacing", "set_alpha_to_one")  # what of a scheduler's configuration is used
+
+
+def alphas_cumprod(config: dict[str, Any]) -> Tensor:
+    """Return ᾱ [T], float64, of a scheduler's configuration in diffusers' words; ModelError if it is unknown."""
+    import torch
+
+    config = {**DEFAULTS, **config}
+    start, end, shape, T = (config[key] for key in DEFAULTS)
+    if config.get("trained_betas") is not None:
+        betas = torch.tensor(config["trained_betas"], dtype=torch.float64)
+    elif shape == "linear":
+        betas = torch.linspace(start, end, T, dtype=torch.float64)
+    elif shape == "scaled_linear":
+        betas = torch.linspace(start**0.5, end**0.5, T, dtype=torch.float64) ** 2
+    else:
+        raise ModelError(f"The schedule {shape!r} is not known here.", "Use another model.")
+    abar = (1 - betas).cumprod(0)
+    return zero_terminal_snr(abar) if config.get("rescale_betas_zero_snr") else abar
+
+
+def zero_terminal_snr(abar: Tensor) -> Tensor:
+    """Stretch √ᾱ [T] so that the last level is noise alone (Lin et al. 2023, arXiv 2305.08891, algorithm 1)."""
+    root = abar**0.5
+    return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+
+
+def trailing(config: dict[str, Any]) -> bool:
+    """Tell whether walks begin at the very last level: so configured, or that level is noise alone."""
+    return config.get("timestep_spacing") == "trailing" or bool(config.get("rescale_betas_zero_snr"))
 
 
 def timesteps(steps: int, T: int = 1000, spacing: str = "leading") -> list[int]:
-    """Timesteps in 0..T-1, ascending; the walk takes them from the end.
+    """Return timesteps in 0..T-1, ascending; the walk takes them from the end.
 
-    leading  exactly `steps` of them: 1, 1 + T//steps, …  (diffusers' DDIM with steps_offset 1)
-    article  what the article's program makes: ceil(T / (T//steps)) of them, refused where it crashes
-    quad     the article's quadratic spacing, fine near 0
+    leading   exactly `steps` of them: 1, 1 + T//steps, …  (diffusers' DDIM with steps_offset 1)
+    trailing  exactly `steps` of them, T/steps apart, up to T-1
+    article   what the article's program makes: ceil(T / (T//steps)) of them, refused where it crashes
     """
-    if spacing == "quad":
-        return [math.floor((i * math.sqrt(0.8 * T) / (steps - 1)) ** 2) + 1 for i in range(steps)]
-    if spacing == "leading" and steps >= T:
+    if spacing != "article" and steps >= T:
         raise InvalidRequest("steps", f"This model knows {T} noise levels.", f"Choose fewer than {T} steps.")
+    if spacing == "trailing":
+        return [round(T - k * (T / steps)) - 1 for k in reversed(range(steps))]
     stride = T // steps
     every = range(1, T + 1, stride)
     if spacing == "leading":
@@ -31,13 +73,27 @@ def timesteps(steps: int, T: int = 1000, spacing: str = "leading") -> list[int]:
     return list(every)
 
 
-def walk(steps: int, strength: float, exact: bool = False, T: int = 1000) -> tuple[int, int]:
-    """(S, n): divide the schedule into S steps and run the last n of them.
+def levels(strength: float, steps: int, T: int = 1000) -> int:
+    """Return how many of the T noise levels exact steps are taken from: those below strength · T, one a step."""
+    return min(T - 1, max(steps, round(strength * T)))
 
-    n = int(strength · S), rounded first so that 0.58 · 50 is 29, and at least 1; with `exact`, n = steps and S
-    is as large as it must be.  strength is above 0: at 0 there is nothing to run.
+
+def below(strength: float, steps: int, T: int = 1000, last: bool = False) -> list[int]:
+    """Return `steps` timesteps spread evenly over the levels below strength · T, ascending, for exact steps.
+
+    `last` ends them at the highest of these levels, as trailing spacing does; else they begin at 1, as leading
+    spacing does.
+    """
+    M = levels(strength, steps, T)
+    n = min(steps, M)
+    return [round((k + 1) * M / n) - 1 if last else 1 + k * M // n for k in range(n)]
+
+
+def runs(steps: int, strength: float, exact: bool = False, T: int = 1000) -> int:
+    """Return how many steps are walked: int(strength · steps), at least 1; with `exact`, all of them.
+
+    The product is rounded first so that 0.58 · 50 is 29.  strength is above 0: at 0 there is nothing to run.
     """
     if exact and strength < 1:
-        S = min(max(steps, round(steps / strength)), T - 1)
-        return S, min(steps, S)
-    return steps, max(1, int(round(strength * steps, 6)))
+        return min(steps, T - 1)
+    return max(1, math.floor(round(strength * steps, 6)))

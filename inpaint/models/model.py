@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..diffusion import prediction
+from ..diffusion import prediction, schedule
 from ..errors import InvalidRequest, ModelError
 from ..files import fingerprint
 from ..memory import device as devices
@@ -20,7 +20,6 @@ from . import lora
 from .text_encoder import Text
 from .vae import Autoencoder, finite
 
-SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "trained_betas")
 GUIDANCE = 7.5  # the scale of guidance that suits Stable Diffusion
 
 
@@ -55,8 +54,8 @@ class Model:
         self.lenders = dict.fromkeys(parts.methods, parts) | ({"inpaint": extra} if extra else {})
         self.methods = tuple(method for method in ("base", "inpaint") if method in self.lenders)
         config = parts.schedule()
-        self.schedule = {key: config[key] for key in SCHEDULE if config.get(key) is not None}
-        self.alphas_cumprod = prediction.alphas_cumprod(config)
+        self.schedule = {key: config[key] for key in schedule.KEYS if config.get(key) is not None}
+        self.alphas_cumprod = schedule.alphas_cumprod(config)
         self.predicts = {method: prediction.kind_of(lender.schedule()) for method, lender in self.lenders.items()}
         self.autoencoder = Autoencoder((vae or parts).vae, devices.vae_precision(device.type, dtype), self.notes)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
@@ -84,7 +83,7 @@ class Model:
         return self.autoencoder.network
 
     def unet(self, method: str, fast: bool = False) -> Callable[[Tensor, float, Tensor], Tensor]:
-        """(x [B, 4 | 9, h, w], t, text [N, n, d]) -> eps [N, 4, h, w], float32, whatever the network predicts.
+        """(x [B, 4 | 9, h, w], t, text [N, n, d]) -> what the network predicts [N, 4, h, w], float32: see `predicts`.
 
         N is B or a multiple of it.  It caches what does not change along a walk, and with `fast` the step before: ask
         for a new one for each walk.
@@ -100,10 +99,7 @@ class Model:
             if given is None or not forward.same_memory(given, text):
                 given, cast = text, text.to(x.device, self.dtype)
             with self.placing.at_work(network):
-                out = run(x.to(self.dtype), t, cast).float()
-            a = float(self.alphas_cumprod[int(t)])
-            shown = forward.repeat_to(x[:, : self.channels], len(out))
-            return prediction.eps(self.predicts[method], out, shown, a)
+                return run(x.to(self.dtype), t, cast).float()
 
         return predict
 

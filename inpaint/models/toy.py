@@ -55,7 +55,7 @@ class Model:
 
     name, fingerprint, side, factor, channels = "toy", "toy-1", 256, 8, 4
     methods, quality, guidance, eta, closing = ("base",), "", {"base": 7.5}, {"base": 0.0}, 1.0
-    backend = "torch"
+    backend, predicts = "torch", {"base": "epsilon"}
 
     def __init__(self):
         self.device, self.alphas_cumprod, self.schedule = torch.device("cpu"), alphas_cumprod(), dict(SCHEDULE)

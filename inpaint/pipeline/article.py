@@ -8,6 +8,7 @@ returns the raw decode: nothing is pasted back.  What we do instead, and why, is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,8 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from ..diffusion import schedule
-from ..diffusion.sampling import DDIM, MaskedBase, Step, Strategy, denoise
+from ..diffusion.sampling import DDIM, MaskedBase, Strategy, denoise
 from ..errors import InvalidRequest
+from ..pixels import crop, expand, mask
+from .branch import Branch
+from .job import Job
+from .scene import Scene
+from .step import PreviewRenderer, Step
 
 
 def crop_and_resize(picture: Image.Image, height: int, width: int) -> np.ndarray:
@@ -50,53 +56,104 @@ def start(steps: int, strength: float) -> int:
     return min(int(strength * steps), steps - 1)
 
 
-def intermediates(steps: list[Step], log_every_t: int = 100) -> list[Step]:
-    """The steps the article's sampler logs: the first, the last and every log_every_t-th, counted from the end."""
-    return [s for s in steps if (s.total - s.index - 1) % log_every_t == 0 or s.index == 0]
-
-
 class Dice:
     """The program's one stream of noise.  Its latents are channels_last, so `like` draws in that order."""
 
-    def __init__(self, seed: int, shape: tuple[int, ...]):
-        self.generator, self.shape = torch.Generator().manual_seed(seed), shape
+    def __init__(self, seed: int, shape: tuple[int, ...], device: torch.device):
+        self.generator, self.shape, self.device = torch.Generator().manual_seed(seed), shape, device
 
     def __call__(self) -> Tensor:
-        return torch.randn(self.shape, generator=self.generator)
+        return torch.randn(self.shape, generator=self.generator).to(self.device)
 
     def like(self) -> Tensor:
         layout = torch.empty(self.shape).to(memory_format=torch.channels_last)
-        return layout.normal_(generator=self.generator)
+        return layout.normal_(generator=self.generator).to(self.device)
 
 
-def stream(job) -> Iterator[Step]:
-    """Run `job` the article's way; its images become the raw decodes, of the model's size."""
-    request, model = job.request, job.model
-    if request.method == "inpaint" or "base" not in model.methods:
-        raise InvalidRequest("article", "The article's program runs 4-channel UNets only.", "Use method base.")
-    height, width = ((n or model.side) // 8 * 8 for n in (request.height, request.width))
-    shape = (request.count, model.channels, height // model.factor, width // model.factor)
-    dice, T = Dice(job.seeds[0], shape), len(model.alphas_cumprod)
-    every = schedule.timesteps(request.steps, T, "article")
-    ddim = DDIM(model.alphas_cumprod, every[::-1], T // request.steps, request.eta, dice)
-    strategy, x = Strategy(), None
-    if job.picture is not None:
-        pixels = to_pixels(crop_and_resize(job.picture.rgb, height, width)).expand(request.count, -1, -1, -1)
-        x0 = model.encode(pixels.to(memory_format=torch.channels_last), noise=dice())
-        n = start(request.steps, request.strength)
+class ArticleJob(Job):
+    """A request carried out the article's way: its images are the raw decodes, of the model's size."""
+
+    def _prepare(self) -> None:
+        request, side = self.asked, self.model.side
+        if request.method == "inpaint" or "base" not in self.model.methods:
+            raise InvalidRequest("article", "The article's program runs 4-channel UNets only.", "Use method base.")
+        width, height = (max(64, (n or side) // 8 * 8) for n in (request.width, request.height))
+        self.source, self.painted = request.picture, request.mask
+        if any(getattr(request, name) for name in ("expand", "invert", "mask_from_alpha", "fill_holes", "grow")):
+            masks = mask.prepare(request.picture, request) if request.picture else None  # what the program has not
+            self.painted = masks and masks.painted.whole()
+        if request.expand:
+            self.source = expand.expand(request.picture, request.expand)
+        self.request, self.picture, self.masks = request, None, None  # the result is a new picture
+        whole = crop.Crop(crop.Box(0, 0, width, height), (width, height))
+        self.places = [(whole, whole.box)]
+        self.images = [Image.new("RGB", whole.size)] * len(self.seeds)
+
+    def paint(self) -> Iterator[Step]:
+        """Walk all variations in one batch, as the program does."""
+        request, model, branch, scene = self.request, self.model, self.branch, self._scene()
+        T = len(model.alphas_cumprod)
+        dice = Dice(self.seeds[0], (len(self.seeds), *scene.shape), model.device)
+        every = schedule.timesteps(request.steps, T, "article")
+        ddim = DDIM(model.alphas_cumprod, every[::-1], T // request.steps, request.eta, dice, model.predicts["base"])
+        with self.watch.stage("encode"):
+            x, strategy = self._begin(scene, ddim, dice, every)
+        with self.watch.stage("text"):
+            prompts = [request.negative_prompt, f"{request.prompt}, {self.quality()}"]
+            text = model.embed(prompts, clip_skip=request.clip_skip, layer=request.text_layer, chunks=1)
+        total, render = len(ddim.timesteps), PreviewRenderer(scene, self.images[0])
+        if branch:
+            x = self._resume(branch, scene, ddim, dice)
+        done = total - len(ddim.timesteps)
+        text = text.repeat_interleave(len(self.seeds), 0)
+        walk = denoise(model.unet("base"), text, strategy, ddim, x, request.guidance_scale)
+        for step in self.watch.each("denoise", walk):
+            if not request.eta:
+                dice()  # drawn and multiplied by zero there
+            x, self.steps = step.x, self.steps + 1
+            step = replace(step, index=done + step.index, total=total)
+            yield self.shown(step, 0, self.seeds[0], (dice.generator.get_state(),), render)
+        with self.watch.stage("decode"):
+            self.images = [Image.fromarray(image) for image in to_uint8(model.decode(x))]
+
+    def _scene(self) -> Scene:
+        """Return the picture and the hole as the program crops them."""
+        model, (place, _) = self.model, self.places[0]
+        (width, height), picture, hole = place.size, None, Image.new("L", place.size, 255)
+        if self.source is not None:
+            picture = Image.fromarray(crop_and_resize(self.source.rgb, height, width))
+        if self.painted is not None:
+            hole = Image.fromarray(crop_and_resize(self.painted, height, width))
+        level = hard_hole(np.asarray(hole), model.factor).to(model.device)
+        shape = (model.channels, height // model.factor, width // model.factor)
+        return Scene(self.encoder, self.request, place, shape, picture, hole, level)
+
+    def _begin(self, scene: Scene, ddim: DDIM, dice: Dice, every: list[int]) -> tuple[Tensor, Strategy]:
+        """Return x at the first timestep and the strategy; the walk is cut to where the strength begins."""
+        if scene.picture is None:
+            return dice(), Strategy()
+        pixels = to_pixels(np.asarray(scene.picture)).expand(len(self.seeds), -1, -1, -1)
+        x0 = self.model.encode(pixels.to(memory_format=torch.channels_last), noise=dice())
+        scene.x0, scene.filled = x0[:1], scene.picture
+        n = start(self.request.steps, self.request.strength)
         x, ddim.timesteps = ddim.q_sample(x0, every[n], dice.like()), every[:n][::-1]
-        mask = job.masks.painted.whole() if request.expand else request.mask
-        if mask is not None:
-            hole = hard_hole(crop_and_resize(mask, height, width), model.factor)
-            strategy = MaskedBase(x0, lambda t: hole, ddim.q_sample, dice.like, two_sided=False)
-    x = dice() if x is None else x
-    prompts = [request.negative_prompt, f"{request.prompt}, {job.quality()}"]
-    text = model.embed(prompts, clip_skip=request.clip_skip, layer=request.text_layer, chunks=1)
-    text = text.repeat_interleave(request.count, 0)
-    for step in denoise(model.unet("base"), text, strategy, ddim, x, request.guidance_scale):
-        if not request.eta:
-            dice()  # drawn and multiplied by zero there
-        x, job.steps = step.x, job.steps + 1
-        yield step
-    job.images = [Image.fromarray(image) for image in to_uint8(model.decode(x))]
-    job.masks = job.picture = None  # the result is a new picture
+        if self.painted is None:
+            return x, Strategy()
+        return x, MaskedBase(x0, lambda t: scene.level, ddim, dice.like, two_sided=False)
+
+    def _resume(self, branch: Branch, scene: Scene, ddim: DDIM, dice: Dice) -> Tensor:
+        """Return x after the kept step, the walk moved there; the program itself cannot change its schedule."""
+        branch.check(scene)
+        step = branch.step
+        if branch.finish:
+            ddim.timesteps = []
+            return step.pred_x0[:1].to(self.model.device)
+        if not branch.same_walk(self.request) or self.request.seed != step.seed:
+            raise InvalidRequest(
+                "article",
+                "The article's way goes on from a step only with its own seed, steps and strength.",
+                "Keep them, or begin anew.",
+            )
+        ddim.start_at(branch.next(ddim.timesteps, self.request))
+        dice.generator.set_state(step.noise[0])
+        return step.x[:1].to(self.model.device)

@@ -1,8 +1,9 @@
-"""One close-up being repainted: encoded once, walked for each batch of seeds, joined back into the picture."""
+"""Repaint one close-up: encode it once, walk it for each batch of seeds, join the patches into the picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import ceil, inf
 
 import torch
@@ -10,24 +11,25 @@ from PIL import Image
 from torch import Tensor
 
 from ..diffusion.noise import Noise
-from ..diffusion.sampling import InpaintUNet, MaskedBase, Step, Strategy, denoise
+from ..diffusion.protocols import Sampler
+from ..diffusion.sampling import InpaintUNet, LatentStep, MaskedBase, Strategy, denoise
 from ..diffusion.schedulers import sampler
 from ..errors import ModelError
 from ..pixels import blending, fill, mask
 from ..pixels.crop import Crop
 from ..request import Request
-from . import preview
-from .latents import Encoder, to_images, to_pixels
+from .branch import Branch
+from .latents import Encoder, to_images
+from .scene import Scene
 
 LEVELS = 8  # a soft mask is walked in so many nested holes, so its masked picture is encoded at most as often
 
 
-class CloseUp:
+class CloseUp(Scene):
     """What the model is shown of one part of the picture, and what it makes of it.
 
-    crop       where it lies, and the working size in pixels
-    picture    RGB at the crop's working size; None paints from the prompt alone
-    hole       L at working size, white = repaint; None repaints everything
+    picture  RGB at the crop's working size; None paints from the prompt alone
+    hole     L at working size, white = repaint; None repaints everything
     """
 
     def __init__(
@@ -40,23 +42,24 @@ class CloseUp:
         picture: Image.Image | None,
         hole: Image.Image | None,
     ):
-        self.model, self.encoder, self.request, self.method = model, encoder, request, method
-        self.crop, self.picture = crop, picture
         w, h = crop.size
-        self.shape = (model.channels, h // model.factor, w // model.factor)
-        self.hole = hole or Image.new("L", crop.size, 255)
-        self.level = (mask.to_latent_grid(self.hole, model.factor) * LEVELS).ceil().to(model.device)  # [1, 1, h, w]
-        self.T = len(model.alphas_cumprod)
+        hole = hole or Image.new("L", crop.size, 255)
+        level = (mask.to_latent_grid(hole, model.factor) * LEVELS).ceil().to(model.device)
+        shape = (model.channels, h // model.factor, w // model.factor)
+        super().__init__(encoder, request, crop, shape, picture, hole, level)
+        self.model, self.method = model, method
         self.contexts: dict[int, Tensor] = {}
         if picture is not None:
             self.filled = fill.fill(picture, _fully(self.hole), self._fill())
-            self.x0 = encoder(self.filled)  # [1, 4, h, w]
-        self.colours: preview.Preview | None = None
+            self.x0 = encoder(self.filled)
 
-    def walk(self, seeds: tuple[int, ...], text: Tensor) -> Iterator[Step]:
-        """The steps from noise to picture for one image a seed; text [2, n, d], the unconditional half first."""
-        request, noise = self.request, Noise(seeds, self.shape, self.model.device)
-        first = noise()  # [B, 4, h, w]
+    def walk(self, seeds: tuple[int, ...], text: Tensor, branch: Branch | None = None) -> Iterator[LatentStep]:
+        """Yield the steps from noise to picture for one image a seed, or those after the branch's kept step.
+
+        text [2, n, d], the unconditional half first.  After each step `noise` stands where it stood then.
+        """
+        request, self.noise = self.request, Noise(seeds, self.shape, self.model.device)
+        first = self.noise()  # [B, 4, h, w]
         walker = sampler(
             request.sampler,
             self.model,
@@ -64,17 +67,21 @@ class CloseUp:
             request.strength,
             exact=request.exact_steps,
             eta=request.eta,
-            noise=noise,
+            noise=self.noise,
+            predicts=self.model.predicts[self.method],
         )
-        self.strategy = self._strategy(walker, noise if request.fresh_noise else lambda: first)
-        if request.strength == 1 or self.picture is None:
-            x = first * walker.init_noise_sigma
-        else:
-            x = walker.q_sample(self._start(noise), walker.timesteps[0], first)
-        yield from self.denoise(walker, walker.timesteps, x, text.repeat_interleave(len(seeds), 0))
+        self.strategy = self._strategy(walker, self.noise if request.fresh_noise else lambda: first)
+        every = walker.timesteps
+        x = self._start(walker, first) if branch is None else self._resumed(walker, first, branch)
+        done = len(every) - len(walker.timesteps)
+        if branch and (branch.finish or not walker.timesteps):
+            yield replace(_latents(branch.step), x=x, pred_x0=x)
+            return
+        for step in self._denoise(walker, every, x, text.repeat_interleave(len(seeds), 0)):
+            yield replace(step, index=done + step.index, total=len(every))
 
-    def denoise(self, walker, every: list, x: Tensor, text: Tensor) -> Iterator[Step]:
-        """The walker's steps from x [B, 4, h, w], of the walk over `every` timestep; text [2 B, n, d]."""
+    def _denoise(self, walker: Sampler, every: list, x: Tensor, text: Tensor) -> Iterator[LatentStep]:
+        """Walk from x [B, 4, h, w] what is left of `every` timestep; text [2 B, n, d]."""
         request, fast = self.request, self.request.speed == "fast"
         unet = self.model.unet(self.method, fast=True) if fast else self.model.unet(self.method)
         guided = every[: round(request.guidance_end * len(every))]
@@ -82,6 +89,36 @@ class CloseUp:
         return denoise(
             unet, text, self.strategy, walker, x, request.guidance_scale, request.guidance_rescale, interval
         )
+
+    def _start(self, walker: Sampler, first: Tensor) -> Tensor:
+        """Return x at the first timestep [B, 4, h, w]: noise alone, or the picture noised to it."""
+        if self.request.strength == 1 or self.x0 is None:
+            return first * walker.init_noise_sigma
+        x0 = self.x0
+        if self.request.fill == "noise":
+            hole = (self.level == LEVELS).float()
+            x0 = x0 * (1 - hole) + self.noise() * hole
+        return walker.q_sample(x0, walker.timesteps[0], first)
+
+    def _resumed(self, walker: Sampler, first: Tensor, branch: Branch) -> Tensor:
+        """Return x [1, 4, h, w] after the kept step, the walker moved there; where nothing is left, pred_x0.
+
+        On the same walk that is the step's own x.  On another one pred_x0 is noised with its own eps to the timestep
+        that comes next there: a DDIM step, which tells the UNet the level that x is really at.  Another seed noises
+        pred_x0 anew.
+        """
+        step, request = branch.step, self.request
+        branch.check(self)
+        x0 = step.pred_x0[:1].to(self.model.device)
+        walker.start_at(branch.next(walker.timesteps, request))
+        if branch.finish or not walker.timesteps:
+            return step.x[:1].to(self.model.device) if branch.same_walk(request) and not branch.finish else x0
+        if request.seed != step.seed:
+            return walker.q_sample(x0, walker.timesteps[0], first)
+        self.noise.generators[0].set_state(step.noise[0])
+        if branch.same_walk(request):
+            return step.x[:1].to(self.model.device)
+        return walker.q_sample(x0, walker.timesteps[0], branch.eps(self.model.alphas_cumprod).to(self.model.device))
 
     def patches(self, x: Tensor) -> list[Image.Image]:
         """The finished latents [B, 4, h, w] as RGB patches at the size of the crop's box, their colours held."""
@@ -91,7 +128,7 @@ class CloseUp:
                 "The UNet produced no valid numbers.",
                 "Load the model with dtype float32." if half else "Try another seed, prompt or model.",
             )
-        patches, hold = to_images(self.model.decode(self.strategy.finish(x))), self.request.colour_hold
+        patches, hold = to_images(self.model.decode(self.strategy.restore(x))), self.request.colour_hold
         if hold and self.picture is not None:
             patches = [blending.hold_colours(patch, self.filled, hold) for patch in patches]
         return [self.crop.place(patch) for patch in patches]
@@ -105,56 +142,43 @@ class CloseUp:
             patch = blending.match_colours(patch, original, hole, request.colour_match)
         return blending.join(original, patch, composite, request.finish, request.blend)
 
-    def look(self, pred_x0: Tensor) -> Image.Image:
-        """A cheap look at a latent [1, 4, h, w]: RGB, one pixel a cell."""
-        if self.colours is None:
-            towards = self.encoder.prior()
-            self.colours = (
-                preview.Preview(towards)
-                if self.picture is None
-                else preview.fit(self.x0, to_pixels(self.filled), towards)
-            )
-        return self.colours(pred_x0)
-
     def holes(self, t: float) -> Tensor:
-        """[1, 1, h, w], 1 = repaint at t: a soft mask's level says from which t on a cell may change."""
-        return (self.level > self._rung(t)).float()
+        """Return the hole at t, [1, 1, h, w], 1 = repaint: a cell may change from the t on that its level says."""
+        return (self.level > self._closed(t)).float()
 
     def context(self, t: float) -> Tensor:
-        """[1, 1 + 4, h, w] for the 9-channel UNet: the hole, and the picture with the hole cut out."""
-        rung = self._rung(t)
-        if rung not in self.contexts:
+        """Return [1, 1 + 4, h, w] for the 9-channel UNet: the hole, and the picture with the hole cut out."""
+        closed = self._closed(t)
+        if closed not in self.contexts:
             picture = self.picture or Image.new("RGB", self.crop.size, (128, 128, 128))
-            hole = self.hole.point(lambda v: 255 * (ceil(v * LEVELS / 255) > rung))
-            self.contexts[rung] = torch.cat([self.holes(t), self.encoder(picture, hole)], dim=1)
-        return self.contexts[rung]
+            hole = self.hole.point(lambda v: 255 * (ceil(v * LEVELS / 255) > closed))
+            self.contexts[closed] = torch.cat([self.holes(t), self.encoder(picture, hole)], dim=1)
+        return self.contexts[closed]
 
-    def _rung(self, t: float) -> int:
-        return int(t * LEVELS / self.T)
+    def _closed(self, t: float) -> int:
+        """Return the highest level, 0 … 7, whose cells must still stay at t."""
+        return int(t * LEVELS / len(self.model.alphas_cumprod))
 
-    def _strategy(self, walker, noise):
-        masked = self.picture is not None and bool((self.level < LEVELS).any())
+    def _strategy(self, walker: Sampler, noise: Callable[[], Tensor]) -> Strategy:
         background = None
-        if masked:
-            background = MaskedBase(self.x0, self.holes, walker.q_sample, noise, self.request.two_sided)
+        if self.x0 is not None and bool((self.level < LEVELS).any()):
+            background = MaskedBase(self.x0, self.holes, walker, noise, self.request.two_sided)
         if self.method == "base":
             return background or Strategy()
         return InpaintUNet(self.context, background if self.request.background else None)
 
-    def _start(self, noise: Noise) -> Tensor:
-        """The clean latent the walk begins from when strength is below 1."""
-        if self.request.fill != "noise":
-            return self.x0
-        hole = (self.level == LEVELS).float()
-        return self.x0 * (1 - hole) + noise() * hole
-
     def _fill(self) -> str:
-        """`auto` keeps the original where the walk begins from it, and blurs it away where it does not."""
+        """Return the fill; `auto` keeps the original where the walk begins from it, and blurs it where not."""
         if self.request.fill == "auto":
             return "original" if self.request.strength < 1 else "blur"
         return self.request.fill
 
 
+def _latents(step: LatentStep) -> LatentStep:
+    """Return the step without what belongs to its run."""
+    return LatentStep(step.index, step.total, step.t, step.x, step.pred_x0, step.seen)
+
+
 def _fully(hole: Image.Image) -> Image.Image:
-    """Where the picture may change completely: only there is it filled, what is partly kept stays itself."""
+    """Return where the picture may change completely: only there is it filled, what is partly kept stays itself."""
     return hole.point(lambda v: 255 * (v >= mask.FULL))

@@ -1,4 +1,4 @@
-"""What a request leaves open, as suits the model: seed, guidance, noise, how a hole is closed without a prompt."""
+"""Fill in what a request leaves open, as suits the model: seed, guidance, eta, and how to close a hole unprompted."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from dataclasses import replace
 from ..diffusion.noise import draw_seed
 from ..request import Request
 
-
-def settled(asked: Request, model, method: str) -> tuple[Request, list[str]]:
-    """The request with nothing left open, and what to say about it; one that is settled stays as it is."""
-    asked, notes = closing(asked, model, method)
-    return replace(
-        asked,
-        seed=draw_seed() if asked.seed == -1 else asked.seed,
-        guidance_scale=asked.guidance_scale or model.guidance[method],
-        eta=asked.eta if asked.eta >= 0 else 0.0 if asked.article else model.eta[method],
-    ), notes
+NOISY = "ddim"  # the sampler that eta means something to
 
 
-def closing(asked: Request, model, method: str) -> tuple[Request, list[str]]:
-    """Without a prompt some models do best from what stands around, unless a strength or fill was asked for."""
+def resolved(asked: Request, model, method: str) -> tuple[Request, list[str]]:
+    """Return the request with nothing left open, and notes; one that was resolved before stays as it is."""
+    asked, notes = without_prompt(asked, model, method)
+    eta = asked.eta if asked.eta >= 0 else 0.0 if asked.article else model.eta[method]
+    if asked.sampler != NOISY and not asked.article:
+        if asked.eta > 0:
+            notes.append(f"The sampler {asked.sampler} takes no eta: it is left out.")
+        eta = 0.0
+    if asked.sampler != NOISY and asked.article:
+        notes.append(f"The article's program walks with {NOISY}, not with {asked.sampler}.")
+    seed = draw_seed() if asked.seed == -1 else asked.seed
+    return replace(asked, seed=seed, guidance_scale=asked.guidance_scale or model.guidance[method], eta=eta), notes
+
+
+def without_prompt(asked: Request, model, method: str) -> tuple[Request, list[str]]:
+    """Close a hole from what stands around, as suits some models, unless a strength or fill was asked for."""
     plain = asked.strength == 1 and asked.fill in ("auto", "border") and not (asked.article or asked.expand)
     hole = asked.mask is not None or asked.mask_from_alpha
     if model.closing == 1 or asked.prompt.strip() or not (plain and hole):

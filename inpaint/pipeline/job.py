@@ -10,32 +10,41 @@ from importlib.metadata import version
 from PIL import Image
 from PIL.ImageChops import screen
 
-from ..diffusion.sampling import Step
-from ..diffusion.schedule import walk
+from ..diffusion.sampling import LatentStep
+from ..diffusion.schedule import runs
+from ..errors import InvalidRequest
 from ..memory.ladder import Ladder
 from ..pixels import crop, expand, mask, seam
 from ..request import Request
 from ..result import Result
+from .branch import Branch
 from .closeup import CloseUp
-from .defaults import settled
+from .defaults import resolved
 from .latents import Encoder
-from .live_step import LiveStep, View
+from .step import PreviewRenderer, Step
 from .timing import Stopwatch
 
 
 class Job:
     """One request on its way through the stages, each of them timed."""
 
-    def __init__(self, model, encoder: Encoder, asked: Request, method: str):
+    def __init__(self, model, encoder: Encoder, asked: Request, method: str, branch: Branch | None = None):
         self.model, self.encoder, self.method, self.watch = model, encoder, method, Stopwatch()
-        self.asked, notes = settled(asked, model, method)
-        self.seeds = tuple((self.asked.seed + k) % 2**32 for k in range(asked.count))
+        self.branch = branch
+        self.asked, notes = resolved(branch.asked(asked) if branch else asked, model, method)
+        self.seeds = tuple((self.asked.seed + k) % 2**32 for k in range(self.asked.count))
         self.notes: list[str] = [*(asked.picture.notes if asked.picture else ()), *notes]
         self.ladder = Ladder(model, self.notes)
         self.model.notes.clear()
-        self.steps, self.finish, self.scores = 0, "none", []
+        self.steps, self.joined_by, self.scores = 0, "none", []
         with self.watch.stage("prepare"):
             self._prepare()
+        if branch and len(self.places) > 1:
+            raise InvalidRequest(
+                "islands",
+                "A run over several islands has no single step to branch from.",
+                "Paint one place, or switch islands off.",
+            )
 
     def _prepare(self):
         request = self.request = self.asked
@@ -67,7 +76,7 @@ class Job:
     def paint(self) -> Iterator[Step]:
         """Walk every close-up for every seed, pasting each patch as it is ready."""
         request, batch = self.request, 1 if self.model.device.type == "cpu" else len(self.seeds)
-        run = walk(request.steps, request.strength, request.exact_steps)[1]
+        run = runs(request.steps, request.strength, request.exact_steps, len(self.model.alphas_cumprod))
         self._advise(run)
         with self.watch.stage("text"):
             prompt = ", ".join(part for part in (request.prompt.strip(), self.quality()) if part)
@@ -103,34 +112,32 @@ class Job:
         request = self.request
         if request.negative_prompt and request.guidance_scale == 1:
             self.notes.append("Without guidance (1) the negative prompt has no effect.")
-        if run < min(4, request.steps):
+        if request.exact_steps and run > request.strength * len(self.model.alphas_cumprod):
+            self.notes.append(f"Strength {request.strength:g} has no {run} noise levels: more of them are walked.")
+        elif run < min(4, request.steps):
             self.notes.append(
                 f"At strength {request.strength:g} only {run} of {request.steps} steps run; "
                 "ask for exact steps to run all."
             )
 
-    def _walk(self, closeup, first: int, seeds, text, composite) -> Iterator[LiveStep]:
-        """One walk to its patches; after out-of-memory once more from its start, one rung down the ladder."""
+    def _walk(self, closeup, first: int, seeds, text, composite) -> Iterator[Step]:
+        """Run one walk to its patches; after out-of-memory once more from its start, by the next policy."""
         while True:
             try:
-                view = View(closeup, self.images[first], composite)
-                for step in self.watch.each("denoise", closeup.walk(seeds, text)):
-                    yield LiveStep(
-                        step.index,
-                        step.total,
-                        step.t,
-                        step.x,
-                        step.pred_x0,
-                        first,
-                        seeds[0],
-                        self.watch.total(),
-                        view,
-                    )
+                render, ran = PreviewRenderer(closeup, self.images[first], composite), 0
+                for step in self.watch.each("denoise", closeup.walk(seeds, text, self.branch)):
+                    yield self.shown(step, first, seeds[0], closeup.noise.states(), render)
+                    ran += 1
                 self._paste(closeup, first, step.x, composite)
-                self.steps += step.total
+                self.steps += 0 if self.branch and self.branch.finish else ran
                 return
             except Exception as error:
                 self.ladder.down(error)
+
+    def shown(self, step: LatentStep, image_index: int, seed: int, noise, render: PreviewRenderer) -> Step:
+        """Return the step with what it needs to show itself and to be gone on from."""
+        latents = step.index, step.total, step.t, step.x, step.pred_x0, step.seen
+        return Step(*latents, image_index, seed, self.watch.total(), noise, render)
 
     def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:
         with self.watch.stage("decode"):
@@ -140,7 +147,7 @@ class Job:
             for k, patch in enumerate(patches, first):
                 if composite is not None:
                     alpha, original = composite.crop(box), self.images[k].crop(box)
-                    patch, self.finish = closeup.join(original, patch, alpha, self.masks.hole.crop(box))
+                    patch, self.joined_by = closeup.join(original, patch, alpha, self.masks.hole.crop(box))
                     self.scores.append(seam.seam_score(patch, alpha))
                 image = self.images[k].copy()
                 image.paste(patch, box[:2])
@@ -175,8 +182,8 @@ class Job:
             "size": list(images[0].size),
             "crops": [{"box": list(c.box), "size": list(c.size)} for c, _ in self.places],
             "fill": self.request.fill,
-            "finish": self.finish,
-            "notes": self.notes + self.model.notes,
+            "finish": self.joined_by,
+            "notes": self.notes + self.model.notes + ([self.branch.note()] if self.branch else []),
         }
         if self.masks is not None:
             before = self.picture.repainted(self.picture.rgb) if self.picture.alpha else self.picture.rgb

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
+from inpaint import Result
+
 from .current_model import painters
 from .zerogpu import PRESENT, gpu, seconds
 
@@ -46,15 +48,18 @@ def requests_for(request, method: str) -> list:
 
 @gpu(duration=seconds)
 def paint(name: str, requests: list, branch=None) -> Iterator[Any]:
-    """("loading", name, megabytes) if it must be loaded, then Shown for every step and a Result for every request."""
+    """("loading", name, megabytes) if it must be loaded, then Shown for every step and a Result for every request.
+
+    branch  a kept step to go on from, and whether to finish it at once
+    """
     yield from painters.fetch(name)
     painter = painters.painter
     clock, last, spent, done = perf_counter(), None, 0.0, 0
     for request in requests:
-        stream = painter.stream(request) if branch is None else branched(painter, branch, request)
+        stream = painter.stream(request) if branch is None else painter.resume(branch[0], request, branch[1])
         total = 0
         for event in stream:
-            if not hasattr(event, "pred_x0"):
+            if isinstance(event, Result):
                 yield event
                 continue
             now, jpeg = perf_counter() - clock, None
@@ -65,13 +70,6 @@ def paint(name: str, requests: list, branch=None) -> Iterator[Any]:
                 spent, last = spent + (perf_counter() - clock - now if last else 0), perf_counter() - clock
             yield Shown(done + event.index, total * len(requests), now, jpeg, None if PRESENT else event)
         done += total
-
-
-def branched(painter, branch: tuple, request) -> Iterator[Any]:
-    """The run that goes on from a kept step, branch = (step, whether it ends there too)."""
-    from ..branching import stream
-
-    return stream(painter, branch[0], request, at_once=branch[1])
 
 
 def encoded(image, quality: int) -> bytes:

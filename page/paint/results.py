@@ -69,12 +69,7 @@ class Keeping:
             )
         live = [shown for shown in session.film if shown.live or shown.jpeg]
         branches = (
-            bool(live)
-            and all(hasattr(shown.live, "view") for shown in live)
-            and len(first.images) == 1
-            and not methods
-            and first.request.sampler == "ddim"
-            and not first.request.article
+            bool(live) and all(shown.live is not None for shown in live) and len(first.images) == 1 and not methods
         )
         return message(
             "result",

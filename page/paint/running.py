@@ -59,7 +59,7 @@ class Running:
         session = self.page.sessions.of(request)
         live = session.film[-1].live if session.film else None
         try:
-            if not hasattr(live, "view"):
+            if live is None:
                 raise InvalidRequest("picture", say("no_result", session.language))
             async for told in self.watch(session, painters.name, [session.asked], (live, True)):
                 yield told
@@ -98,7 +98,7 @@ class Running:
         if not isinstance(index, int) or not 0 <= index < len(session.film):
             return None
         live = session.film[index].live
-        return (live, False) if hasattr(live, "view") else None
+        return None if live is None else (live, False)
 
     async def watch(self, session: Session, model: str, requests: list[Request], branch):
         """One job from the line to its results."""

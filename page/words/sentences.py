@@ -226,7 +226,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "learn_picture": ("Picture, as the model sees it", "图片（模型所见）"),
     "learn_mask": ("Mask: white is repainted", "蒙版：白色重绘"),
     "learn_latent_mask": ("Mask on the latent grid", "潜空间网格上的蒙版"),
+    "learn_seen": ("x_t, as the UNet saw it", "x_t（UNet 所见）"),
     "learn_x": ("x, after this step", "x，此步之后"),
     "learn_x0": ("pred_x0: what the model believes", "pred_x0：模型的预测"),
-    "learn_blend": ("The blend that comes next", "接下来的混合"),
 }

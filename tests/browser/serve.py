@@ -47,7 +47,7 @@ class Painter:
                     raise ZeroDivisionError
                 part = tuple(round(c * (i + 1) / request.steps) for c in colour)
                 now = Image.composite(Image.new("RGB", picture.size, part), picture, mask)
-                yield Step(k * request.steps + i, request.count * request.steps, now)
+                yield Step(k * request.steps + i, request.count * request.steps, now, picture, mask)
             images.append(Image.composite(Image.new("RGB", picture.size, colour), picture, mask))
         report = {
             "max_change_outside": 0,
@@ -60,12 +60,19 @@ class Painter:
         model = {"name": "fake", "fingerprint": "fake-1"}
         yield Result(dressed, replace(request, seed=seeds[0]), report, model, seeds)
 
+    def resume(self, step, request, finish=False):
+        """Go on as from the beginning; a finished step is the last one."""
+        yield from self.stream(replace(request, count=1, steps=1 if finish else request.steps))
+
 
 class Step:
-    """As much of a LiveStep as the page looks at."""
+    """As much of a step as the page looks at."""
 
-    def __init__(self, index: int, total: int, image):
-        self.index, self.total, self.t, self.image, self.pred_x0, self.x = index, total, 0, image, None, None
+    def __init__(self, index: int, total: int, image, picture, mask):
+        self.index, self.total, self.t, self.image = index, total, 0, image
+        self.x = self.pred_x0 = self.seen = ()
+        look = image.resize((8, 8))
+        self.scene = SimpleNamespace(picture=picture, hole=mask, latent_hole=lambda: look, look=lambda x: look)
 
     def preview(self, side: int = 512):
         small = self.image.copy()

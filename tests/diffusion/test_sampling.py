@@ -102,10 +102,10 @@ def test_an_oracle_is_recovered_by_every_sampler(name):
 def test_every_sampler_keeps_what_it_must(name, strength):
     x0, other, hole, noise = latent(1), latent(2), square_hole(), Noise((5,), (4, 8, 8))
     first, walker = noise(), sampler(name, Schedule, 10, strength, noise=noise)
-    masked = MaskedBase(x0, lambda t: hole, walker.q_sample, lambda: first)
+    masked = MaskedBase(x0, lambda t: hole, walker, lambda: first)
     x = first * walker.init_noise_sigma if strength == 1 else walker.q_sample(x0, walker.timesteps[0], first)
     steps = list(denoise(Oracle(other), torch.zeros(2, 1, 1), masked, walker, x, 1.0))
-    out, keep = masked.finish(steps[-1].x), (hole == 0).expand_as(x0)
+    out, keep = masked.restore(steps[-1].x), (hole == 0).expand_as(x0)
     assert torch.equal(out[keep], x0[keep])
     assert (out[~keep] - other[~keep]).abs().max() < 0.6
     for step in steps:  # two-sided: the preview's background is exact from the first step on
@@ -118,9 +118,9 @@ def test_two_sided_changes_nothing_ddim_would_keep():
     ends = []
     for two_sided in (True, False):
         walker = ddim(10)
-        masked = MaskedBase(x0, lambda t: hole, walker.q_sample, lambda: noise, two_sided)
+        masked = MaskedBase(x0, lambda t: hole, walker, lambda: noise, two_sided)
         *_, last = denoise(Oracle(other), torch.zeros(2, 1, 1), masked, walker, noise, 1.0)
-        ends.append(masked.finish(last.x))
+        ends.append(masked.restore(last.x))
     torch.testing.assert_close(*ends, atol=1e-5, rtol=1e-5)
 
 
@@ -128,7 +128,7 @@ def test_blend_is_the_articles_line():
     x, x0, noise, hole = latent(1), latent(2), latent(3), square_hole()
     walker, mask = ddim(20), 1 - square_hole()
     img_orig = walker.q_sample(x0, 501, noise)
-    masked = MaskedBase(x0, lambda t: hole, walker.q_sample, lambda: noise)
+    masked = MaskedBase(x0, lambda t: hole, walker, lambda: noise)
     assert torch.equal(masked.blend(x, 501), img_orig * mask + (1.0 - mask) * x)
 
 
@@ -161,7 +161,7 @@ def test_nine_channels_of_several_seeds_at_once_are_those_of_each_seed_alone(nam
 def test_a_soft_hole_opens_as_t_falls():
     level = torch.linspace(0, 1, 64).reshape(1, 1, 8, 8)
     x0, noise, walker = latent(1), latent(2), ddim(20)
-    masked = MaskedBase(x0, lambda t: (level > t / 1000).float(), walker.q_sample, lambda: noise)
+    masked = MaskedBase(x0, lambda t: (level > t / 1000).float(), walker, lambda: noise)
     oracle = Oracle(latent(4))
     *_, last = denoise(oracle, torch.zeros(2, 1, 1), masked, walker, noise, 1.0)
     open_cells = [
@@ -169,7 +169,7 @@ def test_a_soft_hole_opens_as_t_falls():
         for shown, t in zip(oracle.seen, walker.timesteps, strict=True)
     ]
     assert open_cells[1:] == sorted(open_cells[1:]) and open_cells[1] < 10 and open_cells[-1] > 55
-    assert torch.equal(masked.finish(last.x)[..., 0, 0], x0[..., 0, 0])
+    assert torch.equal(masked.restore(last.x)[..., 0, 0], x0[..., 0, 0])
 
 
 def test_close_cancels_and_grad_mode_does_not_leak():
@@ -295,10 +295,10 @@ def test_both_loops_equal_diffusers_where_it_is_defined_to(in_channels, strength
 
     noise = Noise((3,), (4, 8, 8))()
     hole, walker = mask[..., ::8, ::8], ddim(10, strength)
-    strategy = MaskedBase(x0, lambda t: hole, walker.q_sample, lambda: noise, two_sided=False)
+    strategy = MaskedBase(x0, lambda t: hole, walker, lambda: noise, two_sided=False)
     if in_channels == 9:
         context = torch.cat([hole, x0_masked], 1)
         strategy = InpaintUNet(lambda t: context)
     x = noise if strength == 1 else walker.q_sample(x0, walker.timesteps[0], noise)
     *_, last = denoise(whole(unet), text, strategy, walker, x, 5)
-    torch.testing.assert_close(strategy.finish(last.x), reference, atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(strategy.restore(last.x), reference, atol=2e-4, rtol=1e-4)

@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 
 import inpaint
 from inpaint import ModelError, ModelUnavailable, OutOfMemory, Request
-from inpaint.diffusion import prediction
 from inpaint.memory.policy import Policy
 from inpaint.models import hub, loading
 from inpaint.models.loading import Shelf, load
@@ -121,17 +120,6 @@ def test_a_model_painted_with_through_the_public_door(nine, photo):
     mask.paste(255, (20, 20, 60, 50))
     result = painter(Request("a cat", photo, mask, seed=1, steps=2, size=64))
     assert result.report["method"] == "inpaint" and result.report["max_change_outside"] == 0
-
-
-@pytest.mark.parametrize("kind", prediction.KINDS)
-def test_other_predictions_are_turned_into_eps(tiny, kind):
-    """A network that predicts v or x0 of a known x0 and eps gives that eps."""
-    x0, eps = latents(tiny), torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(5))
-    for t in (1, 301, 951):
-        a = float(tiny.alphas_cumprod[t])
-        x = a**0.5 * x0 + (1 - a) ** 0.5 * eps
-        out = {"epsilon": eps, "v_prediction": a**0.5 * eps - (1 - a) ** 0.5 * x0, "sample": x0}[kind]
-        torch.testing.assert_close(prediction.eps(kind, out, x, a), eps, rtol=1e-4, atol=1e-4)
 
 
 def test_the_posterior_is_its_mode_or_a_sample(tiny):

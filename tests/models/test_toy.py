@@ -42,12 +42,12 @@ def error(strategy_of, eta, draws=32):
         walker = DDIM(ABAR, timesteps(20)[::-1], 50, eta, noise)
         strategy = strategy_of(x0, hole, walker, first)
         *_, last = denoise(NET, torch.zeros(2, 1, 1), strategy, walker, first, 1.0)
-        outs.append(strategy.finish(last.x)[0].reshape(4, -1)[:, H])
+        outs.append(strategy.restore(last.x)[0].reshape(4, -1)[:, H])
     return (torch.stack(outs).mean(0) - mean).pow(2).mean().sqrt().item()
 
 
 def masked(x0, hole, walker, first):
-    return MaskedBase(x0, lambda t: hole, walker.q_sample, lambda: first)
+    return MaskedBase(x0, lambda t: hole, walker, lambda: first)
 
 
 def test_without_the_blend_the_hole_knows_nothing_of_its_surroundings():

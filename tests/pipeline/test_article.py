@@ -85,13 +85,14 @@ def test_closed_loop(path, models):
     if method == "inpaint":
         strategy = InpaintUNet(lambda t: case["c_concat"])
     elif "keep_mask" in case:
-        strategy = MaskedBase(case["x0"], lambda t: 1 - case["keep_mask"], ddim.q_sample, lambda: next(q), False)
+        strategy = MaskedBase(case["x0"], lambda t: 1 - case["keep_mask"], ddim, lambda: next(q), False)
     text = torch.cat([case["uncond"], case["cond"]])
     steps = list(denoise(model.unet(method), text, strategy, ddim, x, meta["scale"]))
     assert (steps[-1].x - case["final"]).abs().max() <= 5e-4
     assert (torch.stack([s.pred_x0 for s in steps]) - case["pred_x0"]).abs().max() <= 5e-3
     if "inter_pred_x0" in case:
-        logged = article.intermediates(steps, meta["log_every_t"])
+        every = meta["log_every_t"]  # it logs the first, the last and every so many, counted from the end
+        logged = [s for s in steps if (s.total - s.index - 1) % every == 0 or s.index == 0]
         assert [s.index for s in logged] == meta["intermediates_loop_i"]
         for ours, theirs in zip(logged, case["inter_pred_x0"][1:], strict=True):  # theirs begin with the noise
             assert (ours.pred_x0 - theirs).abs().max() <= 5e-3
@@ -123,7 +124,7 @@ def test_blend_in_the_recorded_latents(path):
     every = schedule.timesteps(meta["ddim_steps"], 1000, "article")
     noise = iter(case["noise_q"])
     ddim = DDIM(schedules()["alphas_cumprod_f32"], every, 1000 // meta["ddim_steps"])
-    masked = MaskedBase(case["x0"], lambda t: 1 - case["keep_mask"], ddim.q_sample, lambda: next(noise), False)
+    masked = MaskedBase(case["x0"], lambda t: 1 - case["keep_mask"], ddim, lambda: next(noise), False)
     for i, t in enumerate(case["t_run"].tolist()):
         x = case["x_out"][i - 1] if i else case.get("z_enc", case.get("noise_xT", case.get("x_T")))
         torch.testing.assert_close(masked.blend(x, t), case["x_in"][i], rtol=1e-5, atol=1e-5)
@@ -145,7 +146,6 @@ def test_schedules(models):
             a, a_prev = abar[every], abar[prev]
             sigma = eta * ((1 - a_prev) / (1 - a) * (1 - a / a_prev)).clamp(min=0).sqrt()
             torch.testing.assert_close(sigma, got[f"sigmas_eta{eta}"].double(), rtol=2e-4, atol=1e-6)
-    assert schedule.timesteps(20, 1000, "quad") == arrays["quad_S20/timesteps"].tolist()
 
 
 def test_the_articles_step_counts_quirk_and_ours():
@@ -250,3 +250,29 @@ def test_folder_and_single_files_agree(models, tmp_path):
     torch.testing.assert_close(ours.decode(x), single.decode(x), rtol=1e-4, atol=1e-4)
     nine = models["inpaint"].unet("inpaint")(torch.cat([x, torch.zeros(1, 5, 8, 12)], 1), 401, text)
     torch.testing.assert_close(nine, eps, rtol=1e-4, atol=1e-4)
+
+
+def test_its_steps_show_themselves_and_its_variations_are_walked_together():
+    painter = Inpainter(load("toy"))
+    picture, mask = Image.new("RGB", (90, 60), "teal"), Image.new("L", (90, 60), 255)
+    request = Request("x", picture, mask, article=True, steps=4, seed=3, count=2, width=96, height=64, eta=1.0)
+    seen = []
+    result = painter(request, on_step=seen.append)
+    assert [(step.index, step.total, step.image_index, step.seed) for step in seen] == [
+        (k, 3, 0, 3)
+        for k in range(3)  # strength 1 runs all steps but one
+    ]
+    assert all(len(step.pred_x0) == 2 and step.preview(48).size == (48, 32) for step in seen)
+    assert [image.size for image in result.images] == [(96, 64)] * 2 and result.report["method"] == "base"
+    assert result.report["steps"] == 3 and result.seeds == (3, 4)
+    assert {"encode", "text", "denoise", "decode"} <= set(result.report["seconds"])
+
+
+def test_its_way_is_the_base_method_and_says_what_it_leaves_out():
+    painter = Inpainter(load("builtin"))
+    picture, mask = Image.new("RGB", (64, 64), "teal"), Image.new("L", (64, 64), 255)
+    request = Request("a cat", picture, mask, article=True, steps=2, seed=3, width=64, height=64, sampler="unipc")
+    result = painter(request)
+    assert result.report["method"] == "base" and result.request.eta == 0
+    assert result.request.guidance_scale == painter.model.guidance["base"]
+    assert any("walks with ddim" in note for note in result.report["notes"])

@@ -123,11 +123,9 @@ def test_memory_that_never_suffices_is_one_sentence_and_the_session_goes_on(aske
 
 def test_memory_for_pixels_is_said_too(asked, monkeypatch):
     """Preparing and reporting climb no ladder, but say the same; also where a run goes on from one of its steps."""
-    from page import branching
-
     painter = Inpainter(Toy())
     first, *_ = painter.stream(asked)
-    runs = (lambda: painter(asked), lambda: list(branching.stream(painter, first, asked))[-1])
+    runs = (lambda: painter(asked), lambda: list(painter.resume(first, asked))[-1])
     for place in ("inpaint.pipeline.job.mask.prepare", "inpaint.pipeline.job.seam.max_change_outside"):
         for run in runs:
             with monkeypatch.context() as patch, pytest.raises(OutOfMemory, match="smaller"):

@@ -163,35 +163,9 @@ def test_html_of_ours_is_escaped(monkeypatch):
     monkeypatch.setattr(how_it_works, "say", lambda *_, **__: evil)
     assert "<img" not in how_it_works.nothing("en")
     image = Image.new("RGB", (8, 8))
-    view = SimpleNamespace(
-        closeup=SimpleNamespace(
-            picture=image,
-            hole=image,
-            level=_Grid(),
-            look=lambda x: image,
-            strategy=SimpleNamespace(finish=lambda x: x),
-        )
-    )
-    step = SimpleNamespace(t=1, index=0, total=1, view=view, x=[1], pred_x0=[1])
+    scene = SimpleNamespace(picture=image, hole=image, latent_hole=lambda: image, look=lambda x: image)
+    step = SimpleNamespace(t=1, index=0, total=1, scene=scene, x=[1], pred_x0=[1], seen=[1])
     shown = how_it_works.Learn(None).figures([step], 0, "en")
     assert "onerror=alert(1)>" not in shown and shown.count("<img") == shown.count("src='data:image/") == 6
     template = editor.stage([], {}).html_template  # Gradio fills ${value} in as HTML: nothing of ours goes there
     assert "${" not in template and "{{" not in template
-
-
-class _Grid:
-    """As much of a tensor as `figures` looks at."""
-
-    def __getitem__(self, _):
-        return self
-
-    def float(self):
-        return self
-
-    def cpu(self):
-        return self
-
-    def numpy(self):
-        import numpy as np
-
-        return np.ones((2, 2), np.float32)

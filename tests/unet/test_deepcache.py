@@ -220,14 +220,12 @@ def test_guidance_ends_where_it_is_told_to(painter, speed, end, guided):
 
 
 def test_a_branch_is_guided_as_far_as_the_whole_walk_would_be(painter):
-    from page import branching
-
     request = asked(method="base", guidance_end=0.5)
     *steps, result = painter.stream(request)
-    *rest, branched = branching.stream(painter, steps[1], request)
+    *rest, branched = painter.resume(steps[1], request)
     assert [step.index for step in rest] == [2, 3, 4, 5, 6, 7]
     assert branched.image.tobytes() == result.image.tobytes()
-    *rest, fast = branching.stream(painter, steps[1], replace(request, speed="fast"))
+    *rest, fast = painter.resume(steps[1], replace(request, speed="fast"))
     assert len(rest) == 6 and fast.request.speed == "fast" and fast.image.tobytes() != result.image.tobytes()
 
 
@@ -235,12 +233,10 @@ def test_a_branch_is_guided_as_far_as_the_whole_walk_would_be(painter):
     "settings", [{"eta": 0.0}, {"eta": 1.0}, {"eta": 0.0, "fresh_noise": True}, {"eta": 1.0, "fresh_noise": True}]
 )
 def test_a_branch_of_the_same_seed_draws_the_noise_that_the_walk_drew(painter, settings):
-    from page import branching
-
     request = asked(method="base", **settings)
     *steps, result = painter.stream(request)
     for at in (0, 3):
-        assert list(branching.stream(painter, steps[at], request))[-1].image.tobytes() == result.image.tobytes()
+        assert list(painter.resume(steps[at], request))[-1].image.tobytes() == result.image.tobytes()
 
 
 def test_the_toy_has_nothing_to_skip():

@@ -1,0 +1,60 @@
+"""Going on from a step that was kept: another way, or at once to a finished picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ..errors import InvalidRequest
+from ..request import Request
+from .scene import Scene
+from .step import Step
+
+ALIKE = ("article", "sampler", "steps", "strength", "exact_steps")  # what decides which timesteps are walked
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The kept `step` that a run begins after; with `finish` it ends there too."""
+
+    step: Step
+    finish: bool = False
+
+    def asked(self, request: Request) -> Request:
+        """Return the request for this one picture, with the step's seed unless another is asked for."""
+        return replace(request, count=1, seed=self.step.seed if request.seed == -1 else request.seed)
+
+    def check(self, scene: Scene) -> None:
+        """Raise InvalidRequest if the step cannot go on in this scene."""
+        if self.step.scene.request.article != scene.request.article:
+            raise InvalidRequest(
+                "article",
+                "This step was made the article's way, or was not.",
+                "Go on with the option “article” as it was then.",
+            )
+        if (self.step.scene.crop, self.step.scene.shape) != (scene.crop, scene.shape):
+            raise InvalidRequest(
+                "mask", "This step belongs to another close-up.", "Branch with the same mask and size."
+            )
+
+    def same_walk(self, request: Request) -> bool:
+        """Tell whether the request walks the timesteps that the step was on."""
+        before = self.step.scene.request
+        return all(getattr(before, name) == getattr(request, name) for name in ALIKE)
+
+    def next(self, timesteps: list, request: Request) -> int:
+        """Return the index of the first of these timesteps that is still to be walked."""
+        if self.same_walk(request):
+            return self.step.index % len(timesteps) + 1  # not by t: timesteps may repeat
+        return sum(t >= self.step.t for t in timesteps)
+
+    def eps(self, alphas_cumprod: Tensor) -> Tensor:
+        """Return the noise that the UNet saw in the step, [1, 4, h, w]."""
+        a = float(alphas_cumprod[self.step.t])
+        return (self.step.seen[:1] - a**0.5 * self.step.pred_x0[:1]) / (1 - a) ** 0.5
+
+    def note(self) -> str:
+        """Say in the report where the picture comes from."""
+        done = "Stopped at" if self.finish else "Branched from"
+        return f"{done} step {self.step.index + 1} of seed {self.step.seed}."

@@ -1,0 +1,89 @@
+"""A step of a run that can show itself: pred_x0 in its place in the whole picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from PIL import Image
+from torch import Tensor
+
+from ..diffusion.sampling import LatentStep
+from ..pixels.crop import Box
+from ..pixels.mask import Placed
+from .scene import Scene
+
+
+class PreviewRenderer:
+    """Pastes a cheap look at a latent into a small copy of the picture, through the mask.
+
+    picture    RGB, the whole picture as it is so far
+    composite  what will be pasted; None shows the patch alone
+    """
+
+    def __init__(self, scene: Scene, picture: Image.Image, composite: Placed | None = None):
+        self.scene, self.picture, self.composite = scene, picture, composite
+        self.sizes: dict[int, Size] = {}
+
+    def __call__(self, pred_x0: Tensor, side: int) -> Image.Image:
+        """Render pred_x0 [1, 4, h, w]: RGB, at most `side` pixels long."""
+        if side not in self.sizes:
+            self.sizes[side] = self._size(side)
+        size = self.sizes[side]
+        shown = size.picture.copy()
+        if size.box is not None:
+            look = self.scene.look(pred_x0).resize(size.box.size, Image.Resampling.BICUBIC, box=size.cells)
+            shown.paste(look, size.box[:2], size.alpha)
+        return shown
+
+    def _size(self, side: int) -> Size:
+        scale = min(1.0, side / max(self.picture.size))
+        size = tuple(max(1, round(n * scale)) for n in self.picture.size)
+        picture = self.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
+        whole = self.scene.crop.box
+        left, top, right, bottom = (round(n * scale) for n in whole)
+        box = Box(left, top, max(right, left + 1), max(bottom, top + 1))
+        (_, h, w), (width, height) = self.scene.shape, box.size
+        part, alpha = Box(0, 0, width, height), None
+        if self.composite is not None:
+            alpha = self.composite.crop(whole).resize(box.size, Image.Resampling.BILINEAR)
+            painted = alpha.getbbox()
+            if painted is None:
+                return Size(picture, None, None, None)
+            part = Box(*painted)
+            alpha = alpha.crop(part)
+        cells = part.left * w / width, part.top * h / height, part.right * w / width, part.bottom * h / height
+        box = Box(box.left + part.left, box.top + part.top, box.left + part.right, box.top + part.bottom)
+        return Size(picture, box, cells, alpha)
+
+
+class Size(NamedTuple):
+    """What previews of one size need, made once."""
+
+    picture: Image.Image
+    box: Box | None  # in it, where something is pasted
+    cells: tuple[float, float, float, float] | None  # what lies there, in latent cells of the scene
+    alpha: Image.Image | None  # how much of it is pasted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step(LatentStep):
+    """A step of a whole run: `index` and `total` count all its walks; image `image_index` has seed `seed`.
+
+    Keep one to go on from it later: `Inpainter.resume`.
+    """
+
+    image_index: int
+    seed: int
+    seconds: float  # since the run began
+    noise: tuple[Tensor, ...]  # where the images' noise generators stand after it
+    render: PreviewRenderer
+
+    @property
+    def scene(self) -> Scene:
+        """The part of the picture that is painted."""
+        return self.render.scene
+
+    def preview(self, side: int = 512) -> Image.Image:
+        """Show the picture as it stands, RGB, at most `side` pixels long."""
+        return self.render(self.pred_x0[:1], side)
