@@ -5,8 +5,10 @@ Each field declares its default, its limits and its words once; sliders, flags a
 
 from __future__ import annotations
 
+import json
 import math
 import operator
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
@@ -194,6 +196,29 @@ class Request:
         from .files.png_record import read
 
         return read(image)
+
+
+def read_settings(settings: Any, prompt: Any = None) -> dict[str, Any]:
+    """Return the request's options from an object or its JSON text, and the prompt from either place.
+
+    Raises InvalidRequest for what is no object, an option that is not known, or two prompts.
+    """
+    try:
+        chosen = json.loads(settings or "{}") if isinstance(settings, str) else {} if settings is None else settings
+    except (ValueError, RecursionError) as error:  # RecursionError: brackets nested without end
+        raise InvalidRequest("settings", "The settings are no JSON.", 'Send an object like {"steps": 20}.') from error
+    if not isinstance(chosen, Mapping):
+        raise InvalidRequest("settings", "The settings are no JSON object.", 'Send one like {"steps": 20}.')
+    unknown = {str(name) for name in chosen} - set(options())
+    if unknown:
+        raise InvalidRequest(
+            "settings",
+            f"There is no option named {repr(min(unknown)[:40])[1:-1]}.",
+            f"Options are: {', '.join(options())}.",
+        )
+    if prompt and chosen.get("prompt") and chosen["prompt"] != prompt:
+        raise InvalidRequest("prompt", "There are two prompts.", "Give it once, outside the settings.")
+    return {**chosen, "prompt": prompt or chosen.get("prompt") or ""}
 
 
 def options() -> dict[str, Field]:

@@ -38,11 +38,18 @@ def main(argv: list[str] | None = None) -> None:
     page = Page(limits, asked.model)
     with gradio_startup.one_app():
         demo = page.build()
+    guarded = guards(limits)
+    if asked.mcp:
+        from .api import Api
+        from .mcp import McpServer
+
+        server = McpServer(Api(page), 3 * limits.megabytes, limits.sessions)
+        guarded["app_kwargs"] |= server.app_kwargs()
     demo.launch(
         server_name=asked.host,
         server_port=asked.port,
         share=asked.share,
-        mcp_server=asked.mcp,
+        mcp_server=False,  # page/mcp.py
         auth=asked.auth,
         inbrowser=asked.open,
         theme=theme(),
@@ -54,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
         show_error=True,
         i18n=i18n(),
         prevent_thread_lock=True,
-        **guards(limits),
+        **guarded,
         favicon_path=ASSETS / "page" / "icon.svg",
     )
     page.warm()

@@ -1,6 +1,5 @@
 """Shared by all tests: one thread, no network, and the golden data."""
 
-import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -12,9 +11,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from PIL import Image
-
-# gradio[mcp] wants an older pydantic than the rest: .ci/run tests it in an environment of its own.
-collect_ignore = [] if importlib.util.find_spec("mcp") else ["page/test_mcp.py"]
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(os.environ.get("GOLDEN_DIR", DATA / "golden"))

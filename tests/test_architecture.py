@@ -28,6 +28,7 @@ ORDER = {
     "page": [
         ["main"],
         ["layout", "arguments"],
+        ["mcp"],
         ["paint", "how_it_works", "batch", "api"],
         ["images", "server"],
         ["limits"],
@@ -51,7 +52,7 @@ PACKAGES = {
     "__init__": set(),
     "__main__": set(),
     "batch": set(),
-    "cli": set(),
+    "cli": {"anyio"},  # the MCP server
     "diffusion": {"torch"},
     "errors": set(),
     "files": {"PIL", "numpy"},

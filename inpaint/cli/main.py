@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 import warnings
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from .. import batch
@@ -28,7 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     if not args.debug:
         warnings.simplefilter("ignore")
     try:
-        return (many if args.batch else one)(args, progress)
+        run = mcp if args.mcp else many if args.batch else one
+        return run(args, progress)
     except KeyboardInterrupt:
         progress.clear()
         return _said("Stopped.", 130)
@@ -87,6 +90,18 @@ def many(args: argparse.Namespace, progress: Progress) -> int:
         stopped = True
         progress.clear()
     return _summed_up(args, len(jobs), done, stopped)
+
+
+def mcp(args: argparse.Namespace, progress: Progress) -> int:
+    """Serve assistants until standard input ends."""
+    if args.inputs or args.batch or args.source or args.out or args.film:
+        raise InvalidRequest("mcp", "--mcp takes its pictures from the assistant.", "Give only options of the model.")
+    if find_spec("mcp") is None:
+        raise InvalidRequest("mcp", "--mcp needs the protocol's library.", 'Run: pip install "mcp<2"')
+    from .stdio import serve
+
+    serve(partial(_load, args))
+    return 0
 
 
 def _summed_up(args: argparse.Namespace, jobs: int, done: list[batch.Outcome], stopped: bool) -> int:

@@ -12,7 +12,8 @@ from ..request import checked, options
 from ..result import METADATA
 
 USAGE = """python -m inpaint PICTURE MASK "PROMPT" [-o OUT.png] [options]
-       python -m inpaint --batch FOLDER [--masks FOLDER] "PROMPT" -o FOLDER [options]"""
+       python -m inpaint --batch FOLDER [--masks FOLDER] "PROMPT" -o FOLDER [options]
+       python -m inpaint --mcp [--model M]"""
 ABOUT = """Repaint the white part of MASK in PICTURE as PROMPT says; every other pixel stays as it is.
 
 Write - for what is not there: no mask changes the whole picture, no picture either paints from the prompt alone.
@@ -130,6 +131,12 @@ def _output(group) -> None:
         "one mask file for all [default: files in the batch folder whose names end in _mask]",
     )
     add("--format", choices=("png", "jpg", "webp"), default="png", help="of a batch's results [default png]")
+    add(
+        "--mcp",
+        action="store_true",
+        help="serve assistants (MCP) on standard input and output; with --model and "
+        'the like; needs pip install "mcp<2"',
+    )
     add("--debug", action="store_true", help="show where in the program a failure happened")
 
 

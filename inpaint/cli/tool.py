@@ -1,0 +1,78 @@
+"""Describe inpainting as an MCP tool: words, arguments and answers, for the page and for standard input alike."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import Field
+from typing import TYPE_CHECKING, Any
+
+from ..request import options
+
+if TYPE_CHECKING:
+    from mcp import types
+    from PIL import Image
+
+NAME = "inpaint"
+ABOUT = (
+    "Repaint the masked part of a picture with Stable Diffusion; every other pixel stays as it is. "
+    "White in the mask is repainted, grey changes less, black stays. "
+)
+PREVIEW = 768  # pixels of the long side of the picture that an assistant is shown
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+def schema(picture: str, **more: str) -> dict[str, Any]:
+    """JSON Schema of the arguments; `picture` says how a picture is given, `more` names further texts."""
+    texts = {
+        "picture": picture,
+        "mask": "The mask, given in the same way, of the same scene. Leave it out only with the settings `expand` or "
+        "`mask_from_alpha`, or to change the whole picture.",
+        "prompt": "What to paint there, in English; leave it out to remove what is there.",
+        **more,
+    }
+    properties: dict[str, Any] = {name: {"type": "string", "description": text} for name, text in texts.items()}
+    properties["settings"] = {
+        "type": "object",
+        "description": 'Further options, such as {"steps": 20, "seed": 7}; all may be left out.',
+        "properties": {name: option_schema(field) for name, field in options().items() if name != "prompt"},
+    }
+    return {"type": "object", "properties": properties, "required": ["picture"]}
+
+
+def option_schema(field: Field) -> dict[str, Any]:
+    """JSON Schema of one declared option: its type, limits, choices and help."""
+    meta = field.metadata
+    found: dict[str, Any] = {
+        "type": TYPES[type(field.default)],
+        "description": meta["help"],
+        "default": field.default,
+    }
+    if meta["choices"]:
+        found["enum"] = list(meta["choices"])
+    if meta["low"] is not None:
+        found |= {"minimum": meta["low"], "maximum": meta["high"]}
+    return found
+
+
+def preview(image: Image.Image) -> bytes:
+    """A JPEG of at most 768 pixels a side, which an assistant can look at."""
+    small = image.convert("RGB")
+    small.thumbnail((PREVIEW, PREVIEW))
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def image(jpeg: bytes) -> types.ImageContent:
+    """A picture for the assistant to look at."""
+    from mcp import types
+
+    return types.ImageContent(type="image", data=base64.b64encode(jpeg).decode(), mimeType="image/jpeg")
+
+
+def failed(sentence: str) -> types.CallToolResult:
+    """A failure, in the sentence that the assistant reads."""
+    from mcp import types
+
+    return types.CallToolResult(content=[types.TextContent(type="text", text=sentence)], isError=True)

@@ -1,0 +1,190 @@
+"""Serve /inpaint as an MCP tool, with the protocol's own library (https://modelcontextprotocol.io).
+
+Gradio's bridge takes requests of at most 4 MB, runs a cancelled call to its end and refuses the addresses that its
+schema asks for.  Here pictures come as `data:` URLs or as uploads to this page, and a call that is cancelled or whose
+client has left stops within one step.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import anyio
+import gradio as gr
+from anyio import to_thread
+from mcp import types
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+
+from inpaint import InvalidRequest, UnreadablePicture
+from inpaint.cli import tool
+
+from .session import files_folder
+
+PATH, FILE = "/gradio_api/mcp", "/gradio_api/file="
+IDLE = 600  # seconds without a request after which a client's session ends
+LEFT = "inpaint.left"  # key in a request's scope: the event that its client has left
+PICTURE = (
+    "The picture: a data: URL (data:image/jpeg;base64,…), or what an upload to this page answered with: "
+    "curl -F files=@photo.jpg ADDRESS/gradio_api/upload gives its path."
+)
+MODEL = "A model that the page offers; leave it out for the page's own."
+
+
+class McpServer:
+    """The tool `inpaint` over streamable HTTP, in the page's own web application."""
+
+    def __init__(self, api, megabytes: int, sessions: int):
+        """`api` answers the calls; a request may bring `megabytes`, and `sessions` clients may be connected."""
+        self.api, self.server = api, Server("inpaint")
+        self.server.list_tools()(self.tools)
+        self.server.call_tool(validate_input=False)(self.call)  # our own checks say what is wrong in one sentence
+        self.manager = StreamableHTTPSessionManager(
+            self.server, session_idle_timeout=IDLE, max_sessions=sessions, max_request_body_size=megabytes * 2**20
+        )
+
+    def app_kwargs(self) -> dict[str, Any]:
+        """What launch() hands on to FastAPI: the route, and the manager's life with the application's."""
+
+        @asynccontextmanager
+        async def lifespan(_) -> AsyncIterator[None]:
+            async with self.manager.run():
+                yield
+
+        return {"routes": [Mount(PATH, app=self)], "lifespan": lifespan}
+
+    async def __call__(self, scope, receive, send) -> None:
+        """Pass the request on; whether its client leaves before the answer is kept in the scope."""
+        if scope["method"] == "GET":  # a stream for the server's own messages, of which there are none
+            refusal = Response("This MCP server takes POST.", 405, {"Allow": "POST, DELETE"})
+            return await refusal(scope, receive, send)
+        left = anyio.Event()
+
+        async def watched():
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                left.set()
+            return message
+
+        await self.manager.handle_request({**scope, LEFT: left}, watched, send)
+
+    async def tools(self) -> list[types.Tool]:
+        """The one tool, with every option of a request described."""
+        about = tool.ABOUT + "The finished picture comes as an address to fetch it from, beside a small preview."
+        return [types.Tool(name=tool.NAME, description=about, inputSchema=tool.schema(PICTURE, model=MODEL))]
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
+        """Answer one call; it ends early when the client leaves."""
+        left = self.server.request_context.request.scope[LEFT]
+        answer = tool.failed(f"There is no tool named {name[:40]!r}. There is only {tool.NAME!r}.")
+        async with anyio.create_task_group() as tasks:
+
+            async def stop_when_left():
+                await left.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(stop_when_left)
+            if name == tool.NAME:
+                answer = await self.answered(arguments)
+            tasks.cancel_scope.cancel()
+        return answer
+
+    async def answered(self, arguments: dict[str, Any]) -> types.CallToolResult:
+        """The finished pictures, or the sentence that says why there are none."""
+        request = self.server.request_context.request
+        folder = files_folder() / "mcp" / secrets.token_urlsafe(16)
+        try:
+            files = [
+                await to_thread.run_sync(picture_file, arguments.get(each), each, folder)
+                for each in ("picture", "mask")
+            ]
+            words = [arguments.get(each) or "" for each in ("prompt", "settings", "model")]
+            async with aclosing(self.api.inpaint(*files, *words, visitor=request)) as events:
+                async for event in events:
+                    await self.progress(json.loads(event[1]))
+            return finished(*event, base_address(request))
+        except (gr.Error, InvalidRequest, UnreadablePicture) as error:
+            return tool.failed(getattr(error, "message", None) or str(error))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def progress(self, state: dict[str, Any]) -> None:
+        """Tell the client which step is done, if it asked to be told."""
+        context = self.server.request_context
+        token = context.meta.progressToken if context.meta else None
+        if token is not None and state.get("state") == "step":
+            await context.session.send_progress_notification(
+                token, state["step"], state["of"], related_request_id=str(context.request_id)
+            )
+
+
+def picture_file(given: Any, name: str, folder: Path) -> str | None:
+    """The path of a picture that a client sent; raises InvalidRequest for what cannot be one."""
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str):
+        raise InvalidRequest(name, f"The {name} is not text.", "Send a data: URL, or upload the file first.")
+    if given.startswith("data:"):
+        return str(decoded(given, name, folder))
+    path = unquote(given.partition(FILE)[2]) if FILE in given else given
+    try:
+        inside = "://" not in path and Path(path).resolve().is_relative_to(files_folder()) and Path(path).is_file()
+    except (OSError, ValueError):
+        inside = False
+    if not inside:
+        raise InvalidRequest(
+            name,
+            f"The {name} {given[:60]!r} is no upload to this page.",
+            "Send a data: URL, or upload the file first (POST /gradio_api/upload).",
+        )
+    return path
+
+
+def decoded(url: str, name: str, folder: Path) -> Path:
+    """Write the bytes of a base64 `data:` URL into the folder; raises InvalidRequest."""
+    head, comma, text = url.partition(",")
+    try:
+        if not comma or not head.endswith(";base64"):
+            raise ValueError
+        data = base64.b64decode("".join(text.split()), validate=True)
+    except (ValueError, binascii.Error):
+        raise InvalidRequest(
+            name,
+            f"The {name} is no base64 data: URL.",
+            "Write data:image/png;base64, and then the file's bytes in base64.",
+        ) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def finished(paths: list[str], told: str, address: str) -> types.CallToolResult:
+    """Report, addresses and small previews of the finished pictures."""
+    content: list[types.ContentBlock] = [types.TextContent(type="text", text=told)]
+    for path in paths:
+        with Image.open(path) as image:
+            small = tool.image(tool.preview(image))
+        content += [types.TextContent(type="text", text=f"{Path(path).name}: {address}{FILE}{path}"), small]
+    return types.CallToolResult(content=content)
+
+
+def base_address(request: Request) -> str:
+    """http://host:port, as the client wrote it; behind a proxy, as it wrote it to the proxy."""
+    headers = request.headers
+    host = headers.get("x-forwarded-host") or headers.get("host") or "localhost"
+    scheme = headers.get("x-forwarded-proto") or request.url.scheme
+    return f"{scheme.split(',')[0].strip()}://{host.split(',')[0].strip()}"
