@@ -191,11 +191,14 @@ class Request:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("picture", "mask")}
 
     @classmethod
-    def from_image(cls, image: Any) -> Request:
-        """The request that made this picture, read from its capsule; raises InvalidRequest if there is none."""
-        from .files.png_record import read
+    def from_image(cls, image: Any, max_pixels: int | None = None) -> Request:
+        """Return the request that made this picture, from what it tells; InvalidRequest if it tells nothing.
 
-        return read(image)
+        UnreadablePicture if the picture, its photo or its mask has more than `max_pixels`.
+        """
+        from .files.png_record import MAX_PIXELS, read
+
+        return read(image, MAX_PIXELS if max_pixels is None else max_pixels)
 
 
 def read_settings(settings: Any, prompt: Any = None) -> dict[str, Any]:

@@ -45,6 +45,9 @@ NUMBERS = {
 }
 PAIR = re.compile(r'\s*(\w[\w \-/+]{0,60}):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 LONGEST = 200_000  # characters
+SETTINGS_ONLY = (
+    "This file holds the settings, but not the photo and the mask they were used with: paint or open a mask."
+)
 
 
 def write(request: declared.Request, model: dict[str, Any], size: tuple[int, int], whole: bool = False) -> str:
@@ -117,6 +120,7 @@ def read(text: str) -> tuple[dict[str, Any], list[str]]:
     notes: list[str] = []
     if "Inpaint" in pairs:
         ours = _json(pairs["Inpaint"])
+        notes.append(SETTINGS_ONLY)
         return _known(ours if isinstance(ours, dict) else {}, notes), notes
     prompt, _, negative = ("\n" + "\n".join(lines)).partition("\nNegative prompt:")
     limit = declared.MAX_PROMPT

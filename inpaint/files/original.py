@@ -12,6 +12,7 @@ from ..errors import InvalidRequest
 from .picture import MAX_PIXELS, Picture
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from ..request import Request
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 LARGER = 400  # times the result's pixels: 20 by 20 of the article's 512 × 512; a small forged file stays small
 
 
-def part(request: Request, image: Image.Image) -> tuple[dict[str, Any], dict[str, Image.Image]]:
+def part(request: Request, image: Image.Image) -> tuple[dict[str, Any], dict[str, Any]]:
     """How to find the request's picture in the result `image`, and the parts of it that are not in there.
 
-    rgb is RGBA and lies at `box` of the picture: opaque where the result differs, 0 everywhere else.
+    rgb is RGBA and lies at `box` of the picture: opaque where the result differs, 0 everywhere else; `samples` are
+    the same pixels of a picture with 16 bits.
     """
     import numpy as np
     from PIL import Image
@@ -39,11 +41,16 @@ def part(request: Request, image: Image.Image) -> tuple[dict[str, Any], dict[str
         "alpha": None,
         "digest": _digest(picture),
     }
-    stored = {}
+    if picture.orientation != 1:
+        record["orientation"] = picture.orientation  # a mask that lies on its side is turned by it
+    stored: dict[str, Any] = {}
     box = differs.getbbox()
     if box:
         record["box"], where = list(box), differs.crop(box)
         stored["rgb"] = Image.composite(picture.rgb.crop(box).convert("RGBA"), Image.new("RGBA", where.size), where)
+        if picture.samples is not None:
+            left, top, right, bottom = box
+            stored["samples"] = picture.samples[top:bottom, left:right] * (np.asarray(where)[..., None] > 0)
     if picture.alpha is not None:
         kept = alpha is not None and alpha.tobytes() == picture.alpha.tobytes()
         record["alpha"] = "kept" if kept else "stored"
@@ -60,12 +67,14 @@ def rebuilt(record: Any, shown: Picture, parts: dict[bytes, bytes]) -> tuple[Pic
     if whole[0] * whole[1] > LARGER * shown.size[0] * shown.size[1]:
         raise damaged("its sizes make no sense")
     rgb, alpha = _seen(shown.rgb, shown.alpha, whole, offset)
+    samples = _seen_samples(shown, whole, offset)
     if record.get("box") is not None:
         left, top, right, bottom = box = _whole_numbers(record["box"], 4)
         if not (0 <= left < right <= whole[0] and 0 <= top < bottom <= whole[1]):
             raise damaged("its parts do not fit together")
         patch = unpng(parts, "rgb", (right - left, bottom - top), "RGBA")
         rgb.paste(patch.convert("RGB"), box, patch.getchannel("A"))
+        samples = _with_samples(samples, parts, box, patch.getchannel("A"))
     kind = record.get("alpha")
     if kind == "stored":
         alpha = unpng(parts, "alpha", whole, "L")
@@ -73,14 +82,20 @@ def rebuilt(record: Any, shown: Picture, parts: dict[bytes, bytes]) -> tuple[Pic
         alpha = None
     elif kind != "kept" or alpha is None:
         raise damaged("its transparency is missing")
-    picture = replace(shown, rgb=rgb, alpha=alpha)
+    turn = record.get("orientation", 1)
+    turn = turn if type(turn) is int and 1 <= turn <= 8 else 1
+    picture = replace(shown, rgb=rgb, alpha=alpha, samples=samples, orientation=turn)
     if _digest(picture) == record.get("digest"):
         return picture, []
     return picture, ["The picture was changed after it was saved, so it repeats only roughly."]
 
 
-def png(image: Image.Image) -> bytes:
-    """A small PNG file of it."""
+def png(image: Image.Image | np.ndarray) -> bytes:
+    """Return a small PNG file of an image, or of uint16 samples [H, W, 3 or 4]."""
+    if not hasattr(image, "save"):
+        from . import sixteen_bit
+
+        return sixteen_bit.bare_png(image)
     file = BytesIO()
     image.save(file, "PNG", compress_level=2)
     return file.getvalue()
@@ -117,6 +132,33 @@ def _whole_numbers(value: Any, count: int) -> tuple[int, ...]:
     if not isinstance(value, list) or len(value) != count or any(type(n) is not int or abs(n) > 2**24 for n in value):
         raise damaged("its sizes make no sense")
     return tuple(value)
+
+
+def _seen_samples(shown: Picture, size: tuple[int, int], offset: tuple[int, int]) -> np.ndarray | None:
+    """Return the 16-bit samples of the part of the result that is the picture; None if it has none, or not all."""
+    (left, top), (width, height) = offset, size
+    if shown.samples is None or left < 0 or top < 0:
+        return None
+    samples = shown.samples[top : top + height, left : left + width]
+    return samples if samples.shape[:2] == (height, width) else None
+
+
+def _with_samples(samples: np.ndarray | None, parts: dict[bytes, bytes], box: tuple[int, ...], opaque: Image.Image):
+    """Return the samples with the stored ones put back where `opaque` is not 0; as they are if none are stored."""
+    import numpy as np
+
+    from . import sixteen_bit
+
+    data = parts.get(b"samples")
+    if samples is None or data is None:
+        return samples
+    left, top, right, bottom = box
+    found = sixteen_bit.from_png(data, (bottom - top, right - left, samples.shape[2]))
+    if found is None:
+        raise damaged("its parts do not fit together")
+    samples = samples.copy()
+    np.copyto(samples[top:bottom, left:right], found, where=np.asarray(opaque)[..., None] > 0)
+    return samples
 
 
 def _seen(rgb: Image.Image, alpha: Image.Image | None, size: tuple[int, int], offset: tuple[int, int]):

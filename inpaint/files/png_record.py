@@ -16,17 +16,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from io import BytesIO
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
 from ..request import Request, options
-from . import infotext, original
+from . import infotext, original, reading
 from .original import damaged
 from .picture import Picture
-from .reading import FORMATS
+from .reading import MAX_PIXELS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,6 +35,10 @@ if TYPE_CHECKING:
 VERSION = 1
 KEY, CHUNK = "inpaint", b"inPX"  # private, ancillary, and not to be copied by programs that change the pixels
 LONGEST = 1_000_000  # characters of JSON
+STRIPPED = (
+    "The photo and the mask this was made from are gone: the file was saved again by another program. "
+    "Its settings are here; paint or open a mask."
+)
 
 
 def pack(result: Result, index: int, pixels: bool = True) -> PngInfo:
@@ -64,50 +66,85 @@ def pack(result: Result, index: int, pixels: bool = True) -> PngInfo:
     return info
 
 
-def read(source: Any) -> Request:
-    """The request that made this picture: a path, bytes or an opened PIL image; InvalidRequest if it tells none.
+def read(source: Any, max_pixels: int = MAX_PIXELS) -> Request:
+    """Return the request that made this picture, which is a path, bytes or an opened PIL image.
 
-    A picture with settings only, ours or another tool's, becomes the request's picture, without a mask.
+    Raises InvalidRequest if it tells nothing.  A picture with settings only, ours or another tool's, becomes the
+    request's picture, without a mask; a note says so.  Raises UnreadablePicture if it, its photo or its mask has more
+    pixels than `max_pixels`: all sizes are compared before anything is decoded.
     """
     source = _at_hand(source)
-    shown = Picture.open(source)  # is it a sound picture at all?
     image = _texts(source)
     record = _record(image)
+    _check_sizes(image, record, max_pixels)
+    shown = Picture.open(source)  # is it a sound picture at all?
     if record is not None and "picture" in record:
         return _whole(record, shown, image)
     if record is not None:
         settings, notes = _settings(record)
+        notes.append(infotext.SETTINGS_ONLY)
     else:
         settings, notes = infotext.of(image)
     return Request(picture=replace(shown, notes=(*shown.notes, *notes)), **settings)
 
 
 def model_of(source: Any) -> dict[str, Any]:
-    """Name and fingerprint of the model that made the picture, and versions; {} if it does not say."""
-    source = _at_hand(source)
-    Picture.open(source)
-    record = _record(_texts(source))
+    """Return name and fingerprint of the model that made the picture, and versions; {} if it does not say."""
+    record = _record(_texts(_at_hand(source)))
     model = record.get("model") if record else None
     return {str(k): v for k, v in model.items() if isinstance(v, str)} if isinstance(model, dict) else {}
 
 
 def holds_original(source: Any) -> bool:
-    """Whether the saved picture holds the photo and the mask it was made from (or was made without a photo)."""
-    record = _record(_texts(_at_hand(source)))
-    return record is not None and "picture" in record
+    """Return whether the saved picture holds the photo and the mask it was made from, or was made without a photo."""
+    image = _texts(_at_hand(source))
+    record = _record(image)
+    return record is not None and "picture" in record and not _is_stripped(record, image)
 
 
 def _texts(source: Any) -> Image.Image:
-    """The opened, not yet decoded file with its texts and chunks."""
+    """Return the opened, not yet decoded file with its texts and chunks."""
     from PIL import Image
 
     if isinstance(source, Image.Image):
         return source
-    if isinstance(source, (str, PathLike)):
-        source = Path(source).read_bytes()
-    if not isinstance(source, (bytes, bytearray)):  # an array, say
+    if not isinstance(source, (bytes, bytearray, memoryview, str, PathLike)):  # an array, say
         raise infotext.silent()
-    return Image.open(BytesIO(source), formats=FORMATS)
+    return reading.identified(source)
+
+
+def _check_sizes(image: Image.Image, record: dict[str, Any] | None, max_pixels: int) -> None:
+    """Raise UnreadablePicture if the picture, the photo it was made from, or its mask is too large."""
+    photo = record.get("picture") if record else None
+    sizes = [
+        image.size,
+        photo.get("size") if isinstance(photo, dict) else None,
+        record.get("mask") if record else None,
+    ]
+    for size in filter(None, sizes):
+        width, height = original.size(list(size) if isinstance(size, tuple) else size)
+        if width * height > max_pixels:
+            raise reading.too_many(width, height, max_pixels)
+
+
+def _is_stripped(record: dict[str, Any], image: Image.Image) -> bool:
+    """Return whether a program that copies no private chunks has saved the picture again, or resized it."""
+    photo, report = record["picture"], record.get("report")
+    if not isinstance(photo, dict):
+        return False
+    stored = record.get("mask") is not None or photo.get("box") is not None or photo.get("alpha") == "stored"
+    size = report.get("size") if isinstance(report, dict) else None
+    return (stored and not _parts(image)) or (size is not None and size != list(image.size))
+
+
+def _parts(image: Image.Image) -> dict[bytes, bytes]:
+    """Return the PNG files in our private chunks by their names, the first of each name."""
+    parts: dict[bytes, bytes] = {}
+    for chunk in getattr(image, "private_chunks", ()):
+        if chunk[0] == CHUNK:
+            name, _, data = chunk[1].partition(b"\0")
+            parts.setdefault(name, data)
+    return parts
 
 
 def _at_hand(source: Any) -> Any:
@@ -139,15 +176,13 @@ def _record(image: Image.Image) -> dict[str, Any] | None:
 
 
 def _whole(record: dict[str, Any], shown: Picture, image: Image.Image) -> Request:
-    """The request with the original picture and the mask."""
+    """Return the request with the original picture and the mask; without them if the file has lost its parts."""
     settings, notes = _settings(record)
     if record["picture"] is None:
         return Request(**settings)
-    parts = {}
-    for chunk in getattr(image, "private_chunks", ()):
-        if chunk[0] == CHUNK:
-            name, _, data = chunk[1].partition(b"\0")
-            parts.setdefault(name, data)
+    if _is_stripped(record, image):
+        return Request(picture=replace(shown, notes=(*shown.notes, *notes, STRIPPED)), **settings)
+    parts = _parts(image)
     picture, more = original.rebuilt(record["picture"], shown, parts)
     mask = None
     if record.get("mask") is not None:

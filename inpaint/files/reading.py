@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -43,9 +44,10 @@ def opened(source: Any) -> Opened:
     if isinstance(source, Image.Image):
         return _decoded(source, "The picture")
     if isinstance(source, (str, os.PathLike)):
-        return _read(source)
+        with _file(source) as (file, name):
+            return _decoded(_header(file, name), name)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decoded(_identified(BytesIO(source), "The picture"), "The picture")
+        return _decoded(_header(BytesIO(source), "The picture"), "The picture")
     if hasattr(source, "read"):
         try:
             data = source.read()
@@ -58,6 +60,22 @@ def opened(source: Any) -> Opened:
         return _from_array(source)
     raise UnreadablePicture(
         f"A picture cannot be made from {type(source).__name__}.", "Give a path, bytes, a Pillow image or an array."
+    )
+
+
+def identified(source: bytes | bytearray | memoryview | str | os.PathLike) -> Image.Image:
+    """Return a file as an image whose size and texts are known, not decoded; or UnreadablePicture."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _header(BytesIO(source), "The picture")
+    with _file(source) as (file, name):
+        return _header(BytesIO(file.read()), name)
+
+
+def too_many(width: int, height: int, limit: int) -> UnreadablePicture:
+    """Return the error for a picture of more pixels than `limit`."""
+    return UnreadablePicture(
+        f"This picture has {width * height / 1e6:.0f} megapixels; here the limit is {limit / 1e6:g}.",
+        "Make it smaller.",
     )
 
 
@@ -76,7 +94,9 @@ def _too_large(name: str, size: str) -> UnreadablePicture:
     )
 
 
-def _read(path: str | os.PathLike) -> Opened:
+@contextmanager
+def _file(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, str]]:
+    """Open a regular file, with the name it has in sentences; UnreadablePicture if it cannot be read."""
     name = os.path.basename(os.fspath(path)) or "The picture"
     try:
         mode = os.stat(path).st_mode
@@ -84,13 +104,13 @@ def _read(path: str | os.PathLike) -> Opened:
             what = "a folder" if stat.S_ISDIR(mode) else "not a file"
             raise UnreadablePicture(f"{name} is {what}.", "Choose a picture file.")
         with open(path, "rb") as file:
-            return _decoded(_identified(file, name), name)
+            yield file, name
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         why = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise UnreadablePicture(f"{name} {why}.", "Check the path.") from error
 
 
-def _identified(file, name: str) -> Image.Image:
+def _header(file, name: str) -> Image.Image:
     """Return the file as an image whose format and size are known; nothing is decoded yet, but for HEIC."""
     head = file.read(16)
     if not head:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FULL = 65535
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ROWS = 256  # converted at a time, so that a large picture needs no second copy
 KEPT = "16 bits a channel: PNG and TIFF files keep them wherever nothing is painted, other formats hold 8."
 
@@ -87,10 +88,8 @@ def merged(pixels: np.ndarray, samples: np.ndarray) -> np.ndarray:
 
 def png(samples: np.ndarray, dressed: bytes) -> bytes:
     """Return a PNG file of uint16 samples [H, W, C] with all chunks of the PNG file `dressed` but its pixels."""
-    import imagecodecs
-
-    ours = dict(_chunks(imagecodecs.png_encode(np.ascontiguousarray(samples), level=2)))
-    out = [b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", ours[b"IHDR"])]
+    ours = dict(_chunks(bare_png(samples)))
+    out = [SIGNATURE, _chunk(b"IHDR", ours[b"IHDR"])]
     placed = False
     for kind, data in _chunks(dressed):
         if kind == b"IDAT" and not placed:
@@ -99,6 +98,25 @@ def png(samples: np.ndarray, dressed: bytes) -> bytes:
         elif kind not in (b"IHDR", b"IDAT"):
             out.append(_chunk(kind, data))
     return b"".join(out)
+
+
+def bare_png(samples: np.ndarray) -> bytes:
+    """Return a PNG file of uint16 samples [H, W, 3 or 4] with nothing else in it."""
+    import imagecodecs
+
+    return imagecodecs.png_encode(np.ascontiguousarray(samples), level=2)
+
+
+def from_png(data: bytes, shape: tuple[int, int, int]) -> np.ndarray | None:
+    """Return the samples of a PNG file; None unless its header says this shape and 16 bits, before it is decoded."""
+    kind = {3: 2, 4: 6}[shape[2]]
+    if data[:8] != SIGNATURE or data[16:26] != struct.pack(">IIBB", shape[1], shape[0], 16, kind):
+        return None
+    try:
+        samples = _png(data)
+    except Exception:  # the decoder says no in several ways
+        return None
+    return samples if samples.shape == shape and samples.dtype == np.uint16 else None
 
 
 def _is_deep(image: Image.Image) -> bool:

@@ -446,9 +446,101 @@ def test_a_newer_version_says_what_to_do():
         Request.from_image(forged(setting("version", to=2)))
 
 
-def test_a_copy_without_the_chunks_is_told_apart():
-    with pytest.raises(InvalidRequest, match="Open the file as it was saved"):
-        Request.from_image(Image.open(BytesIO(GOOD)).copy())
+def resaved(data: bytes, change=lambda image: image) -> bytes:
+    """What a program makes of it that keeps texts, as Pillow lets it, but no private chunks."""
+    image = Image.open(BytesIO(data))
+    info = PngInfo()
+    for key, value in image.text.items():
+        info.add_itxt(key, value)
+    file = BytesIO()
+    change(image).save(file, "PNG", pnginfo=info, exif=image.info.get("exif", b""))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change", [lambda image: image, lambda image: image.resize((48, 36)), lambda image: image.copy()]
+)
+def test_a_result_saved_again_keeps_its_settings(change):
+    made = result_of(Request(picture=photo(), mask=disc(), **SETTINGS))
+    data = resaved(made.to_bytes(), change)
+    got = Request.from_image(data)
+    assert got.settings() == made.request.settings() and got.mask is None
+    assert got.picture.rgb.tobytes() == change(made.image).tobytes()
+    assert [note for note in got.picture.notes if "are gone" in note] and png_record.model_of(data) == MODEL
+    assert not png_record.holds_original(data) and png_record.holds_original(made.to_bytes())
+    assert Request.from_image(Image.open(BytesIO(made.to_bytes())).copy()).settings() == made.request.settings()
+
+
+def test_a_result_saved_again_that_needs_nothing_more_repeats():
+    made = result_of(Request("a castle", seed=1, width=64))
+    same(made.request, Request.from_image(resaved(made.to_bytes())))
+    asked = Request("x", photo(), seed=1, strength=0)
+    made = replace(result_of(asked), images=(asked.picture.repainted(asked.picture.rgb),))
+    same(made.request, Request.from_image(resaved(made.to_bytes())))
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp", "tiff"])
+def test_settings_alone_say_that_the_mask_is_missing(format):
+    made = result_of(Request(picture=photo(), mask=disc(), **SETTINGS))
+    for data in (made.to_bytes(format), made.to_bytes(metadata="settings")):
+        got = Request.from_image(data)
+        assert got.mask is None and [note for note in got.picture.notes if "not the photo and the mask" in note]
+        assert not png_record.holds_original(data)
+
+
+def test_no_part_is_decoded_of_a_picture_that_is_too_large(monkeypatch):
+    data = result_of(Request("x", photo(), disc((300, 200)), seed=1)).to_bytes()
+    monkeypatch.setattr(original, "unpng", lambda *_: pytest.fail("a part was decoded"))
+    monkeypatch.setattr(png_record.Picture, "open", lambda *_: pytest.fail("the picture was decoded"))
+    for limit in (1000, 96 * 72 - 1, 300 * 200 - 1):
+        with pytest.raises(inpaint.UnreadablePicture, match="megapixels"):
+            Request.from_image(data, max_pixels=limit)
+
+
+def test_a_small_file_that_claims_a_huge_photo_costs_nothing():
+    import tracemalloc
+
+    def claim(record):
+        record["picture"]["size"], record["picture"]["box"] = [9000, 9000], None
+        record["picture"]["alpha"], record["mask"] = None, [9000, 9000]
+
+    data = forged(claim, chunks={b"mask": bomb((9000, 9000), 0)})
+    tracemalloc.start()
+    with pytest.raises(inpaint.UnreadablePicture, match="81 megapixels; here the limit is 12"):
+        Request.from_image(data, max_pixels=12_000_000)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_a_picture_of_16_bits_and_its_way_up_come_back():
+    samples = np.random.default_rng(0).integers(0, 65536, (72, 96, 3), dtype=np.uint16)
+    picture = replace(inpaint.Picture.open(samples), orientation=8)
+    asked = Request("x", picture, disc((72, 96)), seed=1, expand="5,0,0,3")
+    image = Image.new("RGB", (101, 75), "red")
+    image.paste(picture.rgb, (5, 0))
+    image.paste("blue", (40, 20, 60, 50))
+    wide = np.pad(samples, [(0, 3), (5, 0), (0, 0)], mode="edge")
+    image.info["samples"] = wide
+    data = replace(result_of(asked), images=(image,)).to_bytes()
+    again = Request.from_image(data)
+    same(asked, again)
+    assert np.array_equal(again.picture.samples, samples) and again.picture.orientation == 8
+
+
+@pytest.mark.parametrize("part", [b"", b"x" * 99, "other size", "8 bits", "cut off"])
+def test_forged_samples_are_refused(part):
+    samples = np.random.default_rng(0).integers(0, 65536, (72, 96, 3), dtype=np.uint16)
+    image = Image.new("RGB", (96, 72), "red")
+    image.info["samples"] = samples
+    data = replace(result_of(Request("x", samples, disc(), seed=1)), images=(image,)).to_bytes()
+    good = dict(_parts(data))
+    wrong = {
+        "other size": original.png(samples[:8]),
+        "8 bits": original.png(Image.new("RGB", (96, 72))),
+        "cut off": good[b"samples"][:-400],
+    }
+    with pytest.raises(InvalidRequest, match="damaged"):
+        original._with_samples(samples, {b"samples": wrong.get(part, part)}, (0, 0, 96, 72), Image.new("L", (96, 72)))
 
 
 @pytest.mark.parametrize(
