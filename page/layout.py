@@ -145,7 +145,11 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """The viewport and the remembered choice between light and dark."""
+    """Return the viewport, the remembered choice between light and dark, and the style of what lies around Gradio.
+
+    Where the button sticks to the window's edge, what Tab leads to stops short of it.
+    """
     return """<meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover">
+<style>@media (max-width: 900px) { html { scroll-padding: 12px 0 72px; } }</style>
 <script>addEventListener('DOMContentLoaded', () => { const t = localStorage.getItem('inpaint-theme');
 if (t) document.body.classList.toggle('dark', t === 'dark'); });</script>"""

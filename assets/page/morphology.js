@@ -24,13 +24,14 @@ export function flood(w, h, seeds, passes) {
   return seen;
 }
 
-// squared distance of every pixel to the nearest one inside (Felzenszwalb & Huttenlocher 2012)
-export function distances(w, h, inside) {
+// squared distance of every pixel to the nearest one inside (Felzenszwalb & Huttenlocher 2012);
+// `nearest` becomes that one's index
+export function distances(w, h, inside, nearest = new Int32Array(w * h)) {
   const far = 1e9, grid = new Float32Array(w * h);
-  for (let i = 0; i < grid.length; i++) grid[i] = inside(i) ? 0 : far;
-  const n = Math.max(w, h), f = new Float32Array(n), v = new Int32Array(n), z = new Float32Array(n + 1);
+  for (let i = 0; i < grid.length; i++) { grid[i] = inside(i) ? 0 : far; nearest[i] = i; }
+  const n = Math.max(w, h), f = new Float32Array(n), from = new Int32Array(n), v = new Int32Array(n), z = new Float32Array(n + 1);
   const pass = (start, stride, length) => {
-    for (let q = 0; q < length; q++) f[q] = grid[start + q * stride];
+    for (let q = 0; q < length; q++) { f[q] = grid[start + q * stride]; from[q] = nearest[start + q * stride]; }
     let k = 0;
     v[0] = 0; z[0] = -far; z[1] = far;
     for (let q = 1; q < length; q++) {
@@ -44,6 +45,7 @@ export function distances(w, h, inside) {
     for (let q = 0, j = 0; q < length; q++) {
       while (z[j + 1] < q) j++;
       grid[start + q * stride] = (q - v[j]) ** 2 + f[v[j]];
+      nearest[start + q * stride] = from[v[j]];
     }
   };
   for (let x = 0; x < w; x++) pass(x, w, h);
@@ -66,18 +68,21 @@ export function boundingBox(w, h, holds) {
   return x1 ? [x0, y0, x1, y1] : null;
 }
 
-// a copy of the levels, dilated by so many pixels (negative: eroded) with a soft last pixel; levels inside stay
+// a copy of the levels, dilated by so many pixels (negative: eroded), soft over the last one; what is added has the
+// level of what it adjoins, and levels inside stay
 export function grown(data, w, h, by) {
   const box = boundingBox(w, h, (i) => data[i]), out = data.slice();
   if (!box || !by) return out;
   const reach = Math.max(by, 0) + 1;
-  const x0 = Math.max(0, box[0] - reach), y0 = Math.max(0, box[1] - reach);
-  const cols = Math.min(w, box[2] + reach) - x0, rows = Math.min(h, box[3] + reach) - y0;
-  const at = (k) => (y0 + Math.floor(k / cols)) * w + x0 + (k % cols);
-  const far = distances(cols, rows, (k) => (data[at(k)] >= 128) === by > 0);
+  const x0 = Math.max(0, Math.floor(box[0] - reach)), y0 = Math.max(0, Math.floor(box[1] - reach));
+  const cols = Math.min(w, Math.ceil(box[2] + reach)) - x0, rows = Math.min(h, Math.ceil(box[3] + reach)) - y0;
+  const at = (k) => (y0 + Math.floor(k / cols)) * w + x0 + (k % cols), nearest = new Int32Array(cols * rows);
+  const far = distances(cols, rows, (k) => (data[at(k)] >= 128) === by > 0, nearest);
   for (let k = 0; k < far.length; k++) {
-    const i = at(k), level = Math.min(1, Math.max(0, Math.abs(by) - Math.sqrt(far[k]) + 0.5)) * 255;
-    out[i] = by > 0 ? Math.max(data[i], level) : Math.min(data[i], 255 - level);
+    if (far[k] > (reach + Math.abs(by)) ** 2) continue;
+    const i = at(k), share = Math.min(1, Math.max(0, Math.abs(by) - Math.sqrt(far[k]) + 0.5));
+    if (by < 0) out[i] = Math.min(data[i], data[i] * (1 - share));
+    else if (far[k]) out[i] = Math.max(data[i], data[at(nearest[k])] * share);
   }
   return out;
 }

@@ -4,13 +4,24 @@ const TYPING = "input:not([type=range]):not([type=checkbox]):not([type=radio]), 
 
 // listens to the whole page for one editor; the root has data-keys while the keyboard was used last
 export function shortcuts(editor) {
-  document.addEventListener("keydown", (event) => { editor.root.dataset.keys = ""; pressed(editor, event); });
+  document.addEventListener("keydown", (event) => {
+    editor.root.dataset.keys = "";
+    pressed(editor, event);
+  });
   document.addEventListener("pointerdown", () => { delete editor.root.dataset.keys; }, true);
+  document.addEventListener("keydown", leaveList, true);
   document.addEventListener("keyup", (event) => {
     if (event.code !== "Space") return;
     editor.pointer.spaceHeld = false;
     editor.root.classList.remove("hand");
   });
+}
+
+// Tab leads past the open list of a drop-down and closes it; Gradio would leave it open over the next controls
+function leaveList(event) {
+  if (event.key !== "Tab" || event.target.getAttribute?.("role") !== "combobox") return;
+  for (const list of document.querySelectorAll("ul[role=listbox]")) list.tabIndex = -1;
+  event.stopPropagation();
 }
 
 function pressed(editor, event) {

@@ -70,7 +70,11 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-features=OverlayScrollbar"],
+            ignore_default_args=["--hide-scrollbars"],  # as on most desktops: they take room
+        )
         yield browser
         browser.close()
 
