@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image, ImageCms
 
 from inpaint import InvalidRequest, Picture
+from inpaint.pixels.mask import fitted
 
 from .jobs.worker import data_url
 
@@ -114,8 +115,4 @@ def mask_from(address: Any, size: tuple[int, int]) -> Image.Image | None:
         mask = image.convert("L")
     except (AttributeError, TypeError, ValueError, OSError, binascii.Error, SyntaxError) as error:
         raise InvalidRequest("mask", "The mask did not arrive whole.", "Press Repaint again.") from error
-    if mask.size == size:
-        return mask
-    hard = not any(mask.histogram()[1:255])
-    mask = mask.resize(size, Image.Resampling.BILINEAR)
-    return mask.point(lambda level: 255 * (level >= 128)) if hard else mask
+    return fitted(mask, size)[0]

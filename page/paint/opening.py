@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from inpaint import InpaintError, InvalidRequest, Picture, Request, UnreadablePicture
-from inpaint.files.mask_file import open_mask
+from inpaint.files.mask_file import notes_of, open_mask
+from inpaint.pixels.mask import fitted
 
 from .. import filenames, images
 from ..session import Session, files_folder
@@ -64,10 +65,11 @@ class Opening:
             if session.picture is None:
                 raise InvalidRequest("picture", say("no_picture", session.language))
             self.page.limits.check_file(data, session.language)
-            mask = open_mask(data)
+            opened = open_mask(data)
+            mask, notes = fitted(opened, session.picture.size, session.picture.orientation)
             empty = mask.getbbox() is None
-            key = "mask_is_empty" if empty else "mask_loaded"
-            return message("mask", src=images.shown_grey(mask), say=say(key, session.language), bad=empty)
+            told = [say("mask_is_empty" if empty else "mask_loaded", session.language), *notes_of(opened), *notes]
+            return message("mask", src=images.shown_grey(mask), say=" ".join(told), bad=empty)
         except InpaintError as error:
             return message(say=str(error), bad=True)
 

@@ -41,8 +41,10 @@ FOCUSED = f"""async () => {{ {CONTROLS} const e = document.activeElement;
   const own = (['radio', 'checkbox'].includes(e.type) && e.closest('label')) || e;
   for (let n = 0; n < 60 && !inSight(own); n++) await new Promise(requestAnimationFrame);
   const passing = own === document.body || own.closest('[role=listbox]'); // a menu that is about to close
-  const box = own.getBoundingClientRect(), top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
-  return [passing ? null : told(own), inSight(own) ? '' : `at ${{Math.round(box.y)}}: ${{top?.outerHTML.slice(0, 80)}}`]; }}"""
+  const box = own.getBoundingClientRect();
+  const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  const covered = inSight(own) ? '' : `at ${{Math.round(box.y)}}, under ${{top?.outerHTML.slice(0, 80)}}`;
+  return [passing ? null : told(own), covered]; }}"""
 UNCHOSEN = f"""() => {{ {CONTROLS} return [...document.querySelectorAll('#panel input[type=radio]:not(:checked)')]
   .map((e) => told(e.closest('label'))); }}"""
 SIDEWAYS = """() => [document.documentElement, ...document.querySelectorAll('body *')]
