@@ -2,7 +2,7 @@
 
     python -m bench.endurance [--jobs 100] [--switches 20] [--steps 4] [--goal 5]
 
-The models take turns as they do on the page, through the same shelf: toy, the built-in one, and the small checkpoint
+The models take turns as they do on the page, through the same code: toy, the built-in one, and the small checkpoint
 that the tests ship with.  Pictures, masks, seeds and methods differ from job to job; results are encoded and dropped.
 A warm-up comes first, every size with every model, twice: for caches, thread pools, the libraries that are read only
 then, and the allocator's arenas, which stay as large as they once had to be.
@@ -40,10 +40,9 @@ def megabytes() -> dict[str, float]:
     return {name: process_memory(name) / 2**20 for name in ("VmRSS", "RssAnon")}
 
 
-def job(model, rng: random.Random, steps: int, size: tuple[int, int] | None = None) -> None:
+def job(painter, rng: random.Random, steps: int, size: tuple[int, int] | None = None) -> None:
     """One picture repainted, looked at while it forms, and made a file."""
     from inpaint import Request, Result
-    from inpaint.inpainter import Inpainter
 
     size = size or rng.choice(SIZES)
     mask = Image.new("L", size)
@@ -56,9 +55,9 @@ def job(model, rng: random.Random, steps: int, size: tuple[int, int] | None = No
         mask,
         steps=steps,
         seed=rng.randrange(2**32),
-        method=rng.choice(("auto", *model.methods)),
+        method=rng.choice(("auto", *painter.model.methods)),
     )
-    for event in Inpainter(model).stream(request):
+    for event in painter.stream(request):
         if isinstance(event, Result):
             event.to_bytes("PNG")
         else:
@@ -67,21 +66,23 @@ def job(model, rng: random.Random, steps: int, size: tuple[int, int] | None = No
 
 def endure(jobs: int, switches: int, steps: int) -> Iterator[tuple[str, dict[str, float]]]:
     """(what was done, memory): after the warm-up, at every tenth of the work, and at the end."""
-    from inpaint.models.shelf import Shelf
+    from page.jobs.current_model import CurrentModel
 
-    shelf, rng, known = Shelf(), random.Random(5), models()
+    current, rng, known = CurrentModel(), random.Random(5), models()
     for name, options in [*known, *known, known[0]]:
         for size in SIZES:
-            job(shelf.take(name, **options), rng, steps, size)
+            current.load(name, **options)
+            job(current.painter, rng, steps, size)
     yield f"0 jobs; {known[0][0]}", megabytes()
     changed = 0
     for n in range(jobs):
         changed = -(-(n + 1) * switches // jobs)  # spread evenly, rounded up
         name, options = known[changed % len(known)]
-        job(shelf.take(name, **options), rng, steps)
+        current.load(name, **options)
+        job(current.painter, rng, steps)
         if (n + 1) % max(1, jobs // 10) == 0 and n + 1 < jobs:
             yield f"{n + 1} jobs, {changed} changes; {Path(name).stem}", megabytes()
-    shelf.take(known[0][0])  # as at the start: the same model is on the shelf
+    current.load(known[0][0])  # the same model as at the start
     yield f"{jobs} jobs, {changed} changes; {known[0][0]}", megabytes()
 
 
@@ -118,10 +119,10 @@ def main() -> None:
         )
     )
     print(
-        f"\nResident memory {growth:+.1f} %; the goal is within {asked.goal:g} %: "
-        f"{'met' if abs(growth) <= asked.goal else 'missed'}."
+        f"\nResident memory {growth:+.1f} %; it may grow by {asked.goal:g} %: "
+        f"{'met' if growth <= asked.goal else 'missed'}."
     )
-    sys.exit(abs(growth) > asked.goal)
+    sys.exit(growth > asked.goal)
 
 
 if __name__ == "__main__":

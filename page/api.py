@@ -1,4 +1,4 @@
-"""The HTTP endpoint /inpaint, and the MCP tool of that name: plain files in, previews and then the result out."""
+"""Answer the HTTP endpoint /inpaint, and the MCP tool of that name: plain files in, previews, then the result out."""
 
 from __future__ import annotations
 
@@ -13,25 +13,34 @@ from typing import Any
 
 import gradio as gr
 from anyio import CapacityLimiter, to_thread
+from gradio.context import LocalContext
 
-from inpaint import InpaintError, InvalidRequest, Request
+from inpaint import InpaintError, InvalidRequest, Request, Result
 from inpaint.files.writing import write
 from inpaint.request import options
 
 from .jobs import worker
-from .jobs.job_queue import Busy
-from .session import address_of, files_folder
+from .jobs.events import Event, Finished, Loading, Preview, Waiting
+from .jobs.job_queue import QueueFull
+from .server.file_input import file_input
+from .session import address_of
+from .storage import Storage, files_folder
 from .words.say import say
 
 log = logging.getLogger("inpaint.page")
 KEPT = 3600  # seconds that a result can be fetched
+PATIENCE = 15  # seconds that a job waits for somebody to listen before it joins the queue
+METADATA = ("settings", "full", "none")
+
+Answer = tuple[list[str] | None, str]  # files, JSON
 
 
 class Api:
     """Answers /inpaint; it knows no session."""
 
     def __init__(self, page):
-        self.page, self.door = page, CapacityLimiter(4)  # pictures decoded at once
+        self.page, self.results = page, KeptResults(page.storage)
+        self.decoding = CapacityLimiter(4)  # pictures at once
 
     async def inpaint(
         self,
@@ -48,46 +57,51 @@ class Api:
             picture: The picture to change, as a file.
             mask: A picture of the same content: white is repainted, black stays. May be left out to expand.
             prompt: What to paint there; empty fills from the surroundings.
-            settings: JSON object with any of the request's options, such as {"steps": 20, "seed": 7}.
+            settings: JSON object with any of the request's options, such as {"steps": 20, "seed": 7}; also
+                "metadata": what the result remembers, "settings", "full" (the original picture, too) or "none".
             model: A model the page offers; empty takes the page's own.
 
         Returns:
             The picture as it stands (previews first, the finished PNG last), and JSON that tells step and report.
         """
         try:
+            if not await self.page.listeners.heard(_keys(visitor), PATIENCE):
+                log.info("nobody listens to this request: it is dropped")
+                return
             # in threads: decoding and storing take a while, and meanwhile nobody else would get an answer
-            request, name = await to_thread.run_sync(
-                self.request, picture, mask, prompt, settings, model, limiter=self.door
+            request, name, metadata = await to_thread.run_sync(
+                self.request, picture, mask, prompt, settings, model, limiter=self.decoding
             )
-            async for kind, value in self.page.desk.run(
+            async for event in self.page.queue.run(
                 lambda: worker.paint(name, [request]), address=address_of(visitor)
             ):
-                told = await to_thread.run_sync(self.told, kind, value)
-                if told:
-                    yield told
-        except Busy as busy:
-            raise gr.Error(say("busy", n=busy.place), print_exception=False) from None
+                answer = await to_thread.run_sync(self.answer, event, metadata)
+                if answer:
+                    yield answer
+        except QueueFull as full:
+            raise gr.Error(say("busy", n=full.position), print_exception=False) from None
         except InpaintError as error:
             raise gr.Error(str(error), print_exception=False) from error
         except Exception as error:  # its own words may hold paths
             log.exception("a request failed")
             raise gr.Error(say("unexpected", error=type(error).__name__), print_exception=False) from None
 
-    def request(self, picture: str, mask: str, prompt: str, settings: str, model: str) -> tuple[Request, str]:
-        """The request and the model's name, within this page's limits."""
+    def request(self, picture: str, mask: str, prompt: str, settings: Any, model: str) -> tuple[Request, str, str]:
+        """Return the request, the model's name and what the result shall remember, within this page's limits."""
         if not picture:
             raise InvalidRequest("picture", "There is no picture.", "Send one as `picture`.")
-        try:
-            chosen = json.loads(settings or "{}") if isinstance(settings, str) else dict(settings or {})
-        except (ValueError, TypeError, RecursionError) as error:  # RecursionError: brackets nested without end
+        self.page.storage.check()
+        chosen = _settings(settings)
+        metadata = chosen.pop("metadata", METADATA[0])
+        if metadata not in METADATA:
             raise InvalidRequest(
-                "settings", "The settings are no JSON.", 'Send an object like {"steps": 20}.'
-            ) from error
-        unknown = set(chosen) - set(options()) if isinstance(chosen, dict) else {"settings"}
+                "metadata", "metadata is none of those known.", f"Choose one of {', '.join(METADATA)}."
+            )
+        unknown = set(chosen) - set(options())
         if unknown:
             raise InvalidRequest(
                 "settings",
-                f"There is no option named {repr(sorted(unknown)[0][:40])[1:-1]}.",
+                f"There is no option named {repr(min(unknown)[:40])[1:-1]}.",
                 f"Options are: {', '.join(options())}.",
             )
         name = model or self.page.model
@@ -97,58 +111,87 @@ class Api:
         self.page.limits.check(chosen)
         chosen["prompt"] = prompt or ""
         request = self.page.limits.request(Path(picture), Path(mask) if mask else None, **chosen)
-        return worker.requests_for(request, request.method)[0], name
+        return worker.requests_for(request, request.method)[0], name, metadata
 
-    def told(self, kind: str, value: Any):
-        """(file or None, JSON) for one event."""
-        if kind == "place":
-            return None, json.dumps({"state": "waiting", "place": value})
-        if kind != "event":
-            return None
-        if isinstance(value, tuple):
-            return None, json.dumps({"state": "loading", "model": value[1], "megabytes": value[2]})
-        if isinstance(value, worker.Shown):
-            if value.jpeg is None:
-                return None
-            return [stored(value.jpeg, "preview.jpg")], json.dumps(
-                {"state": "step", "step": value.index + 1, "of": value.total}
-            )
-        report = {"state": "done", "seed": value.seeds[0], "seeds": list(value.seeds), "report": value.report}
-        return [
-            stored(value.to_bytes("PNG", k), f"inpainted-{k + 1}.png") for k in range(len(value.images))
-        ], json.dumps(report)
+    def answer(self, event: Event, metadata: str = METADATA[0]) -> Answer | None:
+        """Return files and JSON for an event; None for one that nobody is told."""
+        match event:
+            case Waiting(position):
+                return None, json.dumps({"state": "waiting", "place": position})
+            case Loading(model, megabytes):
+                return None, json.dumps({"state": "loading", "model": model, "megabytes": megabytes})
+            case Preview(index, total, _, jpeg) if jpeg is not None:
+                told = {"state": "step", "step": index + 1, "of": total}
+                return [self.results.add(jpeg, "preview.jpg")], json.dumps(told)
+            case Finished(result):
+                return self._finished(result, metadata)
+        return None
+
+    def _finished(self, result: Result, metadata: str) -> Answer:
+        told = {"state": "done", "seed": result.seeds[0], "seeds": list(result.seeds), "report": result.report}
+        files = [
+            self.results.add(result.to_bytes("PNG", k, metadata=metadata), f"inpainted-{k + 1}.png")
+            for k in range(len(result.images))
+        ]
+        return files, json.dumps(told)
 
 
-_given: dict[Path, float] = {}  # folders of results, oldest first, and when they were made; no clock can jump here
-_giving = threading.Lock()
-
-
-def stored(data: bytes, name: str) -> str:
-    """A file that Gradio serves, in a folder named by chance; it goes after an hour or when the program ends."""
-    path = files_folder() / "api" / secrets.token_urlsafe(16) / name
-    with _giving:
-        old = [folder for folder, made in _given.items() if monotonic() - made > KEPT]
-        for folder in old:
-            del _given[folder]
-        _given[path.parent] = monotonic()
-    for folder in old:
-        shutil.rmtree(folder, ignore_errors=True)
+def _settings(settings: Any) -> dict[str, Any]:
+    """Return the settings as a new dict, from JSON or a dict."""
     try:
-        path.parent.mkdir(parents=True)
-    except OSError as error:
-        raise InpaintError(
-            "The result cannot be stored: the disk is full or closed to writing.", "Try again later."
-        ) from error
-    return str(write(path, data))
+        chosen = json.loads(settings or "{}") if isinstance(settings, str) else dict(settings or {})
+    except (ValueError, TypeError, RecursionError) as error:  # RecursionError: brackets nested without end
+        raise InvalidRequest("settings", "The settings are no JSON.", 'Send an object like {"steps": 20}.') from error
+    if not isinstance(chosen, dict):
+        raise InvalidRequest("settings", "The settings are no JSON object.", 'Send one like {"steps": 20}.')
+    return chosen
+
+
+def _keys(visitor: gr.Request | None) -> list[str]:
+    """Return by what a listener to this request can be known: its session, or its event."""
+    return [key for key in (getattr(visitor, "session_hash", None), LocalContext.event_id.get(None)) if key]
+
+
+class KeptResults:
+    """Files that Gradio serves, each in a folder named by chance; they go after an hour or with the program."""
+
+    def __init__(self, storage: Storage):
+        self.storage = storage
+        self._made: dict[Path, float] = {}  # folder: when it was made, oldest first; no clock can jump here
+        self._lock = threading.Lock()
+
+    def add(self, data: bytes, name: str) -> str:
+        """Store a file and return its path; raise InpaintError if there is no room."""
+        self.storage.check()
+        path = files_folder() / "api" / secrets.token_urlsafe(16) / name
+        for folder in self._expired(path.parent):
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            path.parent.mkdir(parents=True)
+        except OSError as error:
+            raise InpaintError(
+                "The result cannot be stored: the disk is full or closed to writing.", "Try again later."
+            ) from error
+        self.storage.add(len(data))
+        return str(write(path, data))
+
+    def _expired(self, new: Path) -> list[Path]:
+        """Take a new folder down and return those whose time is over."""
+        with self._lock:
+            old = [folder for folder, made in self._made.items() if monotonic() - made > KEPT]
+            for folder in old:
+                del self._made[folder]
+            self._made[new] = monotonic()
+        return old
 
 
 def add_api(page) -> None:
-    """The endpoint, on components that are never shown."""
+    """Add the endpoint, on components that are never shown."""
     api = Api(page)
     with gr.Row(visible=False):
         inputs = [
-            gr.File(label="picture", type="filepath"),
-            gr.File(label="mask", type="filepath"),
+            file_input(label="picture"),
+            file_input(label="mask"),
             gr.Textbox("", label="prompt"),
             gr.Textbox("{}", label="settings"),
             gr.Textbox("", label="model"),

@@ -39,10 +39,17 @@ def arguments(argv: list[str] | None = None, environment: Mapping[str, str] = os
     add("--host", default=host, help="address to listen on; 0.0.0.0 lets the network in")
     add("--port", default=port, type=_port, help="default: 7860 or the next free one")
     add("--share", action="store_true", help="a public link for 72 hours, through Gradio's servers")
+    add(
+        "--trust-visitors",
+        action="store_true",
+        help="with --share or another --host: no limits for visitors, who may then do what you may",
+    )
     add("--auth", metavar="NAME:PASSWORD", type=_credentials, help="ask for this name and password")
     add("--mcp", action="store_true", help='also be an MCP server; needs pip install "mcp<2"')
     add("--open", action="store_true", help="open the browser")
     asked = parser.parse_args(argv)
+    if asked.mcp and asked.auth:
+        parser.error("--mcp does not work with --auth, for MCP clients cannot log in: leave one of them out")
     if asked.mcp and find_spec("mcp") is None:
         parser.error('--mcp needs the protocol\'s library: pip install "mcp<2"')
     return asked

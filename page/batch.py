@@ -1,8 +1,11 @@
-"""The batch tab: many pictures, one mask or a mask each, and a zip back; every picture stands in line anew."""
+"""Repaint many pictures, with one mask or a mask each, and give a zip back; every picture waits its turn anew."""
 
 from __future__ import annotations
 
 import logging
+import shutil
+import zipfile
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +14,16 @@ import gradio as gr
 from anyio import to_thread
 
 from inpaint import InpaintError, InvalidRequest
-from inpaint.batch import Output, pair
+from inpaint.batch import Job, Output, pair
+from inpaint.files import writing
 
 from . import filenames
 from .jobs import worker
-from .jobs.job_queue import Busy
-from .session import made
+from .jobs.events import Finished, Stopped
+from .jobs.job_queue import CancelToken, QueueFull
+from .server.file_input import file_input
+from .session import Session
+from .storage import new_folder
 from .words.say import i18n, language, say
 
 log = logging.getLogger("inpaint.page")
@@ -29,30 +36,42 @@ class Batch:
         self.page = page
 
     async def run(
-        self, request: gr.Request, pictures: list[str] | None, masks: list[str] | None, model: str, *values: Any
+        self, request: gr.Request, pictures: list[str] | None, masks: list[str] | None, model: str, *values
     ):
-        """Lines of what was done, then the zip; (text, file) each time."""
+        """Yield lines of what was done, then the zip; (text, file) each time."""
         session, words = self.page.sessions.of(request), language(request)
         lines: list[str] = []
         try:
             jobs, settings = self.plan(pictures, masks, model, values, words)
-            folder = made(session.file("batch"))
-            for n, job in enumerate(jobs, 1):
-                state = say("batch_state", words, i=n, n=len(jobs), name=job.picture.name)
-                yield "\n".join([*lines, state]), gr.skip()
-                line = await self.one(job, settings, model, folder, session)
-                if line is None:
-                    break  # cancelled
-                lines.append(line)
-            lines.append(say("batch_done", words, n=sum(line[0] == "✓" for line in lines), all=len(jobs)))
-            yield "\n".join(lines), packed(folder)
-        except Busy as busy:
-            yield say("busy", words, n=busy.place), gr.skip()
+            self.page.storage.check()
+            with session.running("batch") as cancel, session.new_file("batch", "inpainted.zip") as zip_file:
+                folder = new_folder(zip_file.parent / "pictures")
+                for n, job in enumerate(jobs, 1):
+                    state = say("batch_state", words, i=n, n=len(jobs), name=job.picture.name)
+                    yield "\n".join([*lines, state]), gr.skip()
+                    try:
+                        line = await self.one(job, settings, model, folder, session, cancel)
+                    except QueueFull as full:  # what is done is given back all the same
+                        lines.append(say("busy", words, n=full.position))
+                        break
+                    if line is None:
+                        break  # cancelled
+                    lines.append(line)
+                lines.append(say("batch_done", words, n=sum(line[0] == "✓" for line in lines), all=len(jobs)))
+                packed = await to_thread.run_sync(pack_all, folder, zip_file)
+            yield "\n".join(lines), gr.update(value=str(packed), visible=True) if packed else gr.skip()
         except InpaintError as error:
-            yield str(error), gr.skip()
+            yield "\n".join([*lines, str(error)]), gr.skip()
+        except Exception as error:
+            log.exception("a batch failed")
+            yield "\n".join([*lines, say("unexpected", words, error=type(error).__name__)]), gr.skip()
 
-    def plan(self, pictures, masks, model: str, values, words: str):
-        """The jobs and the settings they share."""
+    def cancel(self, request: gr.Request) -> None:
+        """Stop this visitor's batch, within one step or before its next picture."""
+        self.page.sessions.of(request).cancel("batch")
+
+    def plan(self, pictures, masks, model: str, values, words: str) -> tuple[list[Job], dict[str, Any]]:
+        """Return the jobs and the settings they share."""
         if not pictures:
             raise InvalidRequest("picture", say("no_picture", words))
         if len(pictures) > self.page.limits.batch:
@@ -69,56 +88,76 @@ class Batch:
         files = [Path(name) for name in masks or ()]
         return pair(map(Path, pictures), files[0] if len(files) == 1 else files or None), settings
 
-    async def one(self, job, settings: dict, model: str, folder: Path, session) -> str | None:
-        """One picture done and saved, or why not, in one line; None if it was cancelled."""
+    async def one(
+        self, job: Job, settings: dict, model: str, folder: Path, session: Session, cancel: CancelToken
+    ) -> str | None:
+        """Repaint and save one picture; return in one line that it is done, or why not; None if it was cancelled."""
         name = job.picture.name
+        if cancel.cancelled:
+            return None
         if job.problem:
             return f"✗ {name}: {job.problem}"
         try:
             request = await to_thread.run_sync(partial(self.page.limits.request, job.picture, job.mask, **settings))
-
-            def begin(task):
-                session.task = task
-
-            async for kind, value in self.page.desk.run(
-                lambda: worker.paint(model, [request]), begin, session.address
-            ):
-                if kind == "stopped":
-                    return None
-                if kind == "event" and hasattr(value, "images"):
-                    await to_thread.run_sync(Output(folder).save, value, filenames.stem(job.picture.name))
+            work = partial(worker.paint, model, [request])
+            async for event in self.page.queue.run(work, address=session.address, cancel=cancel):
+                match event:
+                    case Stopped():
+                        return None
+                    case Finished(result):
+                        output = Output(folder, metadata=self.page.limits.metadata)
+                        await to_thread.run_sync(output.save, result, filenames.stem(name))
             return f"✓ {name}"
         except InpaintError as error:
             return f"✗ {name}: {error}"
+        except QueueFull:
+            raise
         except Exception as error:
             log.exception("a picture of a batch failed")
             return f"✗ {name}: {type(error).__name__}"
 
 
-def packed(folder: Path) -> Any:
-    """The zip of what is in the folder."""
-    from inpaint.files.zips import pack
-
+def pack_all(folder: Path, zip_file: Path) -> Path | None:
+    """Pack the files of the folder, and remove them; None if there are none."""
     files = sorted(folder.iterdir())
     if not files:
-        return gr.skip()
-    return gr.update(value=str(pack(files, folder.parent / "inpainted.zip")), visible=True)
+        return None
+    pack(files, zip_file)
+    shutil.rmtree(folder, ignore_errors=True)
+    return zip_file
+
+
+def pack(files: Iterable[Path], path: Path) -> Path:
+    """Write a zip of these files by their names alone, stored as they are: pictures do not shrink twice."""
+    taken: set[str] = set()
+    with (
+        writing.whole(path) as packed,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive,  # a clock may say 1970
+    ):
+        for file in files:
+            name, number = file.name, 0
+            while name.lower() in taken:
+                number += 1
+                name = f"{file.stem}-{number}{file.suffix}"
+            taken.add(name.lower())
+            archive.write(file, name)
+    return path
 
 
 def batch_tab(page) -> None:
-    """The tab's components; the settings come from the paint tab."""
+    """Add the tab's components; the settings come from the paint tab."""
     word, batch = i18n(), Batch(page)
     with gr.Column(elem_classes="sheet", elem_id="batch"):
         gr.Markdown(word("batch_about"))
         with gr.Row():
-            pictures = gr.File(
+            pictures = file_input(
                 label=word("batch_pictures"),
                 file_count="multiple",
                 file_types=["image"],
                 elem_id="batch-pictures",
                 height=220,
             )
-            masks = gr.File(
+            masks = file_input(
                 label=word("batch_masks"),
                 file_count="multiple",
                 file_types=["image"],
@@ -133,7 +172,7 @@ def batch_tab(page) -> None:
             show_label=False, lines=4, max_lines=16, interactive=False, elem_id="batch-told", container=False
         )
         done = gr.File(label=word("batch_zip"), visible=False, elem_id="batch-zip")
-    cancel.click(page.running.cancel, None, None, queue=False, show_progress="hidden", api_visibility="private")
+    cancel.click(batch.cancel, None, None, queue=False, show_progress="hidden", api_visibility="private")
     page.after.append(
         lambda controls: run.click(
             batch.run,

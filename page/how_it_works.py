@@ -101,8 +101,9 @@ class Learn:
         return self.figures(film, int(step) - 1, language(request)) if film else nothing(language(request))
 
     def film(self, request: gr.Request) -> list[Step]:
-        """Return the steps of the visitor's last run that were kept."""
-        return [shown.live for shown in self.page.sessions.of(request).film if shown.live is not None]
+        """Return the steps of the visitor's last run that are still kept."""
+        steps = [preview.step for preview in self.page.sessions.of(request).film]
+        return [step for step in steps if step is not None]
 
     def figures(self, film: list[Step], k: int, words: str) -> str:
         """Return HTML: the six pictures of step k, the nearest there is."""

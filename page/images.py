@@ -13,10 +13,13 @@ from PIL import Image, ImageCms
 from inpaint import InvalidRequest, Picture
 from inpaint.pixels.mask import fitted
 
-from .jobs.worker import data_url
-
 PIXELS = 2_000_000  # of a display copy
 MASK_PIXELS = 2**22  # of a mask; assets/page/mask.js uses the same number
+
+
+def data_url(data: bytes, kind: str = "jpeg") -> str:
+    """Return the `data:` address of an image, so that no preview is ever a file."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def small(image: Image.Image, side: int) -> Image.Image:

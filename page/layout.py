@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
-from inpaint import InvalidRequest
-
-from .jobs.current_model import painters
-from .jobs.job_queue import Desk
+from .jobs.current_model import current_model
+from .jobs.job_queue import JobQueue, QueuedJob
 from .limits import Limits
 from .paint import examples
 from .paint.controls import Controls
@@ -16,8 +14,10 @@ from .paint.opening import Opening
 from .paint.presets import TASKS
 from .paint.results import Keeping
 from .paint.running import Running
+from .server.listeners import Listeners
 from .session import Sessions
-from .words.say import i18n, say
+from .storage import Storage
+from .words.say import i18n
 
 COLLECT = "(packed, ...rest) => [window.inpaint.collect(), ...rest]"
 FAILED = "() => window.inpaint.failed()"  # Gradio refused an event before its handler, or could not send it
@@ -27,28 +27,27 @@ localStorage.setItem('inpaint-theme', document.body.classList.contains('dark') ?
 
 
 class Page:
-    """One running page: its limits, its visitors, its desk and its components."""
+    """One running page: its limits, its visitors, its queue and its components."""
 
     def __init__(self, limits: Limits, model: str):
         self.limits, self.model = limits, model
-        self.sessions = Sessions(limits.session_minutes, limits.sessions)
-        self.desk = Desk(limits.queue, limits.waiting)
+        self.sessions = Sessions(limits.session_minutes, limits.sessions, limits.sessions_each, limits.away_seconds)
+        self.storage, self.listeners = Storage(limits.disk_megabytes), Listeners()
+        self.queue = JobQueue(limits.queue, limits.waiting)
         self.opening, self.running, self.keeping = Opening(self), Running(self), Keeping(self)
-        painters.leaving = [self.sessions.let_go]
         self.after = []  # what other tabs connect once the controls are there
         self.models = list(dict.fromkeys([model, *limits.models]))
 
     def check_model(self, name: str, language: str) -> None:
-        """On a public page only the listed models may be asked for."""
-        if self.limits.public and name not in self.models:
-            raise InvalidRequest("model", say("not_here", language))
+        """Raise InvalidRequest for a model that may not be asked for here."""
+        self.limits.check_model(name, self.models, language)
 
     def build(self) -> gr.Blocks:
         """The Blocks, ready to be launched."""
         from .api import add_api
         from .batch import batch_tab
         from .how_it_works import learn_tab
-        from .server.middleware import guarded
+        from .server.gradio_errors import translate_errors
 
         word = i18n()
         with gr.Blocks(
@@ -77,7 +76,7 @@ class Page:
             self.connect(demo)
             theme.click(None, js=THEME_JS, api_visibility="private")
             add_api(self)
-        guarded(demo)
+        translate_errors(demo)
         # every event waits here first, most for a moment; what has a line may not be called past it
         return demo.queue(max_size=20 * self.limits.queue, api_open=False)
 
@@ -93,7 +92,7 @@ class Page:
             editor.mask(self.opening.mask, None, editor, concurrency_limit=4, **quiet),
             editor.act(self.keeping.act, None, editor, concurrency_limit=4, **quiet),
             editor.rescue(self.running.rescue, None, editor, concurrency_limit=None, **quiet),
-            # the desk keeps the line; Gradio lets everyone through to it, and the request checks every value
+            # the job queue keeps the line; Gradio lets everyone through to it, and the request checks every value
             c.run.click(
                 self.running.run,
                 [self.packed, c.task, c.model, c.fresh, *c.components],
@@ -115,13 +114,11 @@ class Page:
         c.task.input(task_settings, [c.task, c.by_name["prompt"]], brought, **free)
         for connect in self.after:
             connect(c)
-        demo.unload(self.sessions.forget)
+        demo.unload(self.sessions.disconnected)
 
     def warm(self) -> None:
-        """Loads the model at the desk, behind the page's back."""
-        from .jobs.job_queue import Task
-
-        self.desk.join(Task(lambda: painters.fetch(self.model)))
+        """Load the model as a job of its own, while the page is already there."""
+        self.queue.submit(QueuedJob(lambda: current_model.switch_to(self.model)))
 
 
 def task_settings(task: str, prompt: str) -> list:

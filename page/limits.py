@@ -1,14 +1,14 @@
-"""What one visitor may ask for: generous on one's own machine, modest on a public page.
+"""Limit what one visitor may ask for: generously on one's own machine, modestly on a public page.
 
-INPAINT_PUBLIC=1 (or SPACE_ID, as on a Hugging Face Space) turns the public limits on; each can be set by its own
-variable, e.g. INPAINT_MAX_STEPS=40.  INPAINT_MODELS=sd15,sd2 names what is offered beside the page's own model; a
-public page offers nothing but the built-in one unless it is told to, since loading another takes gigabytes.
+A page is public on a Hugging Face Space, and as soon as other machines can reach it; INPAINT_PUBLIC=1 or 0 overrules
+that.  Each limit has a variable of its own, e.g. INPAINT_MAX_STEPS=40.  INPAINT_MODELS=sd15,sd2 names models that are
+offered beside the page's own and the built-in one; a public page offers no others, since loading one takes gigabytes.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from io import BytesIO
@@ -19,18 +19,22 @@ from PIL import Image
 
 from inpaint.errors import InvalidRequest, UnreadablePicture
 from inpaint.files.reading import FORMATS
+from inpaint.models.hub import is_id
 
-from .jobs.current_model import LISTED
+from .jobs.work import most_steps_of, steps_of
 from .words.say import say
 
 if TYPE_CHECKING:
     from inpaint import Request
+
+LISTED = ("builtin", "sd15", "sd2", "toy")  # the families, which cannot be asked before torch is there
 
 PUBLIC = {
     "megapixels": 12,
     "megabytes": 25,
     "steps": 50,
     "count": 2,
+    "work": 400,
     "queue": 20,
     "batch": 8,
     "size": 768,
@@ -38,19 +42,22 @@ PUBLIC = {
     "session_megabytes": 150,
     "disk_megabytes": 4000,
     "sessions": 60,
+    "sessions_each": 20,
     "models": ("builtin",),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Upper bounds; `public` also switches off local paths, custom models and GPS in saved files."""
+    """Upper bounds; `public` also switches off custom models, GPS in saved files and, unless asked for, the original
+    in their metadata."""
 
     public: bool = False
     megapixels: int = 60
-    megabytes: int = 200
+    megabytes: int = 200  # of one uploaded file
     steps: int = 150
     count: int = 8
+    work: int = 1_000_000  # denoising steps of one job: steps × variations × islands × methods
     queue: int = 100
     waiting: int = 100  # of one address, in that queue
     batch: int = 200
@@ -58,51 +65,81 @@ class Limits:
     session_minutes: int = 120
     session_megabytes: int = 1500
     disk_megabytes: int = 40_000
-    sessions: int = 500
+    sessions: int = 500  # that hold pictures
+    sessions_each: int = 500  # of one address
+    away_seconds: int = 600  # until a visitor whose tab is closed, or cut off, is forgotten
     models: tuple[str, ...] = LISTED
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Limits:
-        """The limits that the environment variables ask for."""
-        public = environment.get("INPAINT_PUBLIC", "") == "1" or bool(environment.get("SPACE_ID"))
-        values = {"public": public, **(PUBLIC if public else {})}
-        named = environment.get("INPAINT_MODELS", "")
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, *, exposed: bool = False) -> Limits:
+        """Return the limits that the variables ask for; `exposed` says that other machines can reach the page."""
+        public = is_public(environment, exposed)
+        values: dict[str, Any] = {"public": public, **(PUBLIC if public else {})}
+        named = [name.strip() for name in environment.get("INPAINT_MODELS", "").split(",") if name.strip()]
         if named:
-            values["models"] = tuple(name.strip() for name in named.split(",") if name.strip())
+            values["models"] = tuple(dict.fromkeys(["builtin", *named]))
         for field in fields(cls):
             text = environment.get(f"INPAINT_MAX_{field.name.upper()}", "")
             if text.isdecimal() and type(field.default) is int:
                 values[field.name] = int(text)
         return cls(**values)
 
+    @property
+    def metadata(self) -> str:
+        """How much a downloaded result remembers unless more is asked for.
+
+        "full" holds the original's pixels, and with them what a stranger may have wanted to remove.
+        """
+        return "settings" if self.public else "full"
+
     def check(self, settings: Mapping[str, object], language: str = "en") -> None:
-        """Raises InvalidRequest for the first setting beyond a limit."""
+        """Raise InvalidRequest for the first setting beyond a limit."""
         for name in ("steps", "count", "size", "width", "height"):
             limit = getattr(self, name if name in ("steps", "count") else "size")
             value = settings.get(name) or 0
             if isinstance(value, (int, float)) and limit < value < 10**9:  # beyond, the request refuses
                 raise InvalidRequest(name, say("over_limit", language, name=name, value=int(value), limit=limit))
 
+    def check_model(self, name: str, offered: Sequence[str], language: str = "en") -> None:
+        """Raise InvalidRequest unless the model is offered, or on one's own page may be one of the Hub.
+
+        Paths are for the command line: over HTTP they would tell anybody which files this machine has.
+        """
+        if name in offered:
+            return
+        if self.public:
+            raise InvalidRequest("model", say("not_here", language))
+        if not is_id(name) or Path(name).exists():
+            raise InvalidRequest("model", say("model_by_path", language))
+
+    def check_jobs(self, requests: Sequence[Request], language: str = "en") -> None:
+        """Raise InpaintError if the requests of one job are larger, or more work, than this page takes."""
+        for request in requests:
+            self._check_canvas(request, language)
+        if sum(most_steps_of(request) for request in requests) > self.work:  # else nothing need be counted
+            work = sum(steps_of(request) for request in requests)
+            if work > self.work:
+                raise InvalidRequest("steps", say("too_much_work", language, value=work, limit=self.work))
+
     def check_pixels(self, width: int, height: int, language: str = "en") -> None:
-        """Raises UnreadablePicture for more pixels than this page takes."""
+        """Raise UnreadablePicture for more pixels than this page takes."""
         megapixels = width * height / 1e6
         if megapixels > self.megapixels:
             raise UnreadablePicture(say("too_many_pixels", language, mp=megapixels, limit=self.megapixels))
 
     def check_file(self, source: Any, language: str = "en") -> None:
-        """The same for a path or bytes, by what its header says: nothing is decoded for a file that is too large."""
+        """Raise UnreadablePicture if the header of this path or bytes tells of too many pixels; decode nothing."""
         size = 0, 0
+        file = BytesIO(source) if isinstance(source, bytes) else source
         with (
             suppress(Exception),
-            Image.open(  # what is no picture is told when it is opened
-                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
-            ) as image,
-        ):
+            Image.open(file, formats=FORMATS) as image,
+        ):  # opening it will tell what is no picture
             size = image.size
         self.check_pixels(*size, language)
 
-    def check_canvas(self, request: Any, language: str = "en") -> None:
-        """The same for the picture as the request expands it."""
+    def _check_canvas(self, request: Request, language: str) -> None:
+        """Raise UnreadablePicture if the picture, as the request expands it, has too many pixels."""
         if request.expand and request.picture is not None:
             from inpaint.pixels.expand import sides
 
@@ -111,7 +148,7 @@ class Limits:
             self.check_pixels(width + left + right, height + top + bottom, language)
 
     def request(self, picture: Path, mask: Path | None, **settings: Any) -> Request:
-        """The request for two files, opened, within these limits; of files that are too large nothing is decoded."""
+        """Open two files as a request within these limits; of a file that is too large nothing is decoded."""
         from inpaint import Picture, Request
 
         for path in filter(None, (picture, mask)):
@@ -119,5 +156,11 @@ class Limits:
         opened = Picture.open(picture)
         self.check_pixels(*opened.size)
         request = Request(picture=opened, mask=mask, **settings)
-        self.check_canvas(request)
+        self.check_jobs([request])
         return request
+
+
+def is_public(environment: Mapping[str, str], exposed: bool) -> bool:
+    """Return what INPAINT_PUBLIC says with 1 or 0; without it whether this is a Space, or other machines reach it."""
+    said = environment.get("INPAINT_PUBLIC", "")
+    return said == "1" if said in ("0", "1") else exposed or bool(environment.get("SPACE_ID"))

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import signal
-import sys
-import tempfile
 
 from .arguments import arguments, check_address
 
@@ -16,7 +11,6 @@ def main(argv: list[str] | None = None) -> None:
     """Run the page until the process is told to end."""
     asked = arguments(argv)
     check_address(asked.host, asked.port)
-    end_politely()
     environment()
     from inpaint.memory import malloc
     from inpaint.paths import ASSETS
@@ -25,25 +19,29 @@ def main(argv: list[str] | None = None) -> None:
 
     malloc.keep()  # before there are threads, so that the worker's allocates from the same heap
     gradio_startup.install()
-    from .jobs import zerogpu  # imports `spaces` first where it is installed  # noqa: F401
-    from .jobs.current_model import painters
+    from .jobs import zerogpu  # imports `spaces` before torch, on ZeroGPU
+    from .jobs.current_model import current_model
     from .layout import Page, head, theme
     from .limits import Limits
     from .paint.editor import style
+    from .server import exposure
     from .server.middleware import guards
     from .words.say import i18n
 
-    limits = Limits.from_environment()
-    painters.backend = asked.backend
-    page = Page(limits, asked.model)
+    names = exposure.known_names()
+    exposed = exposure.is_exposed(asked.host, asked.share, names) and not asked.trust_visitors
+    current_model.options["backend"] = asked.backend
+    page = Page(Limits.from_environment(exposed=exposed), asked.model)
+    if zerogpu.ACTIVE:  # what is on the GPU before the launch, loaded in this thread, is there in every worker
+        current_model.load(asked.model)
     with gradio_startup.one_app():
         demo = page.build()
-    guarded = guards(limits)
+    guarded = guards(page, host=asked.host, names=names, mcp=asked.mcp)
     if asked.mcp:
         from .api import Api
         from .mcp import McpServer
 
-        server = McpServer(Api(page), 3 * limits.megabytes, limits.sessions)
+        server = McpServer(Api(page), 3 * page.limits.megabytes, page.limits.sessions)
         guarded["app_kwargs"] |= server.app_kwargs()
     demo.launch(
         server_name=asked.host,
@@ -58,33 +56,24 @@ def main(argv: list[str] | None = None) -> None:
         footer_links=["api"],
         run_history=False,
         ssr_mode=False,
-        show_error=True,
         i18n=i18n(),
         prevent_thread_lock=True,
         **guarded,
         favicon_path=ASSETS / "page" / "icon.svg",
     )
+    names |= exposure.name_of(demo.share_url)  # known only now
     page.warm()
     demo.block_thread()
 
 
 def environment() -> None:
-    """No analytics, no run history, files in a folder of our own: all before gradio is imported."""
+    """Prepare the process before gradio is imported: no analytics, no history of runs, a folder of its own."""
+    from .server.exposure import believe_proxies
+    from .server.private_folder import leave_on_signals, private_folder
+
+    leave_on_signals()
+    believe_proxies()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ["GRADIO_TEMP_DIR"] = private_folder()
-
-
-def private_folder() -> str:
-    """Make a folder of this process alone for uploads and downloads; it goes when the process ends."""
-    folder = tempfile.mkdtemp(prefix="inpaint-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def end_politely() -> None:
-    """End by way of `exit` on Ctrl-C, a closed terminal or the system's word, so that the private folder goes."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: sys.exit(0))
+    os.environ["GRADIO_TEMP_DIR"] = str(private_folder())

@@ -32,7 +32,7 @@ from starlette.routing import Mount
 from inpaint import InvalidRequest, UnreadablePicture
 from inpaint.cli import tool
 
-from .session import files_folder
+from .storage import files_folder
 
 PATH, FILE = "/gradio_api/mcp", "/gradio_api/file="
 IDLE = 600  # seconds without a request after which a client's session ends

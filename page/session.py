@@ -1,24 +1,27 @@
-"""What the page remembers of one visitor: pictures, results, the last run's film.  Gone when the tab is closed."""
+"""Remember one visitor: pictures, results, the last run's film, files, and what is under way."""
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import gradio as gr
 
-from inpaint import InpaintError, InvalidRequest, Picture
+from inpaint import InvalidRequest, Picture
 
+from .jobs.events import Preview
+from .jobs.job_queue import CancelToken
+from .storage import files_folder, new_folder
 from .words.say import say
+
+RESTING = 300  # seconds without a request after which a visitor's place can be given to another one
 
 
 @dataclass(slots=True)
@@ -36,26 +39,28 @@ class Chosen:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One visitor.  `pictures[at]` is the one on the table; later ones can be gone forward to."""
+    """One visitor.  `pictures[at]` is the one being worked on; later ones can be gone forward to."""
 
     pictures: list[Picture] = field(default_factory=list)
     at: int = -1
     name: str = "picture"
     pending: list[Chosen] = field(default_factory=list)
-    film: list[Any] = field(default_factory=list)  # studio.Shown, every step of the last run
+    film: list[Preview] = field(default_factory=list)  # every step of the last run
     asked: Any = None  # the request of the last run
-    task: Any = None
     language: str = "en"
-    address: str = ""  # from where this visitor asks
+    address: str = ""  # where this visitor's requests come from
     folder: Path | None = None
     seen: float = field(default_factory=monotonic)
+    away: float | None = None  # since when no tab is connected; None while one is, or nobody can tell
+    _tokens: list[tuple[str, CancelToken]] = field(default_factory=list)
+    _in_use: set[Path] = field(default_factory=set)
 
     @property
     def picture(self) -> Picture | None:
         return self.pictures[self.at] if self.pictures else None
 
     def put(self, picture: Picture, megabytes: int) -> None:
-        """The next picture on the table; what could be gone forward to is dropped, and the oldest beyond a budget."""
+        """Add a picture after the present one; drop later ones, and the oldest beyond the budget."""
         self.pictures = [*self.pictures[: self.at + 1], picture]
         while len(self.pictures) > 2 and sum(megabytes_of(p) for p in self.pictures) > megabytes:
             self.pictures.pop(1)  # never the original
@@ -63,30 +68,63 @@ class Session:
         self.clear()
 
     def clear(self) -> None:
+        """Drop the results and the film of the last run."""
         self.pending, self.film = [], []
 
     def travel(self, by: int) -> bool:
-        """Back or forward among the pictures."""
+        """Go back or forward among the pictures; return whether there is one."""
         if not 0 <= self.at + by < len(self.pictures):
             return False
         self.at += by
         self.clear()
         return True
 
-    def file(self, name: str) -> Path:
-        """A place for a file that only this session knows of."""
+    @contextmanager
+    def running(self, kind: str) -> Iterator[CancelToken]:
+        """Inside, the visitor has something under way; `cancel(kind)` stops it, and the session does not expire."""
+        entry = kind, CancelToken()
+        self._tokens.append(entry)
+        try:
+            yield entry[1]
+        finally:
+            self._tokens.remove(entry)
+            self.seen = monotonic()
+
+    @property
+    def working(self) -> bool:
+        """Whether something of this visitor's is under way, be it only waiting in the queue."""
+        return bool(self._tokens)
+
+    def cancel(self, kind: str | None = None) -> None:
+        """Stop what is under way: everything, or only what was begun as this kind."""
+        for one, token in list(self._tokens):
+            if kind in (None, one):
+                token.cancel()
+
+    @contextmanager
+    def new_file(self, kind: str, name: str) -> Iterator[Path]:
+        """Give a path of this name, in a new folder, where the visitor can download it from.
+
+        Earlier files of the same kind go once this one is written; files of other kinds stay.
+        """
         if self.folder is None:
-            self.folder = made(files_folder() / "sessions" / secrets.token_urlsafe(24))
-        for old in self.folder.iterdir():
-            if old.is_dir():  # a batch's
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                old.unlink(missing_ok=True)
-        return self.folder / Path(name).name
+            self.folder = new_folder(files_folder() / "sessions" / secrets.token_urlsafe(24))
+        folder = new_folder(self.folder / f"{kind}-{secrets.token_hex(8)}")
+        self._in_use.add(folder)
+        try:
+            yield folder / Path(name).name
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            self._in_use.discard(folder)
+        for other in self.folder.glob(f"{kind}-*"):
+            if other != folder and other not in self._in_use:
+                shutil.rmtree(other, ignore_errors=True)
 
     def close(self) -> None:
-        if self.task:
-            self.task.stop.set()
+        """Stop everything and drop pictures and files."""
+        self.cancel()
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.pictures, self.at = [], -1
@@ -94,75 +132,105 @@ class Session:
 
 
 class Sessions:
-    """All visitors, by Gradio's session hash; idle ones are forgotten after a while."""
+    """All visitors, by Gradio's session hash; idle ones are forgotten after a while.
 
-    def __init__(self, minutes: float, most: int = 500):
-        self.minutes, self.most, self.all, self.lock = minutes, most, {}, threading.Lock()
+    minutes  after so long without a request a visitor is forgotten, unless something is under way
+    away     seconds after which one whose tab is no longer connected is forgotten: phones sleep, networks change
+    most     so many may hold pictures at a time;  share: so many of one address
+    """
+
+    def __init__(self, minutes: float, most: int = 500, share: int = 500, away: float = 600):
+        self.minutes, self.most, self.share, self.away = minutes, most, share, away
+        self.all: dict[str, Session] = {}
+        self.lock = threading.Lock()
 
     def of(self, request) -> Session:
+        """Return the session of a request, a new one if need be; forget those that have expired."""
         key = getattr(request, "session_hash", None) or secrets.token_hex(8)
         with self.lock:
-            crowded = len(self.all) > 20 * self.most  # somebody makes up sessions: those that hold nothing go
-            idle = [
-                k
-                for k, s in self.all.items()
-                if k != key
-                and (monotonic() - s.seen > 60 * self.minutes or (crowded and not s.pictures and not s.task))
-            ]
-            gone = [self.all.pop(k) for k in idle]
             session = self.all.setdefault(key, Session())
-            session.seen, session.address = monotonic(), address_of(request) or session.address
-        for other in gone:
-            other.close()
+            session.seen, session.away = monotonic(), None
+            session.address = address_of(request) or session.address
+        self.sweep(session)
         return session
 
+    def sweep(self, keep: Session | None = None) -> None:
+        """Forget every visitor who has expired, but `keep`."""
+        now = monotonic()
+        with self.lock:
+            crowded = len(self.all) > 20 * self.most  # somebody makes up sessions: those that hold nothing go
+            gone = [
+                (key, session)
+                for key, session in self.all.items()
+                if session is not keep and self._expired(session, now, crowded)
+            ]
+            for key, _ in gone:
+                del self.all[key]
+        for _, session in gone:
+            session.close()
+
+    def _expired(self, session: Session, now: float, crowded: bool) -> bool:
+        if session.working:  # a closed tab's job is stopped by its own connection
+            return False
+        if session.away is not None and now - session.away >= self.away:
+            return True
+        return now - session.seen > 60 * self.minutes or (crowded and not session.pictures)
+
     def check_room(self, session: Session) -> None:
-        """Raises InvalidRequest if as many others hold pictures in memory as may."""
+        """Make room for a picture in memory; raise InvalidRequest if there is none.
+
+        Where as many visitors hold pictures as may, the one who has not been seen for longest gives way, if that is
+        minutes ago; one address cannot hold more than its share.
+        """
         with self.lock:
-            holding = sum(bool(other.pictures) for other in self.all.values() if other is not session)
-        if holding >= self.most:
+            others = [s for s in self.all.values() if s.pictures and s is not session]
+            if session.address and sum(s.address == session.address for s in others) >= self.share:
+                others = [s for s in others if s.address == session.address]
+            elif len(others) < self.most:
+                return
+            longest = min((s for s in others if _resting(s)), key=lambda s: (s.away is None, s.seen), default=None)
+            if longest is not None:
+                self.all = {key: s for key, s in self.all.items() if s is not longest}
+        if longest is None:
             raise InvalidRequest("picture", say("too_many", session.language))
+        longest.close()
 
-    def let_go(self) -> None:
-        """The model is about to go: films keep pictures of their steps, not the steps, which hold on to it."""
-        with self.lock:
-            everyone = list(self.all.values())
-        for session in everyone:
-            session.film = [shown.still() for shown in session.film]
+    def connected(self, key: str) -> None:
+        """Note that the visitor's tab is connected, maybe again."""
+        session = self.all.get(key)
+        if session:
+            session.away = None
 
-    def forget(self, request: gr.Request) -> None:
-        """The tab is closed: stop its job, drop its pictures and files."""
+    def disconnected(self, request: gr.Request) -> None:
+        """Note that the visitor's tab is closed or has lost its connection; forget the visitor some time later."""
+        session = self.all.get(getattr(request, "session_hash", None) or "")
+        if session:
+            session.away = monotonic()
+            timer = threading.Timer(self.away + 0.1, self.sweep)
+            timer.daemon = True
+            timer.start()
+
+    def forget(self, key: str) -> None:
+        """Drop a visitor at once, with everything under way."""
         with self.lock:
-            session = self.all.pop(getattr(request, "session_hash", None), None)
+            session = self.all.pop(key, None)
         if session:
             session.close()
 
 
+def _resting(session: Session) -> bool:
+    """Whether a visitor can give way to another one."""
+    return not session.working and (session.away is not None or monotonic() - session.seen > RESTING)
+
+
 def address_of(request) -> str:
-    """From where a request comes, "" if that is not known; behind a proxy, who asked the proxy."""
-    host = getattr(getattr(request, "client", None), "host", None) or ""
-    passed_on = (getattr(request, "headers", None) or {}).get("x-forwarded-for", "")
-    with suppress(ValueError):  # a name
-        if passed_on and ip_address(host).is_private:
-            return passed_on.rpartition(",")[2].strip()  # what the proxy itself has added
-    return host
+    """Return where a request comes from, "" if that is not known.
 
-
-def made(folder: Path) -> Path:
-    """The folder, new and empty; InpaintError where there is no room for it."""
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise InpaintError(
-            "Nothing can be stored here: the disk is full or closed to writing.", "Free some space."
-        ) from error
-    return folder
+    The server has put the address in front of a proxy there, if it trusts the proxy: FORWARDED_ALLOW_IPS lists those.
+    """
+    return getattr(getattr(request, "client", None), "host", None) or ""
 
 
 def megabytes_of(picture: Picture) -> float:
+    """Return how much memory the picture takes."""
     return picture.size[0] * picture.size[1] * 3 / 2**20
-
-
-def files_folder() -> Path:
-    """Where Gradio keeps uploads and serves files from."""
-    return Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio").resolve()

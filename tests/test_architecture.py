@@ -30,10 +30,9 @@ ORDER = {
         ["layout", "arguments"],
         ["mcp"],
         ["paint", "how_it_works", "batch", "api"],
-        ["images", "server"],
-        ["limits"],
-        ["jobs"],
-        ["session", "filenames"],
+        ["server"],
+        ["limits", "session"],
+        ["images", "filenames", "jobs", "storage"],
         ["words"],
     ],
 }

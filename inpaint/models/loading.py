@@ -15,11 +15,10 @@ from ..unet import backend as backends
 from .diffusers_folder import Folder
 from .hub import PARTS, fetch, is_id
 from .model import Model
-from .shelf import Shelf
 from .single_file import SingleFile
 from .vae_files import FileVae, FolderVae
 
-__all__ = ["BUILTIN", "FAMILIES", "Card", "Model", "Shelf", "load"]
+__all__ = ["BUILTIN", "FAMILIES", "Card", "Model", "load"]
 
 BUILTIN = paths.MODEL
 QUALITY = "best quality, extremely detailed"  # the article's a_prompt
@@ -139,6 +138,26 @@ def _check_toy(**given: object) -> None:
     for option, value in given.items():
         if value and value not in ("auto", "float32"):
             raise ModelError(f"The toy model takes no {option}.", "Leave it out, or choose another model.")
+
+
+def find(
+    name: str,
+    *,
+    vae: str | None = None,
+    inpaint: str | None = None,
+    config: str | None = None,
+    offline: bool | None = None,
+    allow_pickle: bool = False,
+) -> None:
+    """Download what `load` would read, and read nothing; raise ModelError or ModelUnavailable if it is not there."""
+    if name == "toy":
+        return
+    options = {"config": config, "offline": offline, "allow_pickle": allow_pickle}
+    card = FAMILIES.get(str(name), Card((str(name),)))
+    source(card.base, **options)
+    _lender(inpaint, card, options)
+    if vae:
+        source(_bases(vae), only="vae", **options)
 
 
 def source(

@@ -1,79 +1,167 @@
-"""The one model in memory, and how another one takes its place."""
+"""Hold the one loaded model, and load another one in its place.
+
+Both may not fit into memory, so the old one goes first; nobody else may hold it then.  It goes only once the new
+one's files are all there, so that neither a mistyped name nor a download costs anybody the loaded model.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-LISTED = ("builtin", "sd15", "sd2", "toy")  # `models.FAMILIES`, which cannot be asked before torch is there
+from inpaint.errors import OutOfMemory
+
+from . import kept_steps
+from .events import Loading
+
+TICK = 0.5  # seconds between two events while a model is downloaded or loaded
+FINDS = ("config", "inpaint", "vae", "offline", "allow_pickle")  # the options that say which files are read
 
 
-class Painters:
-    """`painter` is the Inpainter of the model called `name`.  Only the desk's thread changes them."""
+class CurrentModel:
+    """`painter` is the Inpainter of the model called `name`; `options` are those of `load` for every model.
 
-    def __init__(self):
-        self.name, self.painter, self.shelf, self.backend = "", None, None, "auto"
-        self.leaving: list[Callable[[], None]] = []  # called before a model goes, so that nobody holds on to it
+    Only one thread at a time may load.  `find` downloads what a model's name stands for, and raises ModelError if
+    there is no such model; `load` reads it into memory.
+    """
 
-    def take(self, name: str):
-        """The painter for this model; loads it if it is another one.  Raises ModelError and keeps the old one."""
-        if name == self.name:
-            return self.painter
-        from inpaint.inpainter import Inpainter
-        from inpaint.models.loading import Shelf
+    def __init__(self, load: Callable[..., Any] | None = None, find: Callable[..., None] | None = None):
+        self._load, self._find = load or _load, find or _find
+        self.name, self.painter = "", None
+        self.options: dict[str, Any] = {}
+        self._chosen: dict[str, Any] = {}  # the options of the loaded one
+        self._downloads: dict[str, _Thread] = {}
 
-        self.shelf = self.shelf or Shelf()
-        before, self.name, self.painter = self.name, "", None
-        if before:
-            for leave in self.leaving:
-                leave()
-        try:
-            self.shelf.take(name, backend=self.backend)
-            before = name
-        finally:
-            if self.shelf.current is not None:
-                self.name, self.painter = before, Inpainter(self.shelf.current)
-        return self.painter
+    name: str
+    painter: Any  # Inpainter, of which importing the type imports torch
 
-    def fetch(self, name: str) -> Iterator[tuple[str, str, int]]:
-        """("loading", name, megabytes downloaded so far) while the model is on its way; raises ModelError."""
+    def switch_to(self, name: str) -> Iterator[Loading]:
+        """Yield Loading while the model is on its way, nothing if it is loaded; on ModelError the old one stays.
+
+        Closing the iterator leaves a download to go on by itself, and waits for a model that is being read.
+        """
         if name == self.name:
             return
-        yield "loading", name, 0
-        failed: list[BaseException] = []
-
-        def load():
-            try:
-                self.take(name)
-            except BaseException as error:
-                failed.append(error)
-
-        before, thread = downloaded(), threading.Thread(target=load, name="load")
-        thread.start()
+        yield Loading(name)
+        yield from self._downloaded(name)
+        loading = _Thread(lambda: self.load(name), f"load {name}")
         try:
-            while thread.is_alive():
-                thread.join(0.5)
-                yield "loading", name, round((downloaded() - before) / 2**20)
+            while not loading.ended(TICK):
+                yield Loading(name)
         finally:
-            thread.join()  # whoever cancels, the next job must not meet a model half loaded
-        if failed:
-            raise failed[0]
+            loading.join()  # whoever cancels, the next job must not meet a model half loaded
+        loading.raise_error()
+
+    def load(self, name: str, **options: Any) -> None:
+        """Load the model in this thread, in place of the old one; raise ModelError and bring the old one back."""
+        options = {**self.options, **options}
+        if name == self.name and options == self._chosen:
+            return
+        self._find(name, **options)
+        before = self.name, self._chosen
+        self._unload()
+        try:
+            self._put(name, options)
+        except BaseException as error:
+            error.__traceback__ = None  # its frames hold what was loaded of the new one
+            self._unload()
+            if before[0]:
+                with suppress(Exception):  # the first error is the one to tell
+                    self._put(*before)
+            from inpaint.memory.policy import is_out_of_memory
+
+            if is_out_of_memory(error):
+                raise OutOfMemory(
+                    f"The model {name} needs more memory than there is.", "Choose a smaller model, or memory low."
+                ) from error
+            raise
+
+    def _downloaded(self, name: str) -> Iterator[Loading]:
+        """Find the model's files; a download that an earlier job began and left is waited for, not begun anew."""
+        download = self._downloads.get(name)
+        if download is None:
+            download = self._downloads[name] = _Thread(lambda: self._find(name, **self.options), f"find {name}")
+        before = downloaded_bytes()
+        while not download.ended(TICK):
+            yield Loading(name, round((downloaded_bytes() - before) / 2**20))
+        del self._downloads[name]
+        download.raise_error()
+
+    def _put(self, name: str, options: dict[str, Any]) -> None:
+        from inpaint.inpainter import Inpainter
+
+        self.painter = Inpainter(self._load(name, **options))
+        self.name, self._chosen = name, options
+
+    def _unload(self) -> None:
+        kept_steps.release_all()
+        device = getattr(getattr(self.painter, "model", None), "device", None)
+        self.name, self.painter, self._chosen = "", None, {}
+        gc.collect()
+        if device is not None:
+            from inpaint.memory.device import empty_cache
+            from inpaint.memory.malloc import trim
+
+            empty_cache(device)
+            trim()
 
 
-def downloaded() -> int:
-    """Bytes in the Hub's cache, finished or not."""
+class _Thread:
+    """A function at work in a thread of its own, and the error it ended with."""
+
+    def __init__(self, work: Callable[[], None], name: str):
+        self._work, self._error = work, None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._error = error
+
+    def ended(self, seconds: float) -> bool:
+        """Wait so long for the end; return whether it has come."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def join(self) -> None:
+        """Wait for the end."""
+        self._thread.join()
+
+    def raise_error(self) -> None:
+        """Raise what the work has raised."""
+        if self._error is not None:
+            raise self._error
+
+
+def downloaded_bytes() -> int:
+    """Return the size of the Hub's cache, unfinished downloads included."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     home = os.environ.get("HF_HOME") or caches / "huggingface"
     blobs = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").glob("models--*/blobs/*")
     total = 0
     for blob in blobs:
-        try:
+        with suppress(OSError):  # it may have been renamed just now
             total += blob.stat().st_size
-        except OSError:
-            continue  # renamed just now
     return total
 
 
-painters = Painters()
+def _load(name: str, **options: Any) -> Any:
+    from inpaint.models.loading import load
+
+    return load(name, **options)
+
+
+def _find(name: str, **options: Any) -> None:
+    from inpaint.models.loading import find
+
+    find(name, **{key: value for key, value in options.items() if key in FINDS})
+
+
+current_model = CurrentModel()

@@ -1,6 +1,6 @@
-"""The desk: one thread at which one job at a time meets the model; the rest stand in line and know their place.
+"""Run one job at a time, in one thread; the others wait and are told their position.
 
-Gradio frees its own queue slot as soon as a job is cancelled, before the step under way has ended; this line is what
+Gradio frees its own queue slot as soon as a job is cancelled, before the step under way has ended; this queue is what
 keeps two jobs from sharing a device.
 """
 
@@ -8,99 +8,155 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
-from typing import Any
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
-Work = Callable[[], Iterator[Any]]
+from .events import Event, Stopped, Waiting
 
-
-class Busy(Exception):
-    """The line, or one address's part of it, is as long as it may be; `place` is what this job's would have been."""
-
-    def __init__(self, place: int):
-        super().__init__(place)
-        self.place = place
+log = logging.getLogger("inpaint.page")
+Work = Callable[[], Iterator[Event]]
 
 
-class Task:
-    """One job in line: its work, its stop flag, the way back to whoever waits for it, and from where they asked."""
+class QueueFull(Exception):
+    """The queue, or one address's share of it, is full; `position` is what the job's would have been."""
+
+    def __init__(self, position: int):
+        super().__init__(position)
+        self.position = position
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The last message of a job that was not stopped; `error` is what ended it, if anything did."""
+
+    error: Exception | None = None
+
+
+class CancelToken:
+    """Cancel what one press of a button has queued, and whatever it would queue later.  Any thread may call it."""
+
+    def __init__(self) -> None:
+        self._lock, self._stop = threading.Lock(), None
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Stop the job under way, and every later one before it begins."""
+        with self._lock:
+            self.cancelled, stop = True, self._stop
+        if stop:
+            stop()
+
+    @contextmanager
+    def calls(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Inside, `cancel` calls `stop`; at once, if it was called before."""
+        with self._lock:
+            self._stop = stop
+            cancelled = self.cancelled
+        if cancelled:
+            stop()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stop = None
+
+
+class QueuedJob:
+    """One job: its work, its stop flag, the way back to whoever follows it, and the address it comes from."""
 
     def __init__(self, work: Work, loop: asyncio.AbstractEventLoop | None = None, address: str = ""):
         self.work, self.loop, self.address, self.stop = work, loop, address, threading.Event()
         self.context = contextvars.copy_context()
-        self.events: asyncio.Queue = asyncio.Queue()
+        self.messages: asyncio.Queue[Event | _Ended] = asyncio.Queue()
 
-    def tell(self, kind: str, value: Any = None) -> None:
-        """From any thread to the waiting side; silent when nobody waits any more."""
-        if self.loop is not None:
-            with suppress(RuntimeError):  # the loop is closed, perhaps this moment: the desk goes on
-                self.loop.call_soon_threadsafe(self.events.put_nowait, (kind, value))
+    def send(self, message: Event | _Ended) -> None:
+        """Send from any thread to whoever follows the job; log the error of one that nobody follows."""
+        if self.loop is None:
+            if isinstance(message, _Ended) and message.error is not None:
+                log.warning("%s", message.error)
+            return
+        with suppress(RuntimeError):  # the loop may be closed, perhaps this moment: the queue goes on
+            self.loop.call_soon_threadsafe(self.messages.put_nowait, message)
 
 
-class Desk:
-    """`async for kind, value in desk.run(work)`: ("place", n), ("event", what the work yields), ("stopped", None)."""
+class JobQueue:
+    """`async for event in queue.run(work)` yields `Waiting`, then what the work yields, or `Stopped`."""
 
     def __init__(self, longest: int = 100, share: int = 100):
-        """At most `longest` jobs wait, and at most `share` of one address, so that nobody fills the line alone."""
-        self.longest, self.share, self.line, self.changed = longest, share, deque(), threading.Condition()
-        self.current: Task | None = None
-        threading.Thread(target=self._serve, name="desk", daemon=True).start()
+        """At most `longest` jobs wait, and at most `share` of one address, so that nobody fills the queue alone."""
+        self.longest, self.share, self.waiting, self.changed = (
+            longest,
+            share,
+            deque[QueuedJob](),
+            threading.Condition(),
+        )
+        self.current: QueuedJob | None = None
+        threading.Thread(target=self._serve, name="jobs", daemon=True).start()
 
-    async def run(
-        self, work: Work, started: Callable[[Task], None] | None = None, address: str = ""
-    ) -> AsyncIterator[tuple[str, Any]]:
-        """What happens to the work until it is over; closing this iterator stops the work within one step."""
-        task = Task(work, asyncio.get_running_loop(), address)
-        if started:
-            started(task)
-        self.join(task)
-        try:
-            while True:
-                kind, value = await task.events.get()
-                if kind == "error":
-                    raise value
-                if kind == "done":
-                    return
-                yield kind, value
-                if kind == "stopped":
-                    return
-        finally:
-            self.cancel(task)  # never waits: this may run on the event loop
-
-    def join(self, task: Task) -> None:
-        """Stands in line; raises Busy."""
+    @property
+    def idle(self) -> bool:
+        """Whether no job runs or waits."""
         with self.changed:
-            ahead = len(self.line) + (self.current is not None)
-            own = sum(waiting.address == task.address for waiting in self.line) if task.address else 0
-            if len(self.line) >= self.longest or own >= self.share:
-                raise Busy(ahead)
-            self.line.append(task)
+            return self.current is None and not self.waiting
+
+    async def run(self, work: Work, *, address: str = "", cancel: CancelToken | None = None) -> AsyncIterator[Event]:
+        """Yield what happens to the work until it is over.  Raise QueueFull, or the work's own error.
+
+        Closing this iterator, or `cancel.cancel()`, stops the work within one step.
+        """
+        job = QueuedJob(work, asyncio.get_running_loop(), address)
+        self.submit(job)
+        with (cancel or CancelToken()).calls(lambda: self.cancel(job)):
+            try:
+                while True:
+                    match await job.messages.get():
+                        case _Ended(None):
+                            return
+                        case _Ended(error):
+                            raise error
+                        case Stopped() as event:
+                            yield event
+                            return
+                        case event:
+                            yield event
+            finally:
+                self.cancel(job)  # never waits: this may run on the event loop
+
+    def submit(self, job: QueuedJob) -> None:
+        """Put the job at the end of the queue.  Raise QueueFull."""
+        with self.changed:
+            ahead = len(self.waiting) + (self.current is not None)
+            own = sum(other.address == job.address for other in self.waiting) if job.address else 0
+            if len(self.waiting) >= self.longest or own >= self.share:
+                raise QueueFull(ahead)
+            self.waiting.append(job)
             self.changed.notify()
         if ahead:
-            task.tell("place", ahead)
+            job.send(Waiting(ahead))
 
-    def cancel(self, task: Task) -> None:
-        """Out of the line at once, or stopped within one step if it is being served."""
-        task.stop.set()
+    def cancel(self, job: QueuedJob) -> None:
+        """Take the job out of the queue at once, or stop it within one step if it runs."""
+        job.stop.set()
         with self.changed:
-            if task in self.line:
-                self.line.remove(task)
-                task.tell("stopped")
-                self._places()
+            if job in self.waiting:
+                self.waiting.remove(job)
+                job.send(Stopped())
+                self._tell_positions()
 
-    def _places(self) -> None:
-        for n, waiting in enumerate(self.line, 1):
-            waiting.tell("place", n)
+    def _tell_positions(self) -> None:
+        for position, job in enumerate(self.waiting, 1):
+            job.send(Waiting(position))
 
     def _serve(self) -> None:
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self.line)
-                self.current = self.line.popleft()
-                self._places()
+                self.changed.wait_for(lambda: self.waiting)
+                self.current = self.waiting.popleft()
+                self._tell_positions()
             try:
                 self.current.context.run(_work, self.current)
             finally:
@@ -108,18 +164,18 @@ class Desk:
                     self.current = None
 
 
-def _work(task: Task) -> None:
-    """The work to its end, or to its first breath after the stop flag is up."""
+def _work(job: QueuedJob) -> None:
+    """Run the job to its end, or to the first event after its stop flag is set."""
     try:
-        events = task.work() if not task.stop.is_set() else iter(())
+        events = job.work() if not job.stop.is_set() else iter(())
         for event in events:
-            if task.stop.is_set():
-                task.tell("stopped")  # before the tidying up, which may take a while
+            if job.stop.is_set():
+                job.send(Stopped())  # before the tidying up, which may take a while
                 events.close()
                 return
-            task.tell("event", event)
-        task.tell("stopped" if task.stop.is_set() else "done")
-    except BaseException as error:  # also a library's SystemExit: the desk serves the next one
+            job.send(event)
+        job.send(Stopped() if job.stop.is_set() else _Ended())
+    except BaseException as error:  # also a library's SystemExit: the queue goes on with the next job
         if not isinstance(error, Exception):
             error = RuntimeError(f"the work ended with {type(error).__name__}")
-        task.tell("stopped" if task.stop.is_set() else "error", error)
+        job.send(Stopped() if job.stop.is_set() else _Ended(error))

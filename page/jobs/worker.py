@@ -1,44 +1,37 @@
-"""The studio: jobs that turn requests into previews and results.  Everything here runs on the desk's thread."""
+"""Turn requests into events: previews while the pictures form, then the results.
+
+Everything here runs in the job queue's thread, on ZeroGPU in a process of its own.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
-from inpaint import Result
+import gradio as gr
 
-from .current_model import painters
-from .zerogpu import PRESENT, gpu, seconds
+from inpaint import InpaintError, InvalidRequest, Request, Result
 
-SIDE = 512  # previews' long side, pixels
+from .current_model import current_model
+from .events import Event, Failed, Finished, Preview
+from .kept_steps import SIDE, KeptStep, jpeg
+from .zerogpu import ACTIVE, gpu, seconds
+
+if TYPE_CHECKING:
+    from inpaint import Step
+
 PAUSE = 0.2  # at most five previews a second …
-COST = 0.02  # … and at most this part of the run's time spent on them
+COST = 0.02  # … and at most this share of the run's time spent on them
+
+Resume = tuple[KeptStep, bool]  # a step to go on from, and whether to finish its picture at once
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A step as the page needs it; `live` is the step itself where it can be kept (not across processes)."""
-
-    index: int
-    total: int
-    seconds: float  # since the job began
-    jpeg: bytes | None
-    live: Any = None
-
-    def still(self) -> Shown:
-        """The same as a mere picture."""
-        if self.live is None:
-            return self
-        return replace(self, jpeg=self.jpeg or encoded(self.live.preview(SIDE), 80), live=None)
-
-
-def requests_for(request, method: str) -> list:
-    """One request, or the two that `compare` asks for, on the same noise."""
+def requests_for(request: Request, method: str) -> list[Request]:
+    """Return one request, or the two that `compare` asks for, on the same noise."""
     if request.seed == -1:
         request = replace(request, seed=random.SystemRandom().randrange(2**32))
     if method != "compare":
@@ -46,39 +39,74 @@ def requests_for(request, method: str) -> list:
     return [replace(request, method="base"), replace(request, method="inpaint")]
 
 
-@gpu(duration=seconds)
-def paint(name: str, requests: list, branch=None) -> Iterator[Any]:
-    """("loading", name, megabytes) if it must be loaded, then Shown for every step and a Result for every request.
+def paint(name: str, requests: list[Request], resume: Resume | None = None) -> Iterator[Event]:
+    """Yield Loading if the model must be loaded, a Preview for every step and Finished for every request.
 
-    branch  a kept step to go on from, and whether to finish it at once
+    Raise InpaintError, also for what ZeroGPU itself refuses, with its sentence.
     """
-    yield from painters.fetch(name)
-    painter = painters.painter
-    clock, last, spent, done = perf_counter(), None, 0.0, 0
-    for request in requests:
-        stream = painter.stream(request) if branch is None else painter.resume(branch[0], request, branch[1])
-        total = 0
-        for event in stream:
-            if isinstance(event, Result):
+    try:
+        with closing(_paint(name, requests, resume)) as events:
+            for event in events:
+                if isinstance(event, Failed):
+                    raise event.error
                 yield event
+    except gr.Error as error:
+        raise InpaintError(str(error.message)) from error
+
+
+@gpu(duration=seconds)
+def _paint(name: str, requests: list[Request], resume: Resume | None) -> Iterator[Event]:
+    """As `paint`, in the process that has the GPU; errors with a sentence are events."""
+    try:
+        yield from current_model.switch_to(name)
+        yield from _steps(requests, resume)
+    except InpaintError as error:
+        error.__traceback__ = None  # its frames hold the job
+        yield Failed(error)
+
+
+def _steps(requests: list[Request], resume: Resume | None) -> Iterator[Event]:
+    began, pacer, done = perf_counter(), _Pacer(), 0
+    for request in requests:
+        total = 0
+        for event in _stream(request, resume):
+            if isinstance(event, Result):
+                yield Finished(event)
                 continue
-            now, jpeg = perf_counter() - clock, None
-            total = event.total
-            if last is None or (now - last >= PAUSE and spent <= COST * now):
-                jpeg = encoded(event.preview(SIDE), 80)
-                # the first one also scales the picture down and fits the colours, once
-                spent, last = spent + (perf_counter() - clock - now if last else 0), perf_counter() - clock
-            yield Shown(done + event.index, total * len(requests), now, jpeg, None if PRESENT else event)
+            total, now = event.total, perf_counter() - began
+            picture = pacer.preview(event, now)
+            yield Preview(
+                done + event.index, total * len(requests), now, picture, None if ACTIVE else KeptStep(event)
+            )
         done += total
 
 
-def encoded(image, quality: int) -> bytes:
-    """JPEG bytes."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+def _stream(request: Request, resume: Resume | None) -> Iterator[Step | Result]:
+    painter = current_model.painter
+    if resume is None:
+        return painter.stream(request)
+    kept, finish = resume
+    step = kept.step
+    if step is None:  # the job has waited while another model was loaded
+        raise InvalidRequest("picture", "This step is gone: another model was loaded since.", "Run again.")
+    return painter.resume(step, request, finish)
 
 
-def data_url(data: bytes, kind: str = "jpeg") -> str:
-    """`data:` address, so that no preview is ever a file."""
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+class _Pacer:
+    """Decide which steps get a preview, so that previews cost at most COST of the time."""
+
+    def __init__(self) -> None:
+        self.last: float | None = None
+        self.spent = 0.0
+
+    def preview(self, step: Step, now: float) -> bytes | None:
+        """Return the step's picture, or None if it is too soon for one; `now` is in seconds since the job began."""
+        if self.last is not None and (now - self.last < PAUSE or self.spent > COST * now):
+            return None
+        began = perf_counter()
+        picture = jpeg(step.preview(SIDE))
+        took = perf_counter() - began
+        if self.last is not None:  # the first one also scales the picture down and fits the colours, once
+            self.spent += took
+        self.last = now + took
+        return picture

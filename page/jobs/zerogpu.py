@@ -1,29 +1,39 @@
-"""Hugging Face ZeroGPU: `gpu(duration)` borrows a GPU for one call where `spaces` is installed, else nothing.
+"""Borrow a GPU for one call on Hugging Face ZeroGPU; do nothing anywhere else, `spaces` installed or not.
 
-The decorated generator then runs in a forked worker: what goes in and what it yields is pickled, and flags and locks
-are not shared with it; only closing it reaches it, at its next yield.
+On ZeroGPU the decorated generator runs in a forked worker: what goes in and what it yields is pickled, and flags and
+locks are not shared with it; only closing it reaches it, at its next yield.  A model that is on the GPU before the
+page is launched, loaded in the main thread, is there in every worker; any other is loaded in borrowed time.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from math import ceil
+from typing import TYPE_CHECKING
 
-try:
+if TYPE_CHECKING:
+    from inpaint import Request
+
+# The variable by which `spaces` itself knows; Hugging Face installs the package into every Gradio Space.
+ACTIVE = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+if ACTIVE:
     import spaces  # before torch, as ZeroGPU asks
-except ImportError:
-    spaces = None
 
-PRESENT = spaces is not None
+START, STEP, LOAD, LONGEST = 15, 0.25, 60, 120  # seconds: worker, denoising step, loading a model, most one may ask
 
 
-def gpu(duration: Callable) -> Callable:
-    """A decorator; `duration` takes the call's own arguments and returns seconds."""
-    if spaces is None:
-        return lambda function: function
-    return spaces.GPU(duration=duration)
+def gpu(duration: Callable[..., int]) -> Callable[[Callable], Callable]:
+    """Return the decorator; `duration` takes the call's own arguments and returns seconds."""
+    return spaces.GPU(duration=duration) if ACTIVE else lambda function: function
 
 
-def seconds(name: str, requests, *_) -> int:
-    """A frugal guess of how long the job needs: a shorter one waits less in ZeroGPU's queue."""
-    steps = sum(request.steps * request.count for request in requests)
-    return min(120, 15 + round(0.25 * steps))
+def seconds(name: str, requests: list[Request], *_: object) -> int:
+    """Guess frugally how long the job needs: one that asks for less waits less in ZeroGPU's queue."""
+    from .current_model import current_model
+    from .work import steps_of
+
+    steps = sum(map(steps_of, requests))
+    loading = LOAD if name != current_model.name else 0
+    return min(LONGEST, START + loading + ceil(STEP * steps))

@@ -13,7 +13,8 @@ from inpaint.files.mask_file import notes_of, open_mask
 from inpaint.pixels.mask import fitted
 
 from .. import filenames, images
-from ..session import Session, files_folder
+from ..session import Session
+from ..storage import files_folder
 from ..words.say import language, say
 from . import examples, presets
 from .editor import message

@@ -11,7 +11,8 @@ import gradio as gr
 from inpaint import InpaintError, InvalidRequest, Picture
 
 from .. import images
-from ..jobs import worker
+from ..jobs.events import Preview
+from ..jobs.kept_steps import SIDE
 from ..session import Session
 from ..words.say import language, say
 from .editor import message
@@ -67,15 +68,18 @@ class Keeping:
                     "details": report_details(chosen, session.language),
                 }
             )
-        live = [shown for shown in session.film if shown.live or shown.jpeg]
+        film = shown(session)
         branches = (
-            bool(live) and all(shown.live is not None for shown in live) and len(first.images) == 1 and not methods
+            bool(film)
+            and all(preview.step is not None for preview in film)
+            and len(first.images) == 1
+            and not methods
         )
         return message(
             "result",
             items=items,
             chosen=0,
-            frames=len(live),
+            frames=len(film),
             branches=branches,
             back=session.at > 0,
             forward=session.at + 1 < len(session.pictures),
@@ -111,9 +115,12 @@ class Keeping:
         """The chosen result as a file, in full size, with as much of its record as wanted."""
         chosen = self.chosen(session, what)
         ending = FORMATS.get(what.get("format"), ".png")
-        metadata = what.get("metadata") if what.get("metadata") in ("full", "settings", "none") else "full"
-        path = session.file(f"{session.name}-inpainted{ending}")
-        chosen.result.save(path, index=chosen.index, metadata=metadata)
+        metadata = what.get("metadata")
+        if metadata not in ("full", "settings", "none"):
+            metadata = self.page.limits.metadata
+        self.page.storage.check()
+        with session.new_file("result", f"{session.name}-inpainted{ending}") as path:
+            chosen.result.save(path, index=chosen.index, metadata=metadata)
         return served(path)
 
     def save_film(self, session: Session, what: dict):
@@ -121,32 +128,27 @@ class Keeping:
         from inpaint.files.film import save_film
 
         self.chosen(session, {})
-        path = session.file(f"{session.name}-film.{'gif' if what.get('format') == 'gif' else 'webp'}")
-        frames = [frame(shown) for shown in session.film if shown.live or shown.jpeg]
-        frames.append(images.small(session.pending[0].image.convert("RGB"), worker.SIDE))
-        save_film(path, frames)
+        self.page.storage.check()
+        frames = [preview.picture() for preview in shown(session)]
+        frames.append(images.small(session.pending[0].image.convert("RGB"), SIDE))
+        with session.new_file(
+            "film", f"{session.name}-film.{'gif' if what.get('format') == 'gif' else 'webp'}"
+        ) as path:
+            save_film(path, frames)
         return served(path)
 
     def scrub(self, event: gr.EventData, request: gr.Request):
         """The picture as it stood after a step."""
         session, index = self.page.sessions.of(request), (event._data or {}).get("index")
-        film = [shown for shown in session.film if shown.live or shown.jpeg]
+        film = shown(session)
         if not isinstance(index, int) or not 0 <= index < len(film):
             return gr.skip()
-        return message(
-            "frame", index=index, src=worker.data_url(film[index].jpeg or worker.encoded(frame(film[index]), 85))
-        )
+        return message("frame", index=index, src=images.data_url(film[index].data()))
 
 
-def frame(shown: worker.Shown):
-    """RGB picture of a step."""
-    if shown.live is not None:
-        return shown.live.preview(worker.SIDE)
-    import io
-
-    from PIL import Image
-
-    return Image.open(io.BytesIO(shown.jpeg)).convert("RGB")
+def shown(session: Session) -> list[Preview]:
+    """Return the steps of the last run that have a picture."""
+    return [preview for preview in session.film if preview.has_picture]
 
 
 def report_line(chosen, words: str) -> str:

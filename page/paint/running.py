@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -15,8 +16,9 @@ from inpaint import InpaintError, InvalidRequest, Request
 
 from .. import images
 from ..jobs import worker
-from ..jobs.current_model import painters
-from ..jobs.job_queue import Busy
+from ..jobs.current_model import current_model
+from ..jobs.events import Finished, Loading, Preview, Stopped, Waiting
+from ..jobs.job_queue import QueueFull
 from ..session import Chosen, Session
 from ..words.say import language, say
 from .controls import seed_of
@@ -41,12 +43,13 @@ class Running:
             asked, method, kept = await anyio.to_thread.run_sync(self.asked, session, packed, task, fresh, values)
             self.page.check_model(model, session.language)
             requests = worker.requests_for(asked, method)
+            await anyio.to_thread.run_sync(self.page.limits.check_jobs, requests, session.language)
             async for told in self.watch(session, model, requests, kept):
                 yield told, gr.skip()
             if session.pending:
                 yield gr.skip(), session.pending[0].result.request.seed
-        except Busy as busy:
-            yield message("stopped", say=say("busy", session.language, n=busy.place), bad=True), gr.skip()
+        except QueueFull as full:
+            yield message("stopped", say=say("busy", session.language, n=full.position), bad=True), gr.skip()
         except InpaintError as error:
             yield message("stopped", say=str(error), bad=True), gr.skip()
         except Exception as error:
@@ -57,14 +60,14 @@ class Running:
     async def rescue(self, request: gr.Request):
         """A finished picture of the last step of a cancelled run."""
         session = self.page.sessions.of(request)
-        live = session.film[-1].live if session.film else None
+        kept = session.film[-1].kept if session.film else None
         try:
-            if live is None:
+            if kept is None or kept.step is None:
                 raise InvalidRequest("picture", say("no_result", session.language))
-            async for told in self.watch(session, painters.name, [session.asked], (live, True)):
+            async for told in self.watch(session, current_model.name, [session.asked], (kept, True)):
                 yield told
-        except Busy as busy:
-            yield message("stopped", say=say("busy", session.language, n=busy.place), bad=True)
+        except QueueFull as full:
+            yield message("stopped", say=say("busy", session.language, n=full.position), bad=True)
         except InpaintError as error:
             yield message("stopped", say=str(error), bad=True)
         except Exception as error:
@@ -97,51 +100,45 @@ class Running:
         """The live step of that number in the last film; None for a run from the beginning."""
         if not isinstance(index, int) or not 0 <= index < len(session.film):
             return None
-        live = session.film[index].live
-        return None if live is None else (live, False)
+        kept = session.film[index].kept
+        return None if kept is None or kept.step is None else (kept, False)
 
-    async def watch(self, session: Session, model: str, requests: list[Request], branch):
-        """One job from the line to its results."""
-        film, results, previews = [], [], 0
-        session.asked = requests[0]
-        started, told_at = None, 0.0
-        words = session.language
-
-        def begin(task):
-            session.task = task
-
-        async for kind, value in self.page.desk.run(
-            lambda: worker.paint(model, requests, branch), begin, session.address
-        ):
-            if kind == "place":
-                yield message("wait", text=say("waiting", words, place=value))
-            elif kind == "stopped":
-                yield self.stopped(session, film, previews)
-                return
-            elif isinstance(value, tuple):
-                key = "fetching" if value[2] else "loading"
-                yield message("wait", text=say(key, words, name=value[1], mb=value[2]))
-            elif isinstance(value, worker.Shown):
-                film.append(value)
-                started = started or perf_counter()
-                if value.jpeg or perf_counter() - told_at > worker.PAUSE:
-                    told_at, previews = perf_counter(), previews + bool(value.jpeg)
-                    yield self.step(value, words)
-            else:
-                results.append(value)
-        session.film = session.film[: branch[0].index + 1] + film if branch else film
+    async def watch(self, session: Session, model: str, requests: list[Request], resume: worker.Resume | None):
+        """Yield the messages of one job, from the queue to its results."""
+        film, results, previews, told_at = [], [], 0, 0.0
+        words, session.asked = session.language, requests[0]
+        with session.running("paint") as cancel:
+            work = partial(worker.paint, model, requests, resume)
+            async for event in self.page.queue.run(work, address=session.address, cancel=cancel):
+                match event:
+                    case Waiting(position):
+                        yield message("wait", text=say("waiting", words, place=position))
+                    case Loading(name, megabytes):
+                        key = "fetching" if megabytes else "loading"
+                        yield message("wait", text=say(key, words, name=name, mb=megabytes))
+                    case Preview():
+                        film.append(event)
+                        if event.jpeg or perf_counter() - told_at > worker.PAUSE:
+                            told_at, previews = perf_counter(), previews + bool(event.jpeg)
+                            yield self.step(event, words)
+                    case Finished(result):
+                        results.append(result)
+                    case Stopped():
+                        yield self.stopped(session, film, previews)
+                        return
+        session.film = session.film[: resume[0].index + 1] + film if resume else film
         session.pending = [Chosen(result, k) for result in results for k in range(len(result.images))]
         yield await anyio.to_thread.run_sync(self.page.keeping.results, session)
 
-    def step(self, shown: worker.Shown, words: str) -> dict[str, Any]:
+    def step(self, preview: Preview, words: str) -> dict[str, Any]:
         """The step bar's words and the preview, if there is a new one."""
-        done = shown.index + 1
-        eta = shown.seconds / done * (shown.total - done)
+        done = preview.index + 1
+        eta = preview.seconds / done * (preview.total - done)
         return message(
             "step",
-            fraction=done / shown.total,
-            text=say("step", words, i=done, n=shown.total, eta=max(0, round(eta))),
-            src=worker.data_url(shown.jpeg) if shown.jpeg else None,
+            fraction=done / preview.total,
+            text=say("step", words, i=done, n=preview.total, eta=max(0, round(eta))),
+            src=images.data_url(preview.jpeg) if preview.jpeg else None,
         )
 
     def stopped(self, session: Session, film: list, previews: int) -> dict[str, Any]:
@@ -151,10 +148,8 @@ class Running:
         return message("stopped", preview=bool(previews), say=say(key, session.language))
 
     def cancel(self, request: gr.Request) -> None:
-        """The job of this session stops within one step."""
-        task = self.page.sessions.of(request).task
-        if task:
-            self.page.desk.cancel(task)
+        """Stop what this visitor has under way on the paint tab, within one step."""
+        self.page.sessions.of(request).cancel("paint")
 
 
 def unpacked(packed: Any) -> dict[str, Any]:

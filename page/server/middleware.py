@@ -1,178 +1,141 @@
-"""The gate in front of Gradio: what this page does not use is closed, and no request may bring more than it needs.
-
-Gradio fetches any public address for whoever asks (`file=http://…`), runs ffmpeg on recordings, copies a session's
-state into a file, and reads a request's body to its end whatever its length; none of that is needed here.
-"""
+"""Stand in front of Gradio: close what this page does not use, and limit what one request may bring."""
 
 from __future__ import annotations
 
-import logging
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Protocol
 
 import anyio.to_thread
-import gradio as gr
+from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..limits import Limits
-from ..session import files_folder
-from ..words.say import say
-from . import upload_cleanup
+from ..session import Sessions
+from ..storage import Storage
+from ..words.say import language, say
+from . import bodies, origins, routes, upload_cleanup
+from .listeners import Listeners
 
-log = logging.getLogger("inpaint.page")
 BODY = 16  # megabytes of a request that is no upload: a mask of 4096 × 4096 in base64 fits
-CLOSED = (
-    "/monitoring",
-    *(
-        f"/gradio_api/{what}"
-        for what in (
-            "proxy=",
-            "process_recording",
-            "deep_link",
-            "component_server",
-            "stream/",
-            "run-history",
-            "vibe-",
-            "undo-vibe",
-            "dev/",
-        )
-    ),
-)
-UPLOAD, MCP = "/gradio_api/upload", "/gradio_api/mcp/"
-FILES = ("/gradio_api/file=", "/gradio_api/file/")
 HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
+READING = ("GET", "HEAD", "OPTIONS")
 
 
-class Gate:
-    """ASGI middleware."""
+class Guarded(Protocol):
+    """What the middleware needs of a page."""
 
-    def __init__(self, app, limits: Limits):
-        self.app, self.limits = app, limits
+    limits: Limits
+    sessions: Sessions
+    storage: Storage
+    listeners: Listeners
 
-    async def __call__(self, scope, receive, send) -> None:
+
+class Hardening:
+    """ASGI middleware for one page.
+
+    hosts  names besides this machine's own that a Host header may hold; None where any may, on a network
+    mcp    whether the page is an MCP server, too
+    """
+
+    def __init__(self, app: ASGIApp, page: Guarded, hosts: Collection[str] | None, mcp: bool):
+        self.app, self.page, self.hosts, self.mcp = app, page, hosts, mcp
+        page.listeners.counting = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # Gradio uses none
+            return await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        path = scope["path"]
 
-        async def answer(message):
+        async def send_hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
 
-        refusal = self.refusal(path)
-        if refusal is None and path.endswith(UPLOAD) and scope["method"] == "POST":
-            refusal = await anyio.to_thread.run_sync(self.full)
-        most = self.most(path) * 2**20
-        if refusal is None and announced(scope) > most:
-            refusal = 413, too_long(most)
-        if refusal:
-            response = JSONResponse({"detail": refusal[1]}, status_code=refusal[0])
-            return await response(scope, receive, answer)
-        with upload_cleanup.swept(), suppress(ClientDisconnect):  # who has gone needs no answer, and the log no trace
-            return await self.app(scope, counted(receive, most), answer)
-
-    def refusal(self, path: str) -> tuple[int, str] | None:
-        """(status, sentence) for an address that is closed."""
-        for files in FILES:
-            path, _, file = path.partition(files)  # a file may be called what it likes
-            if "://" in file:
-                return 403, "Only files of this page can be fetched here."
-        return (404, "There is nothing here.") if any(closed in path for closed in CLOSED) else None
-
-    def most(self, path: str) -> int:
-        """Megabytes that a request to this address may bring; to the MCP tool pictures come inside it, as base64."""
-        if path.endswith(UPLOAD):
-            return self.limits.megabytes * self.limits.batch
-        return max(BODY, 3 * self.limits.megabytes) if MCP in path else BODY
-
-    def full(self) -> tuple[int, str] | None:
-        """Whether what visitors have left here takes as much room as it may."""
-        if megabytes_in(files_folder()) < self.limits.disk_megabytes:
-            return None
-        return 507, "There is no room for more files at the moment. Try again later."
-
-
-def announced(scope) -> int:
-    """Bytes of the body by its header; 0 without one, for then it is counted as it comes."""
-    text = dict(scope["headers"]).get(b"content-length", b"0")
-    return int(text) if text.isdigit() else 0
-
-
-def counted(receive, most: int):
-    """The same receive, which refuses what comes after `most` bytes."""
-    taken = 0
-
-    async def take():
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most:
-            raise HTTPException(413, too_long(most))
-        return message
-
-    return take
-
-
-def too_long(most: int) -> str:
-    return f"A request may bring at most {most // 2**20} MB. Send less at a time."
-
-
-def megabytes_in(folder: Path) -> float:
-    """What the files in there and below take; those that go meanwhile do not count."""
-    total = 0
-    for file in folder.rglob("*"):
+        headers, path = Headers(scope=scope), path_of(scope)
+        words = language(Request(scope))
         try:
-            total += file.lstat().st_size
-        except OSError:
-            continue
-    return total / 2**20
+            await self._check(scope, headers, path, words)
+            receive = await self._checked_body(scope, path, words, receive)
+        except HTTPException as refusal:
+            answer = JSONResponse({"detail": refusal.detail}, status_code=refusal.status_code)
+            return await answer(scope, receive, send_hardened)
+        async with self._known(scope, path):
+            with upload_cleanup.swept(), suppress(ClientDisconnect):  # who has gone needs no answer
+                await self.app(scope, receive, send_hardened)
+
+    async def _check(self, scope: Scope, headers: Headers, path: str, words: str) -> None:
+        """Raise HTTPException for a request that is refused by its address and headers alone."""
+        if self.hosts is not None and not origins.knows_host(headers.get("host"), self.hosts):
+            raise HTTPException(421, say("unknown_host", words))
+        if routes.names_address(path):
+            raise HTTPException(403, "Only files of this page can be fetched here.")
+        if not routes.is_open(path, self.mcp):
+            raise HTTPException(404, "There is nothing here.")
+        if scope["method"] in READING:
+            return
+        if origins.is_cross_site(headers):
+            raise HTTPException(403, "Other websites cannot send anything here.")
+        if path == routes.UPLOAD:
+            await anyio.to_thread.run_sync(upload_cleanup.remove_stale)
+            if await anyio.to_thread.run_sync(lambda: self.page.storage.full):
+                raise HTTPException(507, "There is no room for more files at the moment. Try again later.")
+            self.page.storage.add(bodies.announced(scope))
+
+    async def _checked_body(self, scope: Scope, path: str, words: str, receive: Receive) -> Receive:
+        """Return a `receive` that gives the body; raise HTTPException if it is too large or names an address."""
+        most = self._most(path) * 2**20
+        if bodies.announced(scope) > most:
+            raise HTTPException(413, bodies.too_long(most))
+        receive = bodies.limited(receive, most)
+        if scope["method"] in READING or path == routes.UPLOAD or path.startswith(routes.MCP):
+            return receive
+        body, receive = await bodies.read(receive)
+        if bodies.names_address(body):
+            raise HTTPException(400, say("malformed", words))
+        return receive
+
+    def _most(self, path: str) -> int:
+        """Return how many megabytes a request to this address may bring; MCP carries pictures inside, as base64."""
+        limits = self.page.limits
+        if path == routes.UPLOAD:
+            return limits.megabytes * limits.batch
+        return max(BODY, 3 * limits.megabytes) if path.startswith(routes.MCP) else BODY
+
+    @asynccontextmanager
+    async def _known(self, scope: Scope, path: str) -> AsyncIterator[None]:
+        """Inside, the page knows who is connected and who listens through this request."""
+        async with AsyncExitStack() as stack:
+            if session := routes.heartbeat_of(path):
+                self.page.sessions.connected(session)
+            if followed := routes.followed_by(path, QueryParams(scope.get("query_string", b""))):
+                stack.enter_context(self.page.listeners.reading(followed))
+            yield
 
 
-def guards(limits: Limits) -> dict[str, Any]:
-    """What launch() must be given so that the page is as safe as app.py's."""
+def path_of(scope: Scope) -> str:
+    """Return the address below the root path, which a proxy in front may have left in it."""
+    path, root = scope["path"], scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def guards(
+    page: Guarded, *, host: str | None = None, names: Collection[str] = (), mcp: bool = False
+) -> dict[str, Any]:
+    """Return what `launch()` must be given so that the page is guarded, listening on `host`.
+
+    `names` are further names by which the page is asked for, those of a proxy or a share link; they may grow.
+    """
     upload_cleanup.watch()
+    hosts = names if origins.is_loopback(host) else None
     return {
-        "app_kwargs": {"middleware": [Middleware(Gate, limits=limits)]},
-        "max_file_size": limits.megabytes * 2**20,
+        "app_kwargs": {"middleware": [Middleware(Hardening, page=page, hosts=hosts, mcp=mcp)]},
+        "max_file_size": page.limits.megabytes * 2**20,
         "strict_cors": True,
+        "show_error": False,  # errors without a sentence of ours may hold paths
     }
-
-
-def guarded(demo: gr.Blocks) -> None:
-    """No address in place of an upload is fetched; Gradio's words on errors, which hold paths, become a sentence."""
-    read, call = demo.preprocess_data, demo.call_function
-
-    async def preprocess_data(block_fn, inputs, *args, **kwargs):
-        try:
-            if addressed(inputs):
-                raise ValueError("an address in place of a file")
-            return await read(block_fn, inputs, *args, **kwargs)
-        except gr.Error:
-            raise
-        except Exception as error:
-            log.info("malformed data: %s", type(error).__name__)
-            raise gr.Error(say("malformed"), print_exception=False) from None
-
-    async def call_function(*args, **kwargs):
-        try:
-            return await call(*args, **kwargs)
-        except gr.Error:
-            raise
-        except Exception as error:
-            log.exception("a handler failed")
-            raise gr.Error(say("unexpected", error=type(error).__name__), print_exception=False) from None
-
-    demo.preprocess_data, demo.call_function = preprocess_data, call_function
-
-
-def addressed(value: Any) -> bool:
-    """Whether a file in there is named by an address, which Gradio would fetch."""
-    if isinstance(value, (list, tuple)):
-        return any(map(addressed, value))
-    if not isinstance(value, dict):
-        return False
-    return "://" in str(value.get("path", "")) or any(map(addressed, value.values()))

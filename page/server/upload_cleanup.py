@@ -1,22 +1,31 @@
-"""Uploads that break off: Gradio leaves what has come of them on the disk for ever; here it goes with the request."""
+"""Remove the files of uploads that break off, which Gradio would leave on the disk for ever."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
+
+from ..storage import files_folder
+
+STALE = 1800  # seconds without a write after which a file that is no complete upload can go
 
 _written: ContextVar[list[str] | None] = ContextVar("written", default=None)
 
 
-def watch() -> None:
-    """From now on the files that Gradio makes for uploads are known by name."""
+def watch() -> bool:
+    """Learn the names of the files that Gradio makes for uploads; return False where it makes them otherwise.
+
+    What is then not removed at once is removed by its age.
+    """
     from gradio import route_utils
 
-    make = route_utils.NamedTemporaryFile
-    if hasattr(make, "watched"):
-        return
+    make = getattr(route_utils, "NamedTemporaryFile", None)
+    if make is None or hasattr(make, "watched"):
+        return make is not None
 
     def made(*args, **kwargs):
         file = make(*args, **kwargs)
@@ -26,11 +35,12 @@ def watch() -> None:
 
     made.watched = True
     route_utils.NamedTemporaryFile = made
+    return True
 
 
 @contextmanager
 def swept() -> Iterator[None]:
-    """A request; of the uploads in it, what Gradio has not put into its place by the end is removed."""
+    """Inside is one request; of its uploads, what Gradio has not moved into place by the end is removed."""
     names: list[str] = []
     before = _written.set(names)
     try:
@@ -40,3 +50,12 @@ def swept() -> Iterator[None]:
         for name in names:
             with suppress(OSError):
                 os.unlink(name)
+
+
+def remove_stale(folder: Path | None = None) -> None:
+    """Remove files straight in the folder, where only unfinished uploads lie, that nobody has written to for long."""
+    with suppress(OSError), os.scandir(folder or files_folder()) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.is_file(follow_symlinks=False) and time.time() - entry.stat().st_mtime > STALE:
+                    os.unlink(entry.path)

@@ -169,7 +169,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "download": ("Download", "下载"),
     "format": ("Format", "格式"),
     "metadata": ("Remember", "附带信息"),
-    "meta_full": ("Everything", "全部"),
+    "meta_full": ("Everything, with the original photo", "全部，含原图"),
     "meta_settings": ("Settings only", "仅设置"),
     "meta_none": ("Nothing", "无"),
     "outside_same": ("Every pixel outside the mask is unchanged", "蒙版之外的像素分毫未变"),
@@ -199,6 +199,20 @@ WORDS: dict[str, tuple[str, str]] = {
     "not_here": (
         "This is switched off on a public page. Run the app on your own machine for it.",
         "公开页面不提供此功能。请在自己的电脑上运行。",
+    ),
+    "model_by_path": (
+        "Folders and files of this machine can only be named on the command line: python app.py --model PATH. "
+        "Here choose a listed model or a Hub id.",
+        "本机的文件夹和文件只能在命令行中指定：python app.py --model 路径。此处请选择列出的模型或 Hub 编号。",
+    ),
+    "too_much_work": (
+        "This would take {value} steps (steps × variations × islands × methods); on this page the limit is {limit}. "
+        "Choose fewer of them, or paint fewer places.",
+        "共需 {value} 步（步数 × 变体 × 区域 × 方法），本页上限为 {limit}。请减少，或少涂几处。",
+    ),
+    "unknown_host": (
+        "This page does not answer to that name. Open it as http://127.0.0.1, or start it with INPAINT_HOSTS=NAME.",
+        "本页不以该名称提供服务。请用 http://127.0.0.1 打开，或以 INPAINT_HOSTS=名称 启动。",
     ),
     "over_limit": (
         "{name} is {value}; on this public page the limit is {limit}. Choose less.",

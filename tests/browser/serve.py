@@ -80,16 +80,21 @@ class Step:
         return small
 
 
+def pretend(current_model, painter: Painter | None = None) -> None:
+    """Let the page paint with a pretending painter, whatever model is asked for."""
+    painter = painter or Painter()
+
+    def switch_to(name: str):
+        current_model.name, current_model.painter = name, painter
+        yield from ()
+
+    current_model.switch_to = switch_to
+
+
 def main() -> None:
-    from page.jobs.current_model import painters
+    from page.jobs.current_model import current_model
 
-    painter = Painter()
-
-    def take(name: str):
-        painters.name, painters.painter = name, painter
-        return painter
-
-    painters.take = take
+    pretend(current_model)
     from page.main import main as serve
 
     serve()

@@ -1,21 +1,19 @@
 """Loading: families, folders, single files, Hub ids; sharing, switching, precision; and everything broken."""
 
 import json
-import os
 import pickle
 import shutil
 import struct
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import inpaint
-from inpaint import ModelError, ModelUnavailable, OutOfMemory, Request
+from inpaint import ModelError, ModelUnavailable, Request
 from inpaint.memory.policy import Policy
 from inpaint.models import hub, loading
-from inpaint.models.loading import Shelf, load
+from inpaint.models.loading import load
 from tests.conftest import GOLDEN
 
 LDM = GOLDEN / "model_ldm" / "tiny_sd_v1.safetensors"
@@ -242,71 +240,6 @@ def test_fingerprint_is_of_the_contents(tmp_path, tiny):
     weights[FIRST] = weights[FIRST] + 1
     save_file(weights, copy)
     assert load(str(copy), config=str(CONFIG)).fingerprint != tiny.fingerprint
-
-
-def test_the_shelf_frees_first_and_rolls_back():
-    alive, log = set(), []
-
-    class Painter:
-        def __init__(self, name):
-            self.name = name
-            alive.add(name)
-
-        def __del__(self):
-            alive.discard(self.name)
-
-    def loader(name, **options):
-        log.append((name, frozenset(alive)))
-        if name == "broken":
-            raise ModelError("It is broken.")
-        return Painter(name)
-
-    shelf = Shelf(loader)
-    assert shelf.take("a").name == "a" and shelf.take("a").name == "a" and len(log) == 1
-    assert shelf.take("b").name == "b" and log[-1] == ("b", frozenset())
-    with pytest.raises(ModelError, match="broken"):
-        shelf.take("broken")
-    assert shelf.current.name == "b" and log[-2:] == [("broken", frozenset()), ("b", frozenset())]
-
-
-def test_the_shelf_after_running_out_of_memory():
-    def loader(name):
-        if name == "big" or (name == "old" and "big" in tried):
-            tried.append(name)
-            raise MemoryError
-        tried.append(name)
-        return name
-
-    tried = []
-    shelf = Shelf(loader)
-    shelf.take("old")
-    with pytest.raises(OutOfMemory, match="big"):
-        shelf.take("big")
-    assert tried == ["old", "big", "old"] and shelf.current is None and shelf.asked is None
-    assert shelf.take("small") == "small"
-
-
-def test_a_model_whose_unet_is_broken_leaves_the_old_one(tmp_path):
-    folder = tmp_path / "model"
-    shutil.copytree(loading.BUILTIN, folder)
-    file = folder / "unet_inpainting" / "diffusion_pytorch_model.safetensors"
-    file.write_bytes(file.read_bytes()[:-1000])
-    shelf = Shelf()
-    shelf.take(str(LDM), config=str(CONFIG))
-    with pytest.raises(ModelError):
-        shelf.take(str(folder))
-    assert shelf.current.name == str(LDM)
-
-
-def test_ten_switches_leave_memory_where_it_was():
-    shelf, resident = Shelf(), []
-    for k in range(12):
-        model = shelf.take("builtin") if k % 2 else shelf.take(str(LDM), config=str(CONFIG))
-        model.unet(model.methods[0])(latents(model), 1, model.embed(["x"]))
-        del model
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        resident.append(pages * os.sysconf("SC_PAGE_SIZE"))
-    assert max(resident[-2:]) <= 1.05 * max(resident[:2])
 
 
 BROKEN = {

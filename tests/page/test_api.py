@@ -20,15 +20,16 @@ def endpoint(tmp_path_factory):
 
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from page.jobs import worker
+    from page.jobs.current_model import current_model
     from page.layout import Page
     from page.limits import Limits
+    from page.server.middleware import guards
     from tests.browser.serve import Painter
 
     page = Page(Limits(megapixels=1), "fake")
-    worker.painters.name, worker.painters.painter = "fake", Painter()
+    current_model.name, current_model.painter = "fake", Painter()
     demo = page.build()
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, run_history=False)
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, run_history=False, **guards(page))
     yield url
     demo.close()
 

@@ -26,16 +26,17 @@ def test_what_is_asked_for_arrives():
         "a:b:c",
         "--model",
         "toy",
-        "--mcp",
+        "--trust-visitors",
         "--backend",
         "openvino",
     ]
     asked = vars(arguments(words, {}))
     assert asked == {
-        "host": "0.0.0.0", "port": 99, "share": True, "auth": ("a", "b:c"), "model": "toy", "mcp": True,
-        "backend": "openvino", "open": False,
+        "host": "0.0.0.0", "port": 99, "share": True, "auth": ("a", "b:c"), "model": "toy", "mcp": False,
+        "backend": "openvino", "open": False, "trust_visitors": True,
     }  # fmt: skip
     assert (arguments([], {}).model, arguments([], {}).backend) == ("builtin", "auto")
+    assert arguments(["--mcp"], {}).mcp
 
 
 def test_gradios_own_variables_count():
@@ -58,6 +59,7 @@ def refused(capsys, call, *given) -> str:
     [
         (["--auth", "foo"], "such as ann:long-secret"),
         (["--auth", ":"], "such as ann:long-secret"),
+        (["--mcp", "--auth", "ann:long-secret"], "leave one of them out"),
         (["--auth", "ann:"], "such as ann:long-secret"),
         (["--auth", " :secret"], "such as ann:long-secret"),
         (["--port", "70000"], "1 to 65535"),

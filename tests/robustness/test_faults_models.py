@@ -72,12 +72,14 @@ def test_a_model_that_vanishes_while_it_is_being_read(folder, tmp_path, monkeypa
 
 
 def test_the_old_model_comes_back_where_the_new_one_vanishes(folder, monkeypatch):
-    shelf, real = loading.Shelf(), Folder.vae
-    old = shelf.take(LDM, config=CONFIG)
+    from page.jobs.current_model import CurrentModel
+
+    current, real = CurrentModel(), Folder.vae
+    current.load(str(LDM), config=CONFIG)
     monkeypatch.setattr(Folder, "vae", lambda self, dtype: (real(self, dtype), shutil.rmtree(folder))[0])
     with pytest.raises(ModelError):
-        shelf.take(str(folder))
-    assert shelf.current is not None and shelf.current.name == old.name
+        current.load(str(folder))
+    assert current.name == str(LDM) and current.painter.model.name == str(LDM)
 
 
 def test_a_part_that_vanishes_before_it_is_first_needed(folder):

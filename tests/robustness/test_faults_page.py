@@ -34,7 +34,7 @@ def place(tmp_path_factory):
     from page.limits import Limits
 
     folder = tmp_path_factory.mktemp("faults") / "files"
-    with hosted(folder, Limits()) as (address, page):
+    with hosted(folder, Limits(away_seconds=1)) as (address, page):
         yield address, page, folder
 
 
@@ -57,8 +57,8 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def served(place) -> None:
-    """Somebody else comes, and gets a picture at once; nobody is at the desk then."""
-    until(lambda: place[1].desk.current is None and not place[1].desk.line, 5)
+    """Somebody else comes, and gets a picture at once; nobody's job runs then."""
+    until(lambda: place[1].queue.idle, 5)
     visitor = Visitor(place[0])
     visitor.open(png())
     assert visitor.run(painted(), **{"option-steps": 3})[-1]["kind"] == "result"
@@ -102,7 +102,7 @@ def test_a_tab_that_closes_in_the_middle_of_a_run(place):
     steps.read_until(lambda told: '"fraction"' in told)
     steps.close()
     beat.close()
-    until(lambda: page.desk.current is None)
+    until(lambda: page.queue.idle)
     until(lambda: visitor.session not in page.sessions.all and not stored.exists())
     until(lambda: gc.collect() is not None and kept() is None)
     served(place)
@@ -115,7 +115,7 @@ def test_an_api_client_that_goes_in_the_middle_of_a_stream(place):
     event = visitor.client.post(f"{PREFIX}/call/inpaint", json={"data": data}).json()["event_id"]
     stream = Stream(address, f"/call/inpaint/{event}")
     stream.read_until(lambda told: "preview.jpg" in told)
-    assert page.desk.current is not None
+    assert not page.queue.idle
     stream.close()
     served(place)
 
@@ -169,7 +169,7 @@ def mask() -> bytes:
 
 
 class Cancelling:
-    """A painter that presses Cancel itself, after so many steps; the desk's thread may wait for the server."""
+    """A painter that presses Cancel itself, after so many steps; the worker's thread may wait for the server."""
 
     def __init__(self, painter):
         self.painter, self.model, self.after, self.visitor = painter, painter.model, None, None
@@ -183,7 +183,7 @@ class Cancelling:
 
 def test_after_cancels_at_random_moments_a_run_is_that_of_a_fresh_process(place, tmp_path, monkeypatch):
     import inpaint
-    from page.jobs import worker
+    from page.jobs.current_model import current_model
 
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "mask.png").write_bytes(mask())
@@ -209,7 +209,7 @@ def test_after_cancels_at_random_moments_a_run_is_that_of_a_fresh_process(place,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     painter, dice = Cancelling(inpaint.load("toy")), random.Random(11)
-    monkeypatch.setattr(worker.painters, "painter", painter)
+    monkeypatch.setattr(current_model, "painter", painter)
     painter.visitor = visitor = Visitor(place[0])
     visitor.open(png())
     for _ in range(12):
@@ -274,40 +274,29 @@ def test_batches_on_a_full_disk_and_one_after_the_other(place, tmp_path, monkeyp
         assert "✓ a.png" in text and Path(file["value"]).is_file()
 
 
-def test_a_session_can_store_again_after_a_batch(tmp_path, monkeypatch):
-    """Batches leave a folder among the session's files."""
-    from page.session import Session
-
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    session = Session()
-    for _ in range(2):
-        folder = session.file("batch").parent / "batch"
-        folder.mkdir()
-        (folder / "a.png").write_bytes(b"x")
-    assert session.file("out.png").name == "out.png" and not files_in(tmp_path)
-
-
 def test_no_clock_can_take_files_or_time_away(tmp_path, monkeypatch):
     """The wall clock jumps by days, forward and back: sessions, results and the time left do not care."""
     from page import api, session
-    from page.jobs import worker
+    from page.jobs.events import Preview
     from page.paint.running import Running
+    from page.storage import Storage
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     sessions, ask, real = session.Sessions(minutes=10), SimpleNamespace(session_hash="a"), time.time
-    mine = sessions.of(ask)
-    mine.file("out.png").write_bytes(b"x")
-    result = Path(api.stored(b"picture", "a.png"))
+    mine, results = sessions.of(ask), api.KeptResults(Storage(1000))
+    with mine.new_file("result", "out.png") as path:
+        path.write_bytes(b"x")
+    result = Path(results.add(b"picture", "a.png"))
     for days in (30, -30, 3650, -18000):
         monkeypatch.setattr(time, "time", lambda days=days: real() + 86400 * days)
         sessions.of(SimpleNamespace(session_hash=f"b{days}"))
-        api.stored(b"another", "b.png")
+        results.add(b"another", "b.png")
         assert sessions.of(ask) is mine and files_in(mine.folder) and result.read_bytes() == b"picture"
     now = time.monotonic()
     monkeypatch.setattr(session, "monotonic", lambda: now + 601)  # but ten real minutes do end it
     monkeypatch.setattr(api, "monotonic", lambda: now + api.KEPT + 1)
     sessions.of(SimpleNamespace(session_hash="c"))
-    api.stored(b"last", "c.png")
+    results.add(b"last", "c.png")
     assert "a" not in sessions.all and not result.exists()
-    told = Running(None).step(worker.Shown(0, 4, -5.0, None), "en")
+    told = Running(None).step(Preview(0, 4, -5.0, None), "en")
     assert "-" not in str(told["text"])

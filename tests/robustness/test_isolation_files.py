@@ -57,7 +57,7 @@ def test_nobody_stops_anothers_run(place):
     thread = threading.Thread(target=lambda: told.extend(ours.run(painted(), "slow", **{"option-steps": 4})))
     thread.start()
     end = time.monotonic() + 20
-    while page.desk.current is None:
+    while page.queue.current is None:
         assert time.monotonic() < end
         time.sleep(0.01)
     other.cancel()
@@ -223,7 +223,11 @@ def test_a_name_stays_a_name(place, name):
     visitor = Visitor(address)
     message = result(visitor, name)
     path, shown = Path(message["path"]), message["name"]
-    assert path.name == shown and path.parent.parent == folder / "sessions" and path.parent == path.parent.resolve()
+    assert (
+        path.name == shown
+        and path.parent.parent.parent == folder / "sessions"
+        and path.parent == path.parent.resolve()
+    )
     assert shown.isprintable() and not re.search(r'["\'<>|:*?#%&;`$/\\]', shown) and len(shown.encode()) <= 120
     answer = visitor.client.get(f"{PREFIX}/file={path}")
     assert answer.status_code == 200 and answer.content[:4] == b"\x89PNG"

@@ -30,11 +30,11 @@ def place(tmp_path_factory):
 
 
 def test_a_public_page_tells_nothing_of_local_models(place, monkeypatch):
-    from page.jobs.current_model import painters
+    from page.jobs.current_model import current_model
 
     address, _ = place
     visitor, taken, sentences = Visitor(address), [], set()
-    monkeypatch.setattr(painters, "take", taken.append)
+    monkeypatch.setattr(current_model, "switch_to", taken.append)
     path = visitor.upload(png())
     visitor.open(png())
     for model in (
@@ -67,10 +67,10 @@ def test_what_makes_a_page_public(environment):
     for name in ("/etc/hostname", "sd15"):  # a stranger may not make it load gigabytes
         with pytest.raises(InvalidRequest):
             page.check_model(name, "en")
-        local.check_model(name, "en")
+    local.check_model("sd15", "en")
     assert page.models == ["toy", "builtin"] and "sd15" in local.models
     told = Page(Limits.from_environment({**environment, "INPAINT_MODELS": "sd15, owner/model"}), "toy")
-    assert told.models == ["toy", "sd15", "owner/model"]
+    assert told.models == ["toy", "builtin", "sd15", "owner/model"]
 
 
 def located() -> bytes:
@@ -98,7 +98,7 @@ def test_a_public_result_does_not_tell_where_it_was_taken(public, tmp_path):
     page = Page(Limits(public=public), "toy")
     (tmp_path / "a.jpg").write_bytes(located())
     (tmp_path / "m.png").write_bytes(png())
-    request, _ = Api(page).request(str(tmp_path / "a.jpg"), str(tmp_path / "m.png"), "", '{"keep_gps": true}', "")
+    request, _, _ = Api(page).request(str(tmp_path / "a.jpg"), str(tmp_path / "m.png"), "", '{"keep_gps": true}', "")
     assert bool(gps(result_of(request).to_bytes("PNG"))) is not public
 
 

@@ -20,15 +20,15 @@ PREFIX = "/gradio_api"
 @contextmanager
 def hosted(folder: Path, limits):
     """(address, Page) of a page on the pretending painter, with all that app.py guards it by; files in `folder`."""
-    from page.jobs import worker
+    from page.jobs.current_model import current_model
     from page.layout import Page
     from page.server import middleware
     from tests.browser.serve import Painter
 
     before = os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    painters = worker.painters.name, worker.painters.painter
-    worker.painters.name, worker.painters.painter = "fake", Painter()
+    current = current_model.name, current_model.painter
+    current_model.name, current_model.painter = "fake", Painter()
     page = Page(limits, "fake")
     demo = page.build()
     try:
@@ -37,15 +37,14 @@ def hosted(folder: Path, limits):
             quiet=True,
             ssr_mode=False,
             run_history=False,
-            show_error=True,
-            **middleware.guards(limits),
+            **middleware.guards(page),
         )
         yield address.rstrip("/"), page
     finally:
         demo.close()
         while Visitor.clients:
             Visitor.clients.pop().close()
-        worker.painters.name, worker.painters.painter = painters
+        current_model.name, current_model.painter = current
         os.environ.pop("GRADIO_TEMP_DIR")
         if before is not None:
             os.environ["GRADIO_TEMP_DIR"] = before
@@ -113,7 +112,10 @@ class Visitor:
     def api(self, picture, mask, settings: str = '{"steps": 3}', model: str = "", prompt: str = "") -> dict:
         """The last thing that /inpaint answers: {"error": sentence}, or {"files": […], "report": {…}}."""
         data = [picture, mask, prompt, settings, model]
-        asked = self.client.post(f"{PREFIX}/call/inpaint", json={"data": data}).raise_for_status().json()
+        answer = self.client.post(f"{PREFIX}/call/inpaint", json={"data": data})
+        if answer.status_code == 400:
+            return {"error": answer.json()["detail"]}
+        asked = answer.raise_for_status().json()
         text = self.client.get(f"{PREFIX}/call/inpaint/{asked['event_id']}").text.strip()
         event, told = text.rpartition("event: ")[2].split("\n", 1)
         told = json.loads(told.removeprefix("data: "))
@@ -128,9 +130,12 @@ class Visitor:
             "event_data": content,
             "trigger_id": target,
         }
-        self.client.post(
+        answer = self.client.post(
             f"{PREFIX}/queue/join", content=json.dumps(body).encode(), headers={"content-type": "application/json"}
-        ).raise_for_status()
+        )
+        if answer.status_code == 400:
+            return [[{"error": answer.json()["detail"]}]]
+        answer.raise_for_status()
         from gradio_client.utils import apply_diff
 
         answers = []

@@ -1,0 +1,92 @@
+"""Define what can happen to a job, in order: waiting, loading, previews, results; or that it was stopped.
+
+Whoever follows a job matches these by type.  They cross the process boundary on ZeroGPU, so each can be pickled.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .kept_steps import SIDE, KeptStep, jpeg
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from inpaint import InpaintError, Result, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The job waits its turn; `position` jobs are ahead of it, the running one included."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model is being loaded; `megabytes` of it have been downloaded so far."""
+
+    model: str
+    megabytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """One denoising step; `index` and `total` count the steps of the whole job, `seconds` run since it began.
+
+    jpeg  a small picture of the step, at most five times a second, else None
+    kept  the step itself while its model is loaded; None where steps cannot be kept (in another process)
+    """
+
+    index: int
+    total: int
+    seconds: float
+    jpeg: bytes | None
+    kept: KeptStep | None = None
+
+    @property
+    def step(self) -> Step | None:
+        """The step, to show it again or to go on from it; None once its model is unloaded."""
+        return self.kept.step if self.kept else None
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether `picture` and `data` have something to show."""
+        return self.jpeg is not None or self.kept is not None
+
+    def data(self) -> bytes:
+        """Return a small JPEG of the step."""
+        return self.jpeg or (self.kept.jpeg() if self.kept else b"")
+
+    def picture(self) -> Image.Image:
+        """Return the step as RGB, at most 512 px long, undamaged by JPEG while its model is loaded."""
+        from PIL import Image
+
+        step = self.step
+        return Image.open(io.BytesIO(self.data())).convert("RGB") if step is None else step.preview(SIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One request is done."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job ended with this error.  Only errors that are events keep their sentence across processes."""
+
+    error: InpaintError
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The job was cancelled, in the queue or within one step."""
+
+
+Event = Waiting | Loading | Preview | Finished | Failed | Stopped
+
+__all__ = ["Event", "Failed", "Finished", "Loading", "Preview", "Stopped", "Waiting", "jpeg"]

@@ -1,0 +1,59 @@
+"""Keep steps of finished runs for as long as their model is loaded; afterwards only their pictures.
+
+A step holds tensors and, through its preview, the model.  Wherever one is kept (a session's film, an event on its way
+to a slow browser), it is kept through `KeptStep`, and all of them let go before another model is loaded.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from inpaint import Step
+
+SIDE = 512  # long side of previews, pixels
+
+_kept: WeakSet[KeptStep] = WeakSet()
+_lock = threading.Lock()
+
+
+class KeptStep:
+    """A step, until `release`; then a picture of it."""
+
+    def __init__(self, step: Step):
+        self.step: Step | None = step
+        self.index = step.index
+        self._jpeg: bytes | None = None
+        with _lock:
+            _kept.add(self)
+
+    def jpeg(self) -> bytes:
+        """Return a small picture of the step."""
+        step = self.step
+        return jpeg(step.preview(SIDE)) if step is not None else self._jpeg or b""
+
+    def release(self) -> None:
+        """Let go of the step and its model."""
+        if self.step is not None:
+            self._jpeg = jpeg(self.step.preview(SIDE))
+            self.step = None
+
+
+def release_all() -> None:
+    """Let go of every kept step; called before their model is unloaded."""
+    with _lock:
+        everything = list(_kept)
+    for kept in everything:
+        kept.release()
+
+
+def jpeg(image: Image.Image, quality: int = 80) -> bytes:
+    """Return the picture as a JPEG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

@@ -1,0 +1,35 @@
+"""Count how much work a request is, before any of it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inpaint import Request
+
+MOST_ISLANDS = 64  # of which `islands` joins more
+
+
+def steps_of(request: Request) -> int:
+    """Return at most how many denoising steps the request takes: steps × variations × close-ups."""
+    return request.steps * request.count * close_ups(request)
+
+
+def most_steps_of(request: Request) -> int:
+    """Return a bound of the same that takes no time to find."""
+    return request.steps * request.count * (MOST_ISLANDS if request.islands else 1)
+
+
+def close_ups(request: Request) -> int:
+    """Return at most how many close-ups are painted: one, or with `islands` one for each island of the mask."""
+    if not request.islands or request.whole or request.picture is None:
+        return 1
+    from dataclasses import replace
+
+    from inpaint.pixels import expand, mask
+
+    if request.expand:
+        picture, hole = expand.expand(request.picture, request.mask, request.expand)
+        request = replace(request, picture=picture, mask=hole, expand="")
+    masks = mask.prepare(request.picture, request)
+    return max(1, len(mask.islands(masks.hole.whole(), request.context))) if masks else 1

@@ -1,0 +1,46 @@
+"""Say Gradio's own errors in a sentence: its words may hold paths, and name what no visitor knows.
+
+Should Gradio no longer call these two methods, its errors reach nobody (`show_error` is off) and no words leak.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import gradio as gr
+
+from ..words.say import say
+
+log = logging.getLogger("inpaint.page")
+
+
+def translate_errors(demo: gr.Blocks) -> None:
+    """Replace errors while data is read, or while a handler runs, by a sentence."""
+    for method, sentence in (("preprocess_data", _malformed), ("call_function", _unexpected)):
+        original = getattr(demo, method, None)
+        if original is None:
+            log.warning("this Gradio has no %s: its errors will have no words", method)
+            continue
+        setattr(demo, method, _translated(original, sentence))
+
+
+def _translated(method, sentence):
+    async def translated(*args, **kwargs):
+        try:
+            return await method(*args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error(sentence(error), print_exception=False) from None
+
+    return translated
+
+
+def _malformed(error: Exception) -> str:
+    log.info("malformed data: %s", type(error).__name__)
+    return say("malformed")
+
+
+def _unexpected(error: Exception) -> str:
+    log.exception("a handler failed")
+    return say("unexpected", error=type(error).__name__)

@@ -1,0 +1,37 @@
+"""Tell the page's own visitors from other websites that send requests through a visitor's browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/@]+)(:\d+)?")
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether only this machine can reach a server that listens there; None is Gradio's default, which is such."""
+    name = (host or "127.0.0.1").lower().strip("[]")
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def knows_host(header: str | None, names: Collection[str]) -> bool:
+    """Whether a Host header names this machine or one of `names`.
+
+    A website can let its own name point to 127.0.0.1 (DNS rebinding); its scripts then count as this page's own.
+    """
+    found = _HOST.fullmatch((header or "").lower())
+    return bool(found) and (is_loopback(found[1]) or found[1] in names)
+
+
+def is_cross_site(headers: Mapping[str, str]) -> bool:
+    """Whether a browser sends the request for another website, by the headers that websites cannot change."""
+    site = headers.get("sec-fetch-site")
+    if site:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return bool(origin) and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()

@@ -1,0 +1,74 @@
+"""List the addresses that the page needs; everything else that Gradio answers is closed.
+
+Gradio fetches any public address for whoever asks (`proxy=`), runs ffmpeg on recordings, copies a session's state
+into a file and keeps a history of runs; none of that is needed here, nor what its next version may bring.
+"""
+
+from __future__ import annotations
+
+import re
+
+API = "/gradio_api"
+UPLOAD, MCP = f"{API}/upload", f"{API}/mcp"
+
+_NAME = r"[^/]+"
+_PAGE = (  # the page and what its browser fetches; a page with a password also has a login
+    r"/",
+    r"/config/?",
+    r"/theme\.css",
+    r"/favicon\.ico",
+    r"/manifest\.json",
+    r"/robots\.txt",
+    rf"/pwa_icon(/{_NAME})?",
+    r"/(static|assets|svelte)/.+",
+    r"/login/?",
+    r"/logout",
+)
+_API = (  # what the page's script and programs call
+    r"/theme\.css",
+    r"/info/?",
+    r"/openapi\.json",
+    r"/startup-events",
+    r"/login_check/?",
+    r"/token/?",
+    r"/app_id/?",
+    rf"/heartbeat/{_NAME}",
+    r"/queue/(join|data|status)",
+    r"/run/predict/?",
+    rf"/call(/v2)?/{_NAME}/?",
+    rf"/call(/v2)?/{_NAME}/{_NAME}",
+    r"/cancel",
+    r"/reset/?",
+    r"/upload",
+    r"/upload_progress",
+    r"/file=.+",
+    r"/file/.+",
+)
+OPEN = re.compile("|".join([*_PAGE, *(API + path for path in _API)]))
+_LISTENS = re.compile(rf"{API}/call(?:/v2)?/{_NAME}/({_NAME})")
+_HEARTBEAT = re.compile(rf"{API}/heartbeat/({_NAME})")
+
+
+def is_open(path: str, mcp: bool) -> bool:
+    """Whether this page answers at the address; `mcp` says that it is an MCP server, too."""
+    return bool(OPEN.fullmatch(path)) or (mcp and (path == MCP or path.startswith(f"{MCP}/")))
+
+
+def names_address(path: str) -> bool:
+    """Whether the path asks for a file by a network address, which Gradio would fetch."""
+    _, marker, file = path.partition(f"{API}/file")
+    return bool(marker) and "://" in file
+
+
+def heartbeat_of(path: str) -> str | None:
+    """Return the session whose tab keeps this connection open; None for any other address."""
+    found = _HEARTBEAT.fullmatch(path)
+    return found[1] if found else None
+
+
+def followed_by(path: str, query: dict[str, str]) -> str | None:
+    """Return the event or session whose messages are read at this address; None for any other one."""
+    if path == f"{API}/queue/data":
+        return query.get("session_hash")
+    found = _LISTENS.fullmatch(path)
+    return found[1] if found else None

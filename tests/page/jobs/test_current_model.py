@@ -1,0 +1,174 @@
+"""One model at a time: the old one goes before the new one comes, and not for a name that does not exist."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from inpaint import ModelError, ModelUnavailable, OutOfMemory
+from inpaint.models import loading
+from page.jobs import current_model as module
+from page.jobs.current_model import CurrentModel
+from page.jobs.events import Loading, Preview
+from page.jobs.kept_steps import KeptStep
+from tests.conftest import GOLDEN
+from tests.fakes import FakeStep
+
+LDM, CONFIG = GOLDEN / "model_ldm" / "tiny_sd_v1.safetensors", GOLDEN / "model_diffusers"
+
+
+class Models:
+    """Loads models that are nothing but a name, and remembers which of them were alive when."""
+
+    def __init__(self):
+        self.alive, self.log, self.found = set(), [], []
+
+    def find(self, name, **_):
+        self.found.append(name)
+        if name == "mistyped":
+            raise ModelUnavailable("The Hub has no public model mistyped.")
+
+    def load(self, name, **_):
+        self.log.append((name, frozenset(self.alive)))
+        if name == "broken":
+            raise ModelError("It is broken.")
+        if name == "big":
+            raise MemoryError
+        return Model(name, self.alive)
+
+    @property
+    def loaded(self) -> list[str]:
+        return [name for name, _ in self.log]
+
+
+class Model:
+    def __init__(self, name, alive):
+        self.name, self.alive, self.device = name, alive, None
+        alive.add(name)
+
+    def __del__(self):
+        self.alive.discard(self.name)
+
+
+@pytest.fixture
+def models(monkeypatch):
+    monkeypatch.setattr("inpaint.inpainter.Inpainter", lambda model: SimpleNamespace(model=model))
+    monkeypatch.setattr(module, "TICK", 0.01)
+    return Models()
+
+
+@pytest.fixture
+def current(models):
+    return CurrentModel(models.load, models.find)
+
+
+def test_the_old_model_goes_first_and_comes_back_if_the_new_one_fails(current, models):
+    current.load("a")
+    current.load("a")
+    assert models.loaded == ["a"]
+    current.load("b")
+    assert models.log[-1] == ("b", frozenset()) and current.name == current.painter.model.name == "b"
+    with pytest.raises(ModelError, match="broken"):
+        current.load("broken")
+    assert models.log[-2:] == [("broken", frozenset()), ("b", frozenset())] and current.painter.model.name == "b"
+    with pytest.raises(OutOfMemory, match="big"):
+        current.load("big")
+    assert current.name == "b" and models.alive == {"b"}
+
+
+def test_a_mistyped_name_costs_nobody_the_loaded_model(current, models):
+    list(current.switch_to("a"))
+    for switch in (lambda: list(current.switch_to("mistyped")), lambda: current.load("mistyped")):
+        with pytest.raises(ModelUnavailable):
+            switch()
+    assert current.name == "a" and models.loaded == ["a"]
+
+
+def test_the_real_names_are_looked_for_before_anything_is_unloaded():
+    with pytest.raises(ModelError, match="biultin"):
+        loading.find("biultin")
+    loading.find("builtin")
+    loading.find("toy")
+
+
+def test_switching_tells_that_the_model_is_on_its_way(current):
+    events = list(current.switch_to("a"))
+    assert events[0] == Loading("a", 0) and all(isinstance(event, Loading) for event in events)
+    assert list(current.switch_to("a")) == []
+
+
+def test_whoever_cancels_a_download_frees_the_others_and_it_is_not_begun_anew(models, monkeypatch):
+    monkeypatch.setattr(module, "downloaded_bytes", lambda: 0)
+    arrives, begun = threading.Event(), []
+
+    def find(name, **_):
+        if name == "large":
+            begun.append(name)
+            assert arrives.wait(20)
+
+    current = CurrentModel(models.load, find)
+    current.load("a")
+    leaving = current.switch_to("large")
+    assert next(leaving) == next(leaving) == Loading("large", 0)
+    leaving.close()  # the download goes on, and nobody waits for it
+    assert current.name == "a" and list(current.switch_to("a")) == []
+    again = current.switch_to("large")
+    next(again), next(again)
+    arrives.set()
+    assert all(isinstance(event, Loading) for event in again)
+    assert current.name == "large" and begun == ["large", "large"], "found once for both, and once before loading"
+
+
+def test_kept_steps_let_go_of_the_model_before_the_next_one_comes(current, models):
+    """Wherever a step is: in a session's film, or in an event on its way to a slow browser."""
+
+    class Holding(FakeStep):
+        __slots__ = ("model",)
+
+    current.load("a")
+    step = Holding(2, 4, 500, None, None)
+    object.__setattr__(step, "model", current.painter.model)
+    on_its_way = Preview(2, 4, 0.1, None, KeptStep(step))
+    picture = on_its_way.data()
+    del step
+    current.load("b")
+    gc.collect()
+    assert models.log[-1] == ("b", frozenset()) and models.alive == {"b"}
+    assert on_its_way.step is None and on_its_way.data() == picture and on_its_way.picture().size == (40, 30)
+
+
+def test_a_model_whose_unet_is_broken_leaves_the_old_one(tmp_path):
+    folder, current = tmp_path / "model", CurrentModel()
+    shutil.copytree(loading.BUILTIN, folder)
+    file = folder / "unet_inpainting" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    current.load(str(LDM), config=str(CONFIG))
+    with pytest.raises(ModelError):
+        current.load(str(folder))
+    assert current.name == current.painter.model.name == str(LDM)
+
+
+def test_ten_switches_leave_memory_where_it_was():
+    from tests.models.test_loading import latents
+
+    current, resident = CurrentModel(), []
+    for k in range(12):
+        current.load("builtin") if k % 2 else current.load(str(LDM), config=str(CONFIG))
+        model = current.painter.model
+        model.unet(model.methods[0])(latents(model), 1, model.embed(["x"]))
+        del model
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        resident.append(pages * os.sysconf("SC_PAGE_SIZE"))
+    assert max(resident[-2:]) <= 1.05 * max(resident[:2])
+
+
+def test_the_listed_models_are_the_families():
+    from page.limits import LISTED
+
+    assert set(LISTED) == set(loading.FAMILIES)

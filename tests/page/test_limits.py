@@ -1,0 +1,171 @@
+"""What a stranger may ask for, whichever way it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image, ImageDraw
+
+from inpaint import InvalidRequest, Request, UnreadablePicture
+from page.jobs.work import close_ups, most_steps_of, steps_of
+from page.limits import PUBLIC, Limits
+from tests import gradio_aside
+
+pytestmark = gradio_aside.warnings
+
+
+def dotted(size=(2000, 200), places=6) -> Image.Image:
+    mask = Image.new("L", size)
+    for n in range(places):
+        ImageDraw.Draw(mask).ellipse((330 * n + 10, 80, 330 * n + 40, 110), fill=255)
+    return mask
+
+
+def test_limits_come_from_the_environment():
+    home = Limits.from_environment({})
+    assert not home.public and home.steps == 150
+    space = Limits.from_environment({"SPACE_ID": "someone/something", "INPAINT_MAX_STEPS": "33"})
+    assert space.public and space.steps == 33 and space.megapixels == 12
+    space.check({"steps": 33, "count": 2, "size": 512})
+    for name, value in (("steps", 34), ("count", 3), ("size", 2048)):
+        with pytest.raises(InvalidRequest, match=str(value)):
+            space.check({name: value})
+
+
+@pytest.mark.parametrize(
+    ("environment", "exposed", "public"),
+    [
+        ({}, False, False),
+        ({}, True, True),
+        ({"INPAINT_PUBLIC": "0"}, True, False),
+        ({"INPAINT_PUBLIC": "1"}, False, True),
+        ({"INPAINT_PUBLIC": "yes"}, False, False),
+        ({"SPACE_ID": "a/b"}, False, True),
+        ({"SPACE_ID": "a/b", "INPAINT_PUBLIC": "0"}, True, False),
+    ],
+)
+def test_what_makes_a_page_public(environment, exposed, public):
+    assert Limits.from_environment(environment, exposed=exposed).public is public
+
+
+def test_named_models_are_offered_beside_the_built_in_one():
+    for environment in ({"INPAINT_PUBLIC": "1"}, {}):
+        named = Limits.from_environment({**environment, "INPAINT_MODELS": "sd15, owner/model,builtin"})
+        assert named.models == ("builtin", "sd15", "owner/model")
+
+
+def test_paths_of_this_machine_are_no_models_over_http(tmp_path, monkeypatch):
+    """Whether something is there or not, the answer is the same."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner" / "model").mkdir(parents=True)
+    own, told = Limits(), set()
+    for name in (
+        "/etc",
+        "/etc/shadow",
+        "/nowhere",
+        "~",
+        "~nobody",
+        "owner/model",
+        "./owner/model",
+        "..",
+        "C:\\x",
+        "x.ckpt",
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            own.check_model(name, own.models)
+        told.add(str(refused.value))
+    assert len(told) == 1 and "command line" in told.pop()
+    for name in ("sd15", "owner/another", "/home/me/mine"):
+        own.check_model(name, [*own.models, "/home/me/mine"])  # the last one is the command line's
+    with pytest.raises(InvalidRequest):
+        Limits(public=True).check_model("owner/another", own.models)
+
+
+def test_an_expanded_picture_counts_as_large_as_it_becomes():
+    limits = Limits(megapixels=1)
+    request = Request(picture=Image.new("RGB", (500, 500)), mask=dotted((500, 500), 1), expand="400,400,400,400")
+    with pytest.raises(UnreadablePicture, match="megapixels"):
+        limits.check_jobs([request])
+    limits.check_jobs([replace(request, expand="10,10,10,10")])
+
+
+def test_work_is_steps_times_variations_times_close_ups_times_methods():
+    picture = Image.new("RGB", (2000, 200))
+    request = Request(picture=picture, mask=dotted(), steps=10, count=2, islands=True)
+    assert close_ups(request) == 6 and steps_of(request) == 120 <= most_steps_of(request)
+    assert close_ups(replace(request, islands=False)) == close_ups(replace(request, whole=True)) == 1
+    assert close_ups(Request("a cat", islands=True)) == 1
+    Limits(work=120).check_jobs([request])
+    with pytest.raises(InvalidRequest, match="240 steps"):
+        Limits(work=239).check_jobs([request, request])
+    with pytest.raises(InvalidRequest, match="120 steps"):
+        Limits(work=119).check_jobs([request])
+
+
+def test_a_close_up_is_counted_at_least_as_often_as_it_is_painted():
+    """Through the model itself, with an expanded canvas too."""
+    import inpaint
+
+    painter = inpaint.load("toy")
+    for expand in ("", "40,0,0,0"):
+        request = Request(picture=Image.new("RGB", (2000, 200)), mask=dotted(), steps=3, islands=True, expand=expand)
+        *steps, _ = painter.stream(replace(request, seed=1))
+        assert len(steps) <= steps_of(request) <= 3 * 64
+
+
+def test_every_public_limit_is_below_ones_own():
+    limits = Limits.from_environment({"INPAINT_PUBLIC": "1"})
+    assert limits.public and all(getattr(limits, name) == value for name, value in PUBLIC.items())
+    assert all(value < getattr(Limits(), name) for name, value in PUBLIC.items() if name != "models")
+    assert (limits.metadata, Limits().metadata) == ("settings", "full")
+
+
+def test_a_public_result_does_not_hold_what_was_removed_unless_asked(tmp_path, monkeypatch):
+    """On the paint tab, in the batch and through the API: the pixels under the mask are not in the file."""
+    from page.paint.results import Keeping
+    from page.session import Chosen, Session
+    from tests.fakes import result_of
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    secret = Image.new("RGB", (64, 64), (1, 2, 3))
+    result = result_of(Request(picture=secret, mask=Image.new("L", (64, 64), 255)))
+    for public, asked, kept in ((True, {}, False), (True, {"metadata": "full"}, True), (False, {}, True)):
+        from page.layout import Page
+
+        page, session = Page(Limits(public=public), "toy"), Session()
+        session.pending = [Chosen(result, 0)]
+        message = Keeping(page).save(session, {"format": "png", **asked})
+        restored = Request.from_image(message["path"]).picture.rgb.tobytes()
+        assert (restored == secret.tobytes()) is kept, (public, asked)
+
+
+def test_check_file_leaves_what_is_no_picture_to_others():
+    from tests.robustness.hostile.visitor import png
+
+    for data in (b"", b"nothing", png()[:20]):
+        Limits(megapixels=1).check_file(data)
+    with pytest.raises(UnreadablePicture, match="megapixels"):
+        Limits(megapixels=1).check_file(png((2000, 1000)))
+
+
+def test_the_paint_tab_asks_the_same_limits():
+    """As the batch and the API do: expand is a free text on the page."""
+    from page.layout import Page
+    from page.paint.running import Running
+    from tests.page.jobs.test_job_queue import alone
+
+    page = Page(Limits(public=True, megapixels=1), "toy")
+    session = page.sessions.of(SimpleNamespace(session_hash="one"))
+    from inpaint import Picture
+
+    session.put(Picture.open(Image.new("RGB", (500, 500))), megabytes=10)
+    page.build()
+    values = [{"expand": "4096,4096,4096,4096"}.get(name, c.value) for name, c in page.controls.by_name.items()]
+
+    async def run():
+        ask = SimpleNamespace(session_hash="one", headers={})
+        return [m async for m, _ in Running(page).run(ask, "{}", "expand", "toy", False, *values) if "say" in m]
+
+    assert "megapixels" in alone(run())[-1]["say"] and page.queue.idle
