@@ -31,7 +31,7 @@ def served(program: str, folder: Path, *arguments: str):
             cwd=ROOT,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder), "INPAINT_MAX_AWAY_SECONDS": "3"},
         )
         address = f"http://127.0.0.1:{port}"
         try:
@@ -93,6 +93,7 @@ def visit(browser):
         )
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
+        page.on("response", lambda answer: wrong.append(f"closed: {answer.url}") if answer.status == 404 else None)
         page.set_default_timeout(30_000)
         page.goto(address)
         page.wait_for_selector(".welcome")

@@ -187,7 +187,7 @@ def test_closing_the_tab_takes_its_files_along(visit, fake, photo, tmp_path_fact
 
     def files() -> set:
         """What lies in the server's private folder, of this and of other visitors."""
-        found = tmp_path_factory.getbasetemp().glob("fake*/inpaint-*/sessions/*/*")
+        found = tmp_path_factory.getbasetemp().glob("fake*/inpaint-*/files/sessions/*/*/*")
         return {path for path in found if path.is_file()}
 
     mine = {path for path in files() if path.name == "noise-inpainted.png"}

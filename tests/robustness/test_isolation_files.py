@@ -26,7 +26,10 @@ def place(tmp_path_factory):
     (folder.parent / "secret.txt").write_text(SECRET)
     from page.limits import Limits
 
-    with hosted(folder, Limits.from_environment({"INPAINT_PUBLIC": "1"})) as (address, page):
+    with hosted(folder, Limits.from_environment({"INPAINT_PUBLIC": "1", "INPAINT_MAX_SESSIONS_EACH": "60"})) as (
+        address,
+        page,
+    ):
         yield address, page, folder
 
 

@@ -50,9 +50,9 @@ def test_a_public_page_tells_nothing_of_local_models(place, monkeypatch):
         "Builtin",
     ):
         sentences.add(visitor.api(named(path), named(path), model=model)["error"])
-        sentences.add(visitor.run(painted(), model=model)[-1]["error"].replace(repr(model), "").replace(model, ""))
-    assert len(sentences) == 2 and not taken  # one of ours, and one of the menu's: the same for what is there or not
-    assert sum("switched off" in sentence for sentence in sentences) == 1
+        sentences.add(visitor.run(painted(), model=model)[-1]["say"])
+    assert len(sentences) == 1 and "switched off" in sentences.pop()  # the same for what is there and what is not
+    assert not taken
 
 
 @pytest.mark.parametrize("environment", [{"INPAINT_PUBLIC": "1"}, {"SPACE_ID": "owner/space"}])
@@ -167,5 +167,5 @@ def test_html_of_ours_is_escaped(monkeypatch):
     step = SimpleNamespace(t=1, index=0, total=1, scene=scene, x=[1], pred_x0=[1], seen=[1])
     shown = how_it_works.Learn(None).figures([step], 0, "en")
     assert "onerror=alert(1)>" not in shown and shown.count("<img") == shown.count("src='data:image/") == 6
-    template = editor.stage([], {}).html_template  # Gradio fills ${value} in as HTML: nothing of ours goes there
+    template = editor.editor([], {}).html_template  # Gradio fills ${value} in as HTML: nothing of ours goes there
     assert "${" not in template and "{{" not in template
