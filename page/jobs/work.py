@@ -24,12 +24,7 @@ def close_ups(request: Request) -> int:
     """Return at most how many close-ups are painted: one, or with `islands` one for each island of the mask."""
     if not request.islands or request.whole or request.picture is None:
         return 1
-    from dataclasses import replace
+    from inpaint.pixels import mask
 
-    from inpaint.pixels import expand, mask
-
-    if request.expand:
-        picture, hole = expand.expand(request.picture, request.mask, request.expand)
-        request = replace(request, picture=picture, mask=hole, expand="")
     masks = mask.prepare(request.picture, request)
     return max(1, len(mask.islands(masks.hole.whole(), request.context))) if masks else 1
