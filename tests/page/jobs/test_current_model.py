@@ -128,11 +128,8 @@ def test_whoever_cancels_a_download_frees_the_others_and_it_is_not_begun_anew(mo
 def test_kept_steps_let_go_of_the_model_before_the_next_one_comes(current, models):
     """Wherever a step is: in a session's film, or in an event on its way to a slow browser."""
 
-    class Holding(FakeStep):
-        __slots__ = ("model",)
-
     current.load("a")
-    step = Holding(2, 4, 500, None, None)
+    step = FakeStep(2, 4, 500)
     object.__setattr__(step, "model", current.painter.model)
     on_its_way = Preview(2, 4, 0.1, None, KeptStep(step))
     picture = on_its_way.data()
