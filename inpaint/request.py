@@ -6,55 +6,58 @@ Each field declares its default, its limits and its words once; sliders, flags a
 from __future__ import annotations
 
 import json
-import math
-import operator
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
-from typing import Any
-
-from PIL import Image
+from dataclasses import Field, dataclass, fields, replace
+from os import PathLike
+from typing import IO, TYPE_CHECKING, Any
 
 from .errors import InvalidRequest
 from .files.picture import Picture
+from .options import checked, option
 
 METHODS = ("auto", "base", "inpaint")
 SPEEDS = ("exact", "fast")
 SAMPLERS = ("ddim", "euler", "euler a", "dpm++ 2m", "unipc", "ddpm", "lcm")
 FILLS = ("auto", "original", "blur", "neutral", "noise", "smooth", "border")
 FINISHES = ("auto", "feather", "multiband", "poisson", "none")
-MAX_PROMPT = 4000  # characters; about 800 tokens
 
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    group: str = "",
-    flag: str = "",
-    step: float | None = None,
-) -> Any:
-    """A field of the request, with everything a slider, a flag and a check need to know."""
-    meta = {"help": help, "low": low, "high": high, "choices": choices, "group": group, "flag": flag, "step": step}
-    return field(default=default, metadata=meta)
+    Source = str | PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray | Picture
+
+    class OpenedPicture:
+        """What people pass as a picture, and what they read back."""
+
+        def __get__(self, request: Any, owner: Any = None) -> Picture | None: ...
+        def __set__(self, request: Any, value: Source | None) -> None: ...
+
+    class OpenedMask:
+        """What people pass as a mask, and what they read back."""
+
+        def __get__(self, request: Any, owner: Any = None) -> Image.Image | None: ...
+        def __set__(self, request: Any, value: Source | None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """A picture, a mask and a prompt, and how to join them.  Raises InvalidRequest at once, never later.
 
-    picture  a path, bytes, PIL image or `Picture`; None paints from the prompt alone
+    picture  a path, bytes, PIL image, array or `Picture`; None paints from the prompt alone
     mask     the same, white = repaint; greys mean how much may change; None repaints everything
+
+    Of the options, None leaves quality, eta, guidance_scale, seed, size, width and height to the program.
     """
 
     prompt: str = option("", "What to paint; empty removes what is there.")
-    picture: Picture | None = option(None, "The picture.")
-    mask: Image.Image | None = option(None, "Where to paint: white = repaint.")
+    picture: OpenedPicture = option(None, "The picture.")
+    mask: OpenedMask = option(None, "Where to paint: white = repaint.")
 
     negative_prompt: str = option("", "What to avoid.", group="prompt", flag="--negative")
-    quality: str = option("auto", "Words added to prompts; auto is the model's own, empty none.", group="prompt")
+    quality: str | None = option(
+        None, "Words added to prompts; auto is the model's own, empty none.", kind=str, group="prompt"
+    )
     clip_skip: int = option(0, "Leave out this many last layers of CLIP.", low=0, high=11, group="prompt")
     text_layer: str = option(
         "last",
@@ -90,17 +93,19 @@ class Request:
         group="sampling",
     )
     sampler: str = option("ddim", "How to walk from noise to picture.", choices=SAMPLERS, group="sampling")
-    eta: float = option(
-        -1.0,
-        "Fresh noise in each step: 0 is DDIM, 1 is DDPM-like, -1 as much as suits the model.",
-        low=-1.0,
+    eta: float | None = option(
+        None,
+        "Fresh noise in each step of ddim: 0 is DDIM, 1 is DDPM-like, auto as much as suits the model.",
+        kind=float,
+        low=0.0,
         high=1.0,
         step=0.05,
         group="sampling",
     )
-    guidance_scale: float = option(
-        0.0,
-        "How strongly the prompt pulls; 1 is off, 0 as strongly as suits the model.",
+    guidance_scale: float | None = option(
+        None,
+        "How strongly the prompt pulls; 1 is off, 0 ignores it, auto is as strongly as suits the model.",
+        kind=float,
         low=0.0,
         high=30.0,
         step=0.5,
@@ -118,7 +123,9 @@ class Request:
     guidance_rescale: float = option(
         0.0, "Tame the contrast of strong guidance.", low=0.0, high=1.0, step=0.05, group="sampling"
     )
-    seed: int = option(-1, "Same seed, same picture; -1 draws one.", low=-1, high=2**32 - 1, group="sampling")
+    seed: int | None = option(
+        None, "Same seed, same picture; any whole number, modulo 2³²; auto draws one.", kind=int, group="sampling"
+    )
     count: int = option(1, "Variations: seed, seed + 1, …", low=1, high=8, group="sampling")
 
     whole: bool = option(False, "Work on the whole picture, not on a close-up of the hole.", group="area")
@@ -131,9 +138,15 @@ class Request:
     islands: bool = option(
         False, "Paint islands that lie far apart one by one, each in its own close-up.", group="area"
     )
-    size: int = option(0, "Working size in pixels; 0 is the model's own.", low=0, high=2048, group="area")
-    width: int = option(0, "Width when there is no picture; 0 is the model's own.", low=0, high=2048, group="area")
-    height: int = option(0, "Height when there is no picture; 0 is the model's own.", low=0, high=2048, group="area")
+    size: int | None = option(
+        None, "Working size in pixels; auto is the model's own.", kind=int, low=8, high=2048, group="area"
+    )
+    width: int | None = option(
+        None, "Width when there is no picture; auto is the model's own.", kind=int, low=8, high=2048, group="area"
+    )
+    height: int | None = option(
+        None, "Height when there is no picture; auto is the model's own.", kind=int, low=8, high=2048, group="area"
+    )
     expand: str = option(
         "", "Extend the picture: pixels left,top,right,bottom, or an aspect ratio like 16:9.", group="area"
     )
@@ -187,18 +200,21 @@ class Request:
             raise InvalidRequest("speed", "The article's program has no fast steps.", "Choose exact, or not article.")
 
     def settings(self) -> dict[str, Any]:
-        """Everything but the two pictures, ready for JSON."""
+        """Return everything but the two pictures, ready for JSON."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("picture", "mask")}
 
     @classmethod
     def from_image(cls, image: Any, max_pixels: int | None = None) -> Request:
-        """Return the request that made this picture, from what it tells; InvalidRequest if it tells nothing.
+        """Return the request that made this picture, as its file tells; InvalidRequest if it tells nothing.
 
-        UnreadablePicture if the picture, its photo or its mask has more than `max_pixels`.
+        A picture with settings only, ours or another tool's, becomes the request's picture, without a mask; a note
+        says so.  UnreadablePicture if the picture, its photo or its mask has more than `max_pixels`.
         """
         from .files.png_record import MAX_PIXELS, read
 
-        return read(image, MAX_PIXELS if max_pixels is None else max_pixels)
+        record = read(image, options(), MAX_PIXELS if max_pixels is None else max_pixels)
+        picture = record.picture and replace(record.picture, notes=(*record.picture.notes, *record.notes))
+        return cls(picture=picture, mask=record.mask, **record.settings)
 
 
 def read_settings(settings: Any, prompt: Any = None) -> dict[str, Any]:
@@ -225,50 +241,13 @@ def read_settings(settings: Any, prompt: Any = None) -> dict[str, Any]:
 
 
 def options() -> dict[str, Field]:
-    """The declared fields by name, in order, without the two pictures."""
+    """Return the declared options by name, in order, without the two pictures."""
     return {f.name: f for f in fields(Request) if f.name not in ("picture", "mask")}
 
 
-def checked(f: Field, value: Any) -> Any:
-    """The value in the field's own type and within its limits, or InvalidRequest."""
-    kind, meta = type(f.default), f.metadata
-    value = _typed(f.name, kind, value)
-    if meta["choices"] and value not in meta["choices"]:
-        raise InvalidRequest(
-            f.name, f"{f.name} cannot be {_shown(value)}.", f"Choose one of: {', '.join(meta['choices'])}."
-        )
-    low, high = meta["low"], meta["high"]
-    if low is not None and not low <= value <= high:
-        raise InvalidRequest(f.name, f"{f.name} is {_shown(value)}.", f"Choose a value from {low:g} to {high:.12g}.")
-    if kind is str and len(value) > MAX_PROMPT:
-        raise InvalidRequest(f.name, f"{f.name} is {len(value)} characters long.", f"Use at most {MAX_PROMPT}.")
-    return value
+def schema() -> dict[str, Any]:
+    """Return the options as a JSON schema."""
+    from .options import schema as described
 
-
-def _typed(name: str, kind: type, value: Any) -> Any:
-    """bool, int, float or str, without guessing: 20.0 is an int, '20' and True are not."""
-    try:
-        if kind is bool and isinstance(value, bool):
-            return value
-        if kind is int and not isinstance(value, bool):
-            if isinstance(value, float) and value == round(value):
-                return round(value)
-            return operator.index(value)
-        if kind is float and not isinstance(value, (bool, str, bytes)) and math.isfinite(value):
-            return float(value)
-        if kind is str and (isinstance(value, str) or value is None):
-            return "".join(c if c.isprintable() or c in "\n\t" else " " * c.isspace() for c in value or "")
-    except (TypeError, ValueError, OverflowError):
-        pass
-    wanted = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}[kind]
-    raise InvalidRequest(name, f"{name} cannot be {_shown(value)}.", f"It takes {wanted}.")
-
-
-def _shown(value: Any) -> str:
-    """Plain values as Python writes them, of others only what they are: no addresses, no code of theirs."""
-    plain = value is None or type(value) in (bool, int, float, str, bytes, list, dict, tuple)
-    try:
-        text = repr(value) if plain else f"a {type(value).__name__}"
-    except (ValueError, RecursionError):  # Python does not print whole numbers of thousands of digits
-        text = "so large a value"
-    return text if len(text) <= 40 else text[:37] + "…"
+    properties = {name: described(f) for name, f in options().items()}
+    return {"type": "object", "properties": properties, "additionalProperties": False}

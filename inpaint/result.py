@@ -11,6 +11,7 @@ from .request import Request
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
 METADATA = ("full", "settings", "none")
 
@@ -20,7 +21,7 @@ class Result:
     """`count` pictures of one request.
 
     images   RGB or RGBA at the picture's own size; image k was made with seeds[k]
-    request  what was asked, with the seed that was really used (never -1)
+    request  what was asked, with the seed, guidance and eta that were really used
     report   what was measured: max_change_outside, seam_score, steps, seconds by stage, …; ready for JSON
     model    name and fingerprint of the model, and the versions of what it ran on
     """
@@ -40,11 +41,14 @@ class Result:
         return self.seeds[0]
 
     def request_of(self, index: int = 0) -> Request:
-        """The request that makes image `index` alone: its own seed, count 1."""
-        return replace(self.request, seed=self.seeds[index], count=1)
+        """Return the request that makes image `index` alone: its own seed, count 1.
+
+        The article's program draws the noise of all images in one stream, so there it is the whole request.
+        """
+        return self.request if self.request.article else replace(self.request, seed=self.seeds[index], count=1)
 
     def save(self, path: str | Path, index: int = 0, metadata: str = "full", quality: int = 95) -> Path:
-        """Where image `index` was written, as PNG, JPEG, WebP or TIFF by the path's suffix.
+        """Write image `index` and return where, as PNG, JPEG, WebP or TIFF by the path's suffix.
 
         metadata  full      settings, mask and the pixels that were painted over: `Request.from_image` repeats
                             the picture bit for bit (PNG; JPEG and WebP change pixels and keep the settings only)
@@ -59,8 +63,8 @@ class Result:
         return writing.write(target, self.to_bytes(format, index, metadata, quality))
 
     def to_bytes(self, format: str = "PNG", index: int = 0, metadata: str = "full", quality: int = 95) -> bytes:
-        """The file that `save` would write: PNG, JPEG, WEBP or TIFF."""
-        from .files import exif, infotext, png_record, writing
+        """Return the file that `save` would write: PNG, JPEG, WEBP or TIFF."""
+        from .files import exif, infotext, writing
         from .files import metadata as metadata_of
 
         if metadata not in METADATA:
@@ -73,9 +77,24 @@ class Result:
             own, kept = exif.without_gps(own), metadata_of.without_place(kept)
         own = exif.without_settings(own) if metadata == "none" else own
         if name == "PNG":
-            chunks = None if metadata == "none" else png_record.pack(self, index, pixels=metadata == "full")
+            chunks = None if metadata == "none" else self._record(index, pixels=metadata == "full")
             return writing.png(image, icc, own, chunks, kept)
-        text = "" if metadata == "none" else infotext.write(self.request_of(index), self.model, image.size, True)
+        asked = self.request_of(index)
+        text = ""
+        if metadata != "none":
+            made_from = asked.picture is not None, asked.mask is not None
+            text = infotext.write(asked.settings(), self.model, image.size, *made_from, whole=True)
         if name == "TIFF":
             return writing.tiff(image, icc, own, text, kept)
         return writing.lossy(image, name, icc, own, text, quality, kept)
+
+    def _record(self, index: int, pixels: bool) -> PngInfo:
+        from .files import png_record
+        from .pixels.expand import sides
+
+        asked, offset = self.request_of(index), (0, 0)
+        if asked.picture is not None and asked.expand:
+            offset = sides(asked.expand, asked.picture.size)[:2]
+        return png_record.pack(
+            asked.settings(), self.images[index], self.model, self.report, asked.picture, asked.mask, offset, pixels
+        )

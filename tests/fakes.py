@@ -29,7 +29,7 @@ class FakeStep(Step):
 
 def result_of(request: Request, colour=(250, 20, 20)) -> Result:
     """As if a model had painted the mask (or all) in one colour, a little redder for each seed."""
-    request = replace(request, seed=max(request.seed, 0))
+    request = replace(request, seed=(request.seed or 0) % 2**32)
     seeds = tuple(request.seed + k for k in range(request.count))
     images = []
     for seed in seeds:

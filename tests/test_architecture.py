@@ -40,9 +40,6 @@ ORDER = {
 # Arrows that run back up and are still to be cut.
 BACK = {
     ("inpaint", "files", "batch"),
-    ("inpaint", "files", "pixels"),
-    ("inpaint", "files", "request"),
-    ("inpaint", "files", "result"),
 }
 
 # What each folder or file may import at its top beside the standard library; heavier things only where they are used.

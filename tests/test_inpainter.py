@@ -13,6 +13,7 @@ from inpaint import InpaintError, InvalidRequest, OutOfMemory, Request, Step
 from inpaint.inpainter import Inpainter
 from inpaint.models.loading import FAMILIES
 from inpaint.models.toy import Model as Toy
+from inpaint.request import SAMPLERS
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ class _NotCpu(str):
         return str.__new__(cls, "cpu")
 
 
-def test_seed_minus_one_is_drawn_and_reported(painters, photo):
+def test_a_seed_left_open_is_drawn_and_reported(painters, photo):
     request = Request("", photo, disc(photo.size), steps=2)
     first, second = painters["toy"](request), painters["toy"](request)
     assert first.seed != second.seed and first.request.seed == first.seed >= 0
@@ -188,16 +189,20 @@ def every_method(painters, photo, steps):
             yield name, painters[name], Request("x", photo, disc(photo.size), method=method, seed=1, steps=steps)
 
 
-def test_guidance_zero_is_the_models_own_and_reported(painters, photo):
+def test_guidance_left_open_is_the_models_own_and_reported(painters, photo):
     for name, painter, request in every_method(painters, photo, steps=2):
         own, scale = painter(request), painter.model.guidance[request.method]
         assert own.request.guidance_scale == scale > 0
         assert painter(replace(request, guidance_scale=scale)).image.tobytes() == own.image.tobytes()
         stronger = painter(replace(request, guidance_scale=scale + 2))
         assert (stronger.image.tobytes() == own.image.tobytes()) is (name == "toy")  # which knows no words
+        none = painter(replace(request, guidance_scale=0))
+        assert none.request.guidance_scale == 0.0
+        unasked = painter(replace(request, prompt="", quality="", guidance_scale=1, fill="blur"))
+        assert none.image.tobytes() == unasked.image.tobytes()  # the prompt is ignored
 
 
-def test_eta_below_zero_is_the_models_own_and_reported(painters, photo):
+def test_eta_left_open_is_the_models_own_and_reported(painters, photo):
     for name, painter, request in every_method(painters, photo, steps=3):
         own, eta = painter(request), painter.model.eta[request.method]
         assert own.request.eta == eta == (1 if (name, request.method) == ("builtin", "base") else 0)
@@ -363,3 +368,25 @@ def test_the_second_run_encodes_nothing(photo):
     first = len(calls)
     painter(Request("", photo, disc(photo.size), seed=4, steps=2))
     assert first > 0 and len(calls) == first
+
+
+@pytest.mark.parametrize("seed", [2**32 + 5, -7, 11026764036349098123])
+def test_any_whole_number_is_a_seed_and_the_report_says_which(painters, photo, seed):
+    request = Request("", photo, disc(photo.size), seed=seed, steps=2)
+    result = painters["toy"](request)
+    assert result.seed == seed % 2**32 and result.request.seed == result.seed
+    notes = [note for note in result.report["notes"] if "modulo" in note]
+    assert len(notes) == 1 and str(seed) in notes[0] and str(result.seed) in notes[0]
+    again = painters["toy"](result.request)
+    assert again.image.tobytes() == result.image.tobytes()
+    assert not [note for note in again.report["notes"] if "modulo" in note]
+
+
+def test_a_sampler_that_takes_no_eta_says_so(painters, photo):
+    for sampler in SAMPLERS:
+        result = painters["toy"](Request("", photo, disc(photo.size), seed=1, steps=2, sampler=sampler, eta=0.5))
+        notes = [note for note in result.report["notes"] if "eta" in note]
+        assert len(notes) == (sampler != "ddim") and result.request.eta == (0.5 if sampler == "ddim" else 0)
+        for silent in (None, 0):
+            asked = Request("", photo, disc(photo.size), seed=1, steps=2, sampler=sampler, eta=silent)
+            assert painters["toy"](asked).report["notes"] == []

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import InvalidRequest
-from ..request import checked, options
+from ..options import AUTO, from_text, kind_of, optional
+from ..request import options
 from ..result import METADATA
 
 USAGE = """python -m inpaint PICTURE MASK "PROMPT" [-o OUT.png] [options]
@@ -59,15 +60,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _flag(group, name: str, field: Field) -> None:
-    meta, kind = field.metadata, type(field.default)
+    meta, kind = field.metadata, kind_of(field)
     plain = "--" + name.replace("_", "-")
     flags = [meta["flag"], plain] if meta["flag"] else [plain]
     limits = f"{meta['low']:g} to {meta['high']:.12g}; " if meta["low"] is not None else ""
-    default = (
-        {True: "on", False: "off", "": "none"}.get(field.default, field.default)
-        if kind in (bool, str)
-        else f"{field.default:g}"
-    )
+    default = AUTO if optional(field) else f"{field.default:g}" if kind in (int, float) else field.default
+    default = {True: "on", False: "off", "": "none"}.get(default, default) if kind in (bool, str) else default
     text = f"{meta['help']} [{limits}default {default}]".replace("%", "%%")
     if kind is bool:
         group.add_argument(
@@ -86,15 +84,11 @@ def _flag(group, name: str, field: Field) -> None:
 
 
 def _typed(field: Field):
-    """Text to a checked value of the field; what is wrong is said in the request's own words."""
+    """Return a converter from text to a checked value; what is wrong is said in the request's own words."""
 
     def convert(text: str):
         try:
-            value = type(field.default)(text)
-        except ValueError:
-            value = text
-        try:
-            return checked(field, value)
+            return from_text(field, text)
         except InvalidRequest as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 

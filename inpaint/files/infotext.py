@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import Field
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from .. import request as declared
 from ..errors import InvalidRequest
+from ..options import AUTO, MAX_PROMPT, checked
 from . import exif
 
 if TYPE_CHECKING:
@@ -48,58 +50,83 @@ LONGEST = 200_000  # characters
 SETTINGS_ONLY = (
     "This file holds the settings, but not the photo and the mask they were used with: paint or open a mask."
 )
+VERSION = 2  # of the settings; raised where an older program would repeat a picture wrongly
+CHOSEN = {"guidance_scale": 0, "eta": -1, "seed": -1, "size": 0, "width": 0, "height": 0, "quality": "auto"}
 
 
-def write(request: declared.Request, model: dict[str, Any], size: tuple[int, int], whole: bool = False) -> str:
-    """The text for one picture; with `whole` every setting of ours is in it too, as one JSON value."""
-    quality = model.get("quality", "") if request.quality == "auto" else request.quality
-    lines = [", ".join(part for part in (request.prompt.strip(), quality.strip()) if part)]
-    if request.negative_prompt:
-        lines.append(f"Negative prompt: {request.negative_prompt.strip()}")
-    facts = _facts(request, model, size)
+def write(
+    settings: Mapping[str, Any],
+    model: Mapping[str, Any],
+    size: tuple[int, int],
+    picture: bool = True,
+    mask: bool = True,
+    whole: bool = False,
+) -> str:
+    """Return the text for one picture of this size, made from a `picture` and through a `mask` or not.
+
+    With `whole` every setting of ours is in it too, as one JSON value.
+    """
+    quality = model.get("quality", "") if settings["quality"] is None else settings["quality"]
+    lines = [", ".join(part for part in (settings["prompt"].strip(), quality.strip()) if part)]
+    if settings["negative_prompt"]:
+        lines.append(f"Negative prompt: {settings['negative_prompt'].strip()}")
+    facts = _facts(settings, model, size, picture, mask)
     if whole:
-        facts["Inpaint"] = json.dumps(request.settings(), ensure_ascii=False)
+        facts["Inpaint"] = json.dumps({"version": VERSION, **settings}, ensure_ascii=False)
     return "\n".join([*lines, ", ".join(f"{name}: {_quoted(value)}" for name, value in facts.items())])
 
 
-def _facts(request: declared.Request, model: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"Steps": request.steps, "Sampler": SAMPLERS[request.sampler]}
-    if request.sampler == "dpm++ 2m":
+def _facts(
+    settings: Mapping[str, Any], model: Mapping[str, Any], size: tuple[int, int], picture: bool, mask: bool
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {"Steps": settings["steps"], "Sampler": SAMPLERS[settings["sampler"]]}
+    if settings["sampler"] == "dpm++ 2m":
         facts["Schedule type"] = "Karras"
     facts |= {
-        "CFG scale": request.guidance_scale,
-        "Seed": request.seed,
+        "CFG scale": _chosen(settings["guidance_scale"]),
+        "Seed": _chosen(settings["seed"]),
         "Size": f"{size[0]}x{size[1]}",
         "Model hash": str(model.get("fingerprint", ""))[:10],
         "Model": model.get("name", ""),
     }
-    if request.eta > 0:
-        facts["Eta DDIM"] = request.eta
-    if request.clip_skip:
-        facts["Clip skip"] = request.clip_skip + 1  # theirs counts the layer it stops at
-    if request.guidance_rescale:
-        facts["CFG Rescale"] = request.guidance_rescale
-    if request.picture is not None:
-        facts["Denoising strength"] = request.strength
-    if request.mask is not None:
-        facts["Mask blur"] = request.feather
-        if request.invert:
+    if settings["eta"]:
+        facts["Eta DDIM"] = settings["eta"]
+    if settings["clip_skip"]:
+        facts["Clip skip"] = settings["clip_skip"] + 1  # theirs counts the layer it stops at
+    if settings["guidance_rescale"]:
+        facts["CFG Rescale"] = settings["guidance_rescale"]
+    if picture:
+        facts["Denoising strength"] = settings["strength"]
+    if mask:
+        facts["Mask blur"] = settings["feather"]
+        if settings["invert"]:
             facts["Mask mode"] = "Inpaint not masked"
-        if not request.whole:
-            facts |= {"Inpaint area": "Only masked", "Masked area padding": request.context}
-        if request.fill in CONTENT:
-            facts["Masked content"] = CONTENT[request.fill]
+        if not settings["whole"]:
+            facts |= {"Inpaint area": "Only masked", "Masked area padding": settings["context"]}
+        if settings["fill"] in CONTENT:
+            facts["Masked content"] = CONTENT[settings["fill"]]
     return {**facts, "Version": PROGRAM}
 
 
-def of(image: Image.Image) -> tuple[dict[str, Any], list[str]]:
-    """What `read` finds in an opened file: a PNG's text, or the EXIF comment of a JPEG or WebP, ours too."""
+def _chosen(value: Any) -> Any:
+    return AUTO if value is None else value
+
+
+def renewed(settings: dict[str, Any], version: int) -> dict[str, Any]:
+    """Return settings as they are written today: version 1 had a number or word for what the program chooses."""
+    if version >= VERSION:
+        return settings
+    return {name: None if name in CHOSEN and value == CHOSEN[name] else value for name, value in settings.items()}
+
+
+def of(image: Image.Image, options: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
+    """Return what `read` finds in an opened file: a PNG's text, or the EXIF comment of a JPEG or WebP, ours too."""
     text = image.info.get("parameters")
     if not isinstance(text, str):
         text = exif.comment(image.info.get("exif") or exif.exif_of(image))  # a TIFF's lies among its tags
     if not text:
         raise silent()
-    return read(text)
+    return read(text, options)
 
 
 def silent() -> InvalidRequest:
@@ -110,8 +137,8 @@ def silent() -> InvalidRequest:
     )
 
 
-def read(text: str) -> tuple[dict[str, Any], list[str]]:
-    """Settings fit for a Request, and in words what was not taken over; InvalidRequest if there are none."""
+def read(text: str, options: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
+    """Return settings that fit these options, and notes on those that do not; InvalidRequest if there are none."""
     text = text[:LONGEST].replace("\r\n", "\n").strip("\0 \n")
     *lines, last = text.split("\n")
     pairs = {name: _unquoted(value) for name, value in PAIR.findall(last)}
@@ -120,27 +147,33 @@ def read(text: str) -> tuple[dict[str, Any], list[str]]:
     notes: list[str] = []
     if "Inpaint" in pairs:
         ours = _json(pairs["Inpaint"])
+        ours = ours if isinstance(ours, dict) else {}
+        version = ours.pop("version", 1)
         notes.append(SETTINGS_ONLY)
-        return _known(ours if isinstance(ours, dict) else {}, notes), notes
+        return _known(renewed(ours, version if isinstance(version, int) else 1), options, notes), notes
     prompt, _, negative = ("\n" + "\n".join(lines)).partition("\nNegative prompt:")
-    limit = declared.MAX_PROMPT
-    found = {"prompt": prompt.strip()[:limit], "negative_prompt": negative.strip()[:limit]}
+    found: dict[str, Any] = {
+        "prompt": prompt.strip()[:MAX_PROMPT],
+        "negative_prompt": negative.strip()[:MAX_PROMPT],
+    }
     found |= {ours: _number(pairs[theirs]) for theirs, ours in NUMBERS.items() if theirs in pairs}
+    if found.get("seed") == -1:
+        found["seed"] = None  # what such tools call random
     if "Clip skip" in pairs:
         skip = _number(pairs["Clip skip"])
         found["clip_skip"] = skip - 1 if isinstance(skip, int) else skip
     if "Sampler" in pairs:
         name = pairs["Sampler"].lower().removesuffix(" karras")
         found["sampler"] = {label.lower(): ours for ours, label in SAMPLERS.items()}.get(name, name)
-    return _known(found, notes), notes
+    return _known(found, options, notes), notes
 
 
-def _known(found: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Those of another tool's settings that this program has and can use; the others are noted."""
-    options, usable = declared.options(), {}
+def _known(found: dict[str, Any], options: Mapping[str, Field], notes: list[str]) -> dict[str, Any]:
+    """Return those of another tool's settings that this program has and can use; the others are noted."""
+    usable = {}
     for name, value in found.items():
         try:
-            usable[name] = declared.checked(options[name], value)
+            usable[name] = checked(options[name], value)
         except KeyError:
             notes.append(f"The setting {name[:40]} is not known here.")
         except InvalidRequest as error:

@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from ..request import Request
-
 LARGER = 400  # times the result's pixels: 20 by 20 of the article's 512 × 512; a small forged file stays small
 
 
-def part(request: Request, image: Image.Image) -> tuple[dict[str, Any], dict[str, Any]]:
-    """How to find the request's picture in the result `image`, and the parts of it that are not in there.
+def part(picture: Picture, image: Image.Image, offset: tuple[int, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how to find the picture in the result `image`, at the offset, and the parts of it that are not there.
 
     rgb is RGBA and lies at `box` of the picture: opaque where the result differs, 0 everywhere else; `samples` are
     the same pixels of a picture with 16 bits.
@@ -29,7 +27,6 @@ def part(request: Request, image: Image.Image) -> tuple[dict[str, Any], dict[str
     import numpy as np
     from PIL import Image
 
-    picture, offset = request.picture, _offset(request)
     seen, alpha = _seen(
         image.convert("RGB"), image.getchannel("A") if image.mode == "RGBA" else None, picture.size, offset
     )
@@ -165,13 +162,6 @@ def _seen(rgb: Image.Image, alpha: Image.Image | None, size: tuple[int, int], of
     """The part of the result that is the picture; black where the result does not reach."""
     box = (*offset, offset[0] + size[0], offset[1] + size[1])
     return rgb.crop(box), alpha and alpha.crop(box)
-
-
-def _offset(request: Request) -> tuple[int, int]:
-    """Left and top of the picture in the result: (0, 0) unless it was expanded."""
-    from ..pixels.expand import sides
-
-    return sides(request.expand, request.picture.size)[:2] if request.expand else (0, 0)
 
 
 def _digest(picture: Picture) -> str:

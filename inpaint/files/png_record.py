@@ -1,4 +1,4 @@
-"""The capsule in a saved PNG: everything that is needed to repeat it bit for bit, or to go on from it.
+"""The record in a saved PNG: everything that is needed to repeat it bit for bit, or to go on from it.
 
     iTXt "parameters"  the settings as Stable Diffusion tools read them
     iTXt "inpaint"     JSON: version, settings, model, report, and how the original is rebuilt
@@ -15,12 +15,12 @@ out and says so.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
-from ..request import Request, options
 from . import infotext, original, reading
 from .original import damaged
 from .picture import Picture
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    from ..result import Result
-
-VERSION = 1
+VERSION = infotext.VERSION
 KEY, CHUNK = "inpaint", b"inPX"  # private, ancillary, and not to be copied by programs that change the pixels
 LONGEST = 1_000_000  # characters of JSON
 STRIPPED = (
@@ -41,58 +39,86 @@ STRIPPED = (
 )
 
 
-def pack(result: Result, index: int, pixels: bool = True) -> PngInfo:
-    """The chunks for image `index`; without `pixels` the settings alone, nothing of what was painted over."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """What a saved picture tells: options by name, the original, the mask, the model that made it, notes."""
+
+    settings: dict[str, Any]
+    picture: Picture | None = None
+    mask: Image.Image | None = None
+    model: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def pack(
+    settings: Mapping[str, Any],
+    image: Image.Image,
+    model: Mapping[str, Any],
+    report: Mapping[str, Any],
+    picture: Picture | None = None,
+    mask: Image.Image | None = None,
+    offset: tuple[int, int] = (0, 0),
+    pixels: bool = True,
+) -> PngInfo:
+    """Return the chunks for one image; without `pixels` the settings alone, nothing of what was painted over.
+
+    offset  where the picture's left upper corner lies in the image
+    """
     from PIL.PngImagePlugin import PngInfo
 
-    request, image, info = result.request_of(index), result.images[index], PngInfo()
-    info.add_itxt("parameters", infotext.write(request, result.model, image.size))
+    info = PngInfo()
+    info.add_itxt("parameters", infotext.write(settings, model, image.size, picture is not None, mask is not None))
     record: dict[str, Any] = {
         "version": VERSION,
         "program": infotext.PROGRAM,
-        "settings": request.settings(),
-        "model": result.model,
-        "report": result.report,
+        "settings": dict(settings),
+        "model": dict(model),
+        "report": dict(report),
     }
-    if request.picture is None:
+    if picture is None:
         record["picture"] = None
     elif pixels:
-        record["picture"], stored = original.part(request, image)
-        if request.mask is not None:
-            stored["mask"], record["mask"] = request.mask, list(request.mask.size)
+        record["picture"], stored = original.part(picture, image, offset)
+        if mask is not None:
+            stored["mask"], record["mask"] = mask, list(mask.size)
         for name, part in stored.items():
             info.add(CHUNK, name.encode() + b"\0" + original.png(part))
     info.add_itxt(KEY, json.dumps(record, ensure_ascii=False, allow_nan=False))
     return info
 
 
-def read(source: Any, max_pixels: int = MAX_PIXELS) -> Request:
-    """Return the request that made this picture, which is a path, bytes or an opened PIL image.
+def read(source: Any, options: Mapping[str, Field], max_pixels: int = MAX_PIXELS) -> Record:
+    """Read a path, bytes or an opened PIL image; InvalidRequest if it tells no settings.
 
-    Raises InvalidRequest if it tells nothing.  A picture with settings only, ours or another tool's, becomes the
-    request's picture, without a mask; a note says so.  Raises UnreadablePicture if it, its photo or its mask has more
-    pixels than `max_pixels`: all sizes are compared before anything is decoded.
+    options  the fields that settings are checked against; others are left out with a note
+
+    With settings only, ours or another tool's, the record's picture is the one that is shown, without a mask; a note
+    says so.  Raises UnreadablePicture if it, its photo or its mask has more pixels than `max_pixels`: all sizes are
+    compared before anything is decoded.
     """
     source = _at_hand(source)
     image = _texts(source)
     record = _record(image)
     _check_sizes(image, record, max_pixels)
     shown = Picture.open(source)  # is it a sound picture at all?
-    if record is not None and "picture" in record:
-        return _whole(record, shown, image)
-    if record is not None:
-        settings, notes = _settings(record)
-        notes.append(infotext.SETTINGS_ONLY)
-    else:
-        settings, notes = infotext.of(image)
-    return Request(picture=replace(shown, notes=(*shown.notes, *notes)), **settings)
+    if record is None:
+        settings, notes = infotext.of(image, options)
+        return Record(settings, shown, notes=tuple(notes))
+    settings, notes = _settings(record, options)
+    model = _model(record)
+    if "picture" not in record:
+        return Record(settings, shown, None, model, (*notes, infotext.SETTINGS_ONLY))
+    if record["picture"] is None:
+        return Record(settings, None, None, model, tuple(notes))
+    if _is_stripped(record, image):
+        return Record(settings, shown, None, model, (*notes, STRIPPED))
+    picture, mask, more = _original(record, shown, _parts(image))
+    return Record(settings, picture, mask, model, (*notes, *more))
 
 
 def model_of(source: Any) -> dict[str, Any]:
     """Return name and fingerprint of the model that made the picture, and versions; {} if it does not say."""
-    record = _record(_texts(_at_hand(source)))
-    model = record.get("model") if record else None
-    return {str(k): v for k, v in model.items() if isinstance(v, str)} if isinstance(model, dict) else {}
+    return _model(_record(_texts(_at_hand(source))) or {})
 
 
 def holds_original(source: Any) -> bool:
@@ -175,28 +201,30 @@ def _record(image: Image.Image) -> dict[str, Any] | None:
     return record
 
 
-def _whole(record: dict[str, Any], shown: Picture, image: Image.Image) -> Request:
-    """Return the request with the original picture and the mask; without them if the file has lost its parts."""
-    settings, notes = _settings(record)
-    if record["picture"] is None:
-        return Request(**settings)
-    if _is_stripped(record, image):
-        return Request(picture=replace(shown, notes=(*shown.notes, *notes, STRIPPED)), **settings)
-    parts = _parts(image)
-    picture, more = original.rebuilt(record["picture"], shown, parts)
+def _model(record: dict[str, Any]) -> dict[str, str]:
+    model = record.get("model")
+    return {str(k): v for k, v in model.items() if isinstance(v, str)} if isinstance(model, dict) else {}
+
+
+def _original(
+    record: dict[str, Any], shown: Picture, parts: dict[bytes, bytes]
+) -> tuple[Picture, Image.Image | None, list[str]]:
+    """Return the original picture, the mask and notes."""
+    picture, notes = original.rebuilt(record["picture"], shown, parts)
     mask = None
     if record.get("mask") is not None:
         mask = original.unpng(parts, "mask", original.size(record["mask"]), "L")
-    return Request(picture=replace(picture, notes=(*shown.notes, *notes, *more)), mask=mask, **settings)
+    return picture, mask, notes
 
 
-def _settings(record: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The settings this version knows, and a note for those it does not."""
-    found, known = record.get("settings"), options()
+def _settings(record: dict[str, Any], options: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that are known, and a note for those that are not."""
+    found = record.get("settings")
     if not isinstance(found, dict):
         raise damaged("its settings cannot be read")
-    notes = [f"The setting {name[:40]} is not known here." for name in found if name not in known][:8]
-    return {name: value for name, value in found.items() if name in known}, notes
+    found = infotext.renewed(found, record["version"])
+    notes = [f"The setting {name[:40]} is not known here." for name in found if name not in options][:8]
+    return {name: value for name, value in found.items() if name in options}, notes
 
 
 def _refuse(constant: str) -> None:

@@ -23,7 +23,7 @@ class Branch:
 
     def asked(self, request: Request) -> Request:
         """Return the request for this one picture, with the step's seed unless another is asked for."""
-        return replace(request, count=1, seed=self.step.seed if request.seed == -1 else request.seed)
+        return replace(request, count=1, seed=self.step.seed if request.seed is None else request.seed % 2**32)
 
     def check(self, scene: Scene) -> None:
         """Raise InvalidRequest if the step cannot go on in this scene."""

@@ -5,23 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..diffusion.noise import draw_seed
+from ..options import shown
 from ..request import Request
 
+SEEDS = 2**32  # there are so many; any whole number is one of them
 NOISY = "ddim"  # the sampler that eta means something to
 
 
 def resolved(asked: Request, model, method: str) -> tuple[Request, list[str]]:
     """Return the request with nothing left open, and notes; one that was resolved before stays as it is."""
     asked, notes = without_prompt(asked, model, method)
-    eta = asked.eta if asked.eta >= 0 else 0.0 if asked.article else model.eta[method]
-    if asked.sampler != NOISY and not asked.article:
-        if asked.eta > 0:
-            notes.append(f"The sampler {asked.sampler} takes no eta: it is left out.")
+    seed = draw_seed() if asked.seed is None else asked.seed % SEEDS
+    if asked.seed is not None and asked.seed != seed:
+        notes.append(f"The seed {shown(asked.seed)} is taken modulo 2³²: {seed}.")
+    eta = 0.0 if asked.article else model.eta[method]
+    if asked.sampler == NOISY or asked.article:
+        eta = eta if asked.eta is None else asked.eta
+    else:
+        notes += [f"The sampler {asked.sampler} takes no eta: it is left out."] if asked.eta else []
         eta = 0.0
     if asked.sampler != NOISY and asked.article:
         notes.append(f"The article's program walks with {NOISY}, not with {asked.sampler}.")
-    seed = draw_seed() if asked.seed == -1 else asked.seed
-    return replace(asked, seed=seed, guidance_scale=asked.guidance_scale or model.guidance[method], eta=eta), notes
+    guidance = model.guidance[method] if asked.guidance_scale is None else asked.guidance_scale
+    return replace(asked, seed=seed, guidance_scale=guidance, eta=eta), notes
 
 
 def without_prompt(asked: Request, model, method: str) -> tuple[Request, list[str]]:
@@ -38,7 +44,7 @@ def without_prompt(asked: Request, model, method: str) -> tuple[Request, list[st
         fill="border",
         colour_hold=1.0,
         finish=finish,
-        eta=max(asked.eta, 0.0),
+        eta=asked.eta or 0.0,
         method=method,
     )
     return asked, [

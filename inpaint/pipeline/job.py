@@ -196,8 +196,8 @@ class Job:
 
     def quality(self) -> str:
         """The words added to the prompt: those asked for, or the model's own."""
-        asked = self.request.quality.strip()
-        return self.model.quality if asked == "auto" else asked
+        asked = self.request.quality
+        return self.model.quality if asked is None else asked.strip()
 
     def model_facts(self) -> dict:
         """What the picture was made with, for its capsule."""

@@ -32,7 +32,7 @@ Resume = tuple[KeptStep, bool]  # a step to go on from, and whether to finish it
 
 def requests_for(request: Request, method: str) -> list[Request]:
     """Return one request, or the two that `compare` asks for, on the same noise."""
-    if request.seed == -1:
+    if request.seed is None:
         request = replace(request, seed=random.SystemRandom().randrange(2**32))
     if method != "compare":
         return [request]

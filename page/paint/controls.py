@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from inpaint import InvalidRequest
+from inpaint.options import AUTO, kind_of, optional, to_text
 from inpaint.request import SPEEDS, options
 
 from ..limits import Limits
@@ -23,7 +24,6 @@ from .presets import TASKS
 FIRST = ("prompt", "method", "speed", "expand", "seed", "count")  # shown by hand, not under Advanced
 UNASKED = ("width", "height", "invert")  # no picture-less runs here; the editor inverts
 METHODS = ("auto", "base", "inpaint", "compare")
-SEEDS = 2**32
 RANDOM = ("auto", "random", "none", "-1")
 
 
@@ -114,19 +114,20 @@ class Controls:
                 self.by_name[name] = self._component(name, field)
 
     def _component(self, name: str, field: Field) -> Any:
-        """A tick, a menu, a slider or a line of text, as the field's type and limits ask."""
-        meta, default = field.metadata, field.default
+        """Return a tick, a menu, a slider, a number or a line of text, as the field's type and limits ask."""
+        meta, default, kind = field.metadata, field.default, kind_of(field)
         words = {"label": i18n()(f"option_{name}"), "info": i18n()(f"help_{name}"), "elem_id": f"option-{name}"}
         if meta["choices"]:
             return gr.Dropdown(list(meta["choices"]), value=default, **words)
-        if isinstance(default, bool):
+        if kind is bool:
             return gr.Checkbox(default, **words)
-        if isinstance(default, str):
-            return gr.Textbox(default, **words)
-        step = meta["step"] or (1 if isinstance(default, int) else 0.05)
-        return gr.Slider(
-            meta["low"], min(meta["high"], getattr(self.limits, name, meta["high"])), default, step=step, **words
-        )
+        if kind is str:
+            return gr.Textbox(to_text(field, default), **words)
+        step = meta["step"] or (1 if kind is int else 0.05)
+        if optional(field):  # an empty box leaves it to the program; the request checks the limits, in words
+            return gr.Number(None, placeholder=AUTO, step=step, precision=0 if kind is int else None, **words)
+        most = min(meta["high"], getattr(self.limits, name, meta["high"]))
+        return gr.Slider(meta["low"], most, default, step=step, **words)
 
     @property
     def names(self) -> list[str]:
@@ -137,22 +138,24 @@ class Controls:
         return list(self.by_name.values())
 
     def settings(self, values) -> dict[str, Any]:
-        """{option: value} from the components' values, in their order.  Raises InvalidRequest for a bad seed."""
+        """Return {option: value} from the components' values, in their order; InvalidRequest for a bad seed."""
         settings = dict(zip(self.names, values, strict=True))
         settings["expand"] = settings["expand"] or ""
         settings["seed"] = seed_of(settings["seed"])
         return settings
 
+    def shown(self, name: str, value: Any) -> Any:
+        """Return an option's value as its component shows it."""
+        field = options()[name]
+        return to_text(field, value) if name != "seed" and kind_of(field) is str else value
+
 
 def seed_of(text: Any) -> Any:
-    """The seed that a text names, 0 … 2³² - 1; the option's default for an empty text.  Raises InvalidRequest.
-
-    Any whole number is a seed, taken modulo 2³², so that one from another program can be typed in.
-    """
+    """Return the seed that a text names, any whole number; None for an empty text.  Raises InvalidRequest."""
     text = unicodedata.normalize("NFKC", str("" if text is None else text)).strip()
     if not text or text.lower() in RANDOM:
-        return options()["seed"].default
+        return None
     digits = re.sub(r"[\s,_'’]", "", text)
     if not re.fullmatch(r"[+-]?\d{1,400}", digits):
         raise InvalidRequest("seed", f"The seed cannot be {text[:40]!r}.", "Type a whole number, or leave it empty.")
-    return int(digits) % SEEDS
+    return int(digits)

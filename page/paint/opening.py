@@ -124,9 +124,12 @@ class Opening:
     def settings(self, settings: dict[str, Any]) -> list[Any]:
         """Updates for the controls, in their order; what is not told stays."""
         shown = {"expand": {"visible": bool(settings["expand"])}} if "expand" in settings else {}
+        controls = self.page.controls
         return [
-            gr.update(value=settings[name], **shown.get(name, {})) if name in settings else gr.skip()
-            for name in self.page.controls.names
+            gr.update(value=controls.shown(name, settings[name]), **shown.get(name, {}))
+            if name in settings
+            else gr.skip()
+            for name in controls.names
         ]
 
 

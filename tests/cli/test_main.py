@@ -20,6 +20,7 @@ from inpaint import InpaintError, Request
 from inpaint.cli import parser as flags
 from inpaint.cli.main import main
 from inpaint.cli.progress import Progress, spoken
+from inpaint.options import kind_of
 from inpaint.request import options
 from tests.fakes import opened, result_of
 
@@ -43,16 +44,16 @@ def failing(argv: list[str], capsys) -> tuple[int, str]:
 
 def value_beside(field):
     """A good value that is not the default."""
-    meta, default = field.metadata, field.default
-    if isinstance(default, bool):
+    meta, default, kind = field.metadata, field.default, kind_of(field)
+    if kind is bool:
         return not default
     if meta["choices"]:
         return next(c for c in meta["choices"] if c != default)
-    return (
-        "16:9"
-        if default == "" or isinstance(default, str)
-        else type(default)(meta["high"] if default != meta["high"] else meta["low"])
-    )
+    if kind is str:
+        return "16:9"
+    if meta["low"] is None:
+        return 11026764036349098123
+    return kind(meta["high"] if default != meta["high"] else meta["low"])
 
 
 @pytest.mark.parametrize("name", options())
@@ -64,7 +65,7 @@ def test_every_field_has_its_flag(desk, painter, name):
         prompt = [] if name == "prompt" else ["x"]
         assert main(["cat.png", "mask.png", *prompt, "-o", "out.png", *words]) == 0
         got = getattr(painter.asked[-1], name)
-        assert got == value and type(got) is type(field.default)
+        assert got == value and type(got) is kind_of(field)
 
 
 def test_flags_left_out_are_the_requests_defaults(desk, painter):

@@ -109,13 +109,13 @@ def test_alpha_that_was_painted_over_comes_back():
 
 
 @pytest.mark.parametrize(("size", "where"), [((140, 72), (30, 0)), ((140, 100), (0, 28)), ((50, 50), (0, 0))])
-def test_the_original_comes_back_from_a_result_of_another_size(monkeypatch, size, where):
-    monkeypatch.setattr(original, "_offset", lambda request: where)
+def test_the_original_comes_back_from_a_result_of_another_size(size, where):
     asked = Request("x", photo(), seed=1)
-    image = Image.new("RGB", size, "red")
+    image, file = Image.new("RGB", size, "red"), BytesIO()
     image.paste(asked.picture.rgb, where)
-    made = replace(result_of(asked), images=(image,))
-    again = Request.from_image(data := made.to_bytes())
+    chunks = png_record.pack(asked.settings(), image, MODEL, {}, asked.picture, offset=where)
+    image.save(file, "PNG", pnginfo=chunks)
+    again = Request.from_image(data := file.getvalue())
     assert again.picture.rgb.tobytes() == asked.picture.rgb.tobytes() and again.picture.notes == ()
     if size != (50, 50):
         assert b"inPX" not in data  # all of it is in the result
@@ -196,7 +196,7 @@ def test_another_tools_picture_gives_its_settings_and_itself(format):
 
 def test_what_another_tool_can_and_this_cannot_is_noted():
     got = Request.from_image(a1111("x\nSteps: 500, Sampler: DPM++ SDE Karras, CFG scale: 6, Seed: 1e400, Size: 8x8"))
-    assert (got.steps, got.sampler, got.guidance_scale, got.seed) == (20, "ddim", 6, -1)
+    assert (got.steps, got.sampler, got.guidance_scale, got.seed) == (20, "ddim", 6, None)
     assert len(got.picture.notes) == 3 and all("default" in note for note in got.picture.notes)
     assert Request.from_image(a1111("x\nSteps: 5, Sampler: DPM++ 2M Karras, Seed: 1")).sampler == "dpm++ 2m"
     assert len(Request.from_image(a1111("y" * 5000 + "\nSteps: 5, Seed: 1")).prompt) == 4000
@@ -211,7 +211,7 @@ def test_the_comment_is_read_in_either_byte_order(order):
 
 def test_our_text_reads_as_the_others_do():
     asked = Request(picture=photo(), mask=disc(), **{**SETTINGS, "prompt": "a scarf"})
-    text = infotext.write(asked, MODEL, (96, 72))
+    text = infotext.write(asked.settings(), MODEL, (96, 72))
     lines = text.split("\n")
     assert lines[:2] == ["a scarf", "Negative prompt: 模糊, blurry"] and len(lines) == 3
     assert re.match(
@@ -229,7 +229,7 @@ def test_our_text_reads_as_the_others_do():
         "Masked area padding: 32",
     ):
         assert part in lines[2].split(", ")
-    got, notes = infotext.read(text)
+    got, notes = infotext.read(text, options())
     assert notes == []
     assert (
         got.items()
@@ -268,7 +268,7 @@ def test_the_programs_version_is_the_projects():
 )
 def test_text_that_holds_no_settings_is_refused_soon(text):
     with pytest.raises(InvalidRequest):
-        infotext.read(text)
+        infotext.read(text, options())
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_text_that_holds_no_settings_is_refused_soon(text):
     ],
 )
 def test_a_forged_setting_of_ours_is_left_out(value):
-    settings, _ = infotext.read(f"x\nSteps: 5, Inpaint: {value}")
+    settings, _ = infotext.read(f"x\nSteps: 5, Inpaint: {value}", options())
     assert set(settings) <= set(options()) and "steps" not in settings
 
 
@@ -368,7 +368,7 @@ BAD = {
     "version text": {"change": setting("version", to="1")},
     "version true": {"change": setting("version", to=True)},
     "version 0": {"change": setting("version", to=0)},
-    "version newer": {"change": setting("version", to=2)},
+    "version newer": {"change": setting("version", to=png_record.VERSION + 1)},
     "version gone": {"change": without("version")},
     "settings gone": {"change": without("settings")},
     "settings list": {"change": setting("settings", to=[1])},
@@ -443,7 +443,7 @@ def test_a_forged_model_is_no_model():
 
 def test_a_newer_version_says_what_to_do():
     with pytest.raises(InvalidRequest, match=r"newer version.*Update"):
-        Request.from_image(forged(setting("version", to=2)))
+        Request.from_image(forged(setting("version", to=png_record.VERSION + 1)))
 
 
 def resaved(data: bytes, change=lambda image: image) -> bytes:
@@ -617,3 +617,57 @@ def test_a_saved_result_repeats_itself(painter, tmp_path, settings):
         again = Request.from_image(made.save(tmp_path / f"{k}.png", k))
         same(made.request_of(k), again)
         assert painter(again).image.tobytes() == image.tobytes()
+
+
+RECORDS = Path(__file__).parent.parent / "data" / "records"
+CHOSEN = ("quality", "size", "width", "height")  # what a result still leaves to the program
+
+
+@pytest.mark.parametrize("name", ["version1.png", "version1.jpg"])
+def test_a_picture_saved_by_the_first_version_comes_back(name):
+    """It wrote 0, -1 and the word auto for what the program chooses."""
+    got = Request.from_image(RECORDS / name)
+    assert (got.prompt, got.seed, got.steps, got.guidance_scale, got.eta) == ("a boat", 7, 4, 7.5, 0.0)
+    assert all(getattr(got, option) is None for option in CHOSEN)
+    assert len(got.picture.notes) == name.endswith("jpg")  # it holds no mask
+    if name.endswith("png"):
+        assert got.mask is not None and np.asarray(got.picture.rgb)[20, 30].tolist() == [120, 120, 100]
+        again = inpaint.load("toy")(got)
+        shown = np.asarray(Image.open(BytesIO((RECORDS / name).read_bytes())))
+        assert np.abs(np.asarray(again.image).astype(int) - shown).max() <= 8
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_the_program_chose_is_read_by_the_records_version(version):
+    values = {"guidance_scale": 0, "eta": -1, "seed": -1, "size": 0, "width": 0, "height": 0, "quality": "auto"}
+    record = {"version": version, "settings": values, "picture": None}
+    chunk = PngInfo()
+    chunk.add_itxt("inpaint", json.dumps(record))
+    file = BytesIO()
+    disc().save(file, "PNG", pnginfo=chunk)
+    if version == 1:
+        got = Request.from_image(file.getvalue())
+        assert all(getattr(got, name) is None for name in values)
+        text = "x\nSteps: 5, Inpaint: " + json.dumps(json.dumps(values))
+        assert all(value is None for value in infotext.read(text, options())[0].values())
+        return
+    with pytest.raises(InvalidRequest):  # today 0 is no size
+        Request.from_image(file.getvalue())
+    got = {**values, "eta": 0, "size": None, "width": None, "height": None}
+    text = "x\nSteps: 5, Inpaint: " + json.dumps(json.dumps({"version": 2, **got}))
+    assert infotext.read(text, options())[0]["guidance_scale"] == 0.0
+
+
+def test_what_is_left_open_comes_back_open(tmp_path):
+    result = inpaint.load("toy")(Request("a boat", photo(), seed=-7, guidance_scale=0, steps=2))
+    for name in ("out.png", "out.webp"):
+        got = Request.from_image(result.save(tmp_path / name))
+        assert (got.guidance_scale, got.seed) == (0.0, 2**32 - 7)
+        assert all(getattr(got, option) is None for option in CHOSEN)
+    assert any("modulo" in note for note in result.report["notes"])
+
+
+def test_another_tools_random_seed_is_left_open():
+    found, _ = infotext.read("a cat\nSteps: 20, CFG scale: 0, Seed: -1", options())
+    assert found["seed"] is None and found["guidance_scale"] == 0.0
+    assert infotext.read("a cat\nSteps: 20, Seed: 11026764036349098123", options())[0]["seed"] == 11026764036349098123

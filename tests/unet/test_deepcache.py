@@ -19,6 +19,7 @@ from inpaint.diffusion.sampling import Strategy, denoise
 from inpaint.diffusion.schedulers import sampler
 from inpaint.files import infotext
 from inpaint.models.toy import SCHEDULE, alphas_cumprod
+from inpaint.request import options
 from inpaint.unet.deepcache import LEAD, DeepCache
 from inpaint.unet.forward import UNet, whole
 from inpaint.unet.supported import fits
@@ -249,8 +250,8 @@ def test_the_choice_arrives_everywhere(tmp_path):
     result = toy(asked(speed="fast", guidance_end=0.5))
     back = Request.from_image(result.save(tmp_path / "out.png"))
     assert (back.speed, back.guidance_end) == ("fast", 0.5)
-    text = infotext.write(back, {}, (64, 64), whole=True)
-    assert infotext.read(text)[0]["speed"] == "fast"
+    text = infotext.write(back.settings(), {}, (64, 64), whole=True)
+    assert infotext.read(text, options())[0]["speed"] == "fast"
     flags = parser().parse_args(["--speed", "fast", "--guidance-end", "0.5"])
     assert (flags.speed, flags.guidance_end) == ("fast", 0.5)
     assert "speed" in json.loads(json.dumps(Request().settings())) and Request().speed == "exact"

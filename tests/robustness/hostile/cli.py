@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import inpaint
 from inpaint import InpaintError, Request
+from inpaint.options import kind_of
 from inpaint.request import options
 from tests.robustness.hostile.cases import Case
 from tests.robustness.hostile.verdict import Wrong, right, unclear
@@ -59,7 +60,7 @@ class Through:
         ]
         for name, value in case.settings.items():
             flag = "--" + name.replace("_", "-")
-            if type(options()[name].default) is bool and isinstance(value, bool):
+            if kind_of(options()[name]) is bool and isinstance(value, bool):
                 words.append(flag if value else "--no-" + flag[2:])
             else:
                 words.append(f"{flag}={written(value)}")
@@ -103,7 +104,7 @@ class Through:
             asked = Request.from_image(files[0])
         else:
             settings = {
-                name: options()[name].default.__class__(value) if not isinstance(value, bool) else value
+                name: kind_of(options()[name])(value) if not isinstance(value, bool) else value
                 for name, value in case.settings.items()
             }
             asked = Request(picture=case.picture, mask=case.mask, **settings)

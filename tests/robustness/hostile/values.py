@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from inpaint.options import kind_of
 from inpaint.request import options
 
 NUMBERS = (
@@ -107,7 +108,7 @@ def setting(rng: random.Random, only_json: bool = False) -> tuple[str, Any]:
     """A field of the request, and a value for it: a limit, one just beyond it, or something wild."""
     name = rng.choice(list(options()))
     field = options()[name]
-    meta, kind = field.metadata, type(field.default)
+    meta, kind = field.metadata, kind_of(field)
     if kind is str and not meta["choices"] and rng.random() < 0.7:
         return name, rng.choice(TEXTS)
     if meta["low"] is not None and rng.random() < 0.5:
@@ -121,13 +122,15 @@ def valid(rng: random.Random, light: bool = True) -> dict[str, Any]:
     """Some settings that are all within their limits; `light` ones cost milliseconds."""
     found: dict[str, Any] = {}
     for name, field in rng.sample(list(options().items()), rng.randint(0, 8)):
-        meta, kind = field.metadata, type(field.default)
+        meta, kind = field.metadata, kind_of(field)
         if kind is bool:
             found[name] = rng.random() < 0.5
         elif meta["choices"]:
             found[name] = rng.choice(meta["choices"])
         elif meta["low"] is not None:
             found[name] = kind(rng.choice((meta["low"], meta["high"], rng.uniform(meta["low"], meta["high"]))))
+        elif kind is int:
+            found[name] = rng.randrange(-(2**40), 2**40)
         elif name == "expand":
             found[name] = rng.choice(
                 ("3,0,9,1", "0,0,0,0", "1:1", "16:9", "1:99", "0:1", "9999,9999,9999,9999", "4,4")
