@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
+_HERE = Path(__file__).resolve().parent
+ASSETS = next(  # inside an installed copy, beside the folder in the repository
+    folder for folder in (_HERE / "assets", _HERE.parent / "assets") if (folder / "model").is_dir()
+)
 MODEL = ASSETS / "model"  # the built-in model
 CONFIGS = ASSETS / "configs"  # of the model families that come as a single file
 CLIP = CONFIGS / "clip"  # CLIP's tokenizer

@@ -30,3 +30,31 @@ def test_every_linked_file_exists():
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
     assert len(links) >= 4
     assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_the_tree_is_the_folders():
+    """Every folder of the library and the page has its line, and every name in the tree is a file or folder there."""
+    tree = README.split("## Where things are")[1].split("```")[1]
+    folder, listed = ROOT, set()
+    for line in tree.strip().splitlines():
+        names, words = line[:24].split(), line[24:]
+        top = not line.startswith(" ")
+        for name in names:
+            path = (ROOT if top else folder) / name
+            assert path.is_dir() == name.endswith("/") and path.exists(), path
+            listed.add(path.relative_to(ROOT).as_posix())
+        if top and len(names) == 1:
+            folder = ROOT / names[0]
+        if not top and names[0].endswith("/"):
+            modules = {path.stem for path in (folder / names[0]).glob("*.py")}
+            told = {word.strip() for word in re.split(r"[,·]", re.sub(r"\(.*?\)", "", words.split(": ", 1)[1]))}
+            assert {word.split(": ")[-1] for word in told} - {"English and Chinese"} <= modules, names
+    for top in ("inpaint", "page"):
+        found = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / top).rglob("*.py")}
+        assert found <= listed, found - listed
+    assert len(tree.splitlines()) < 40
+
+
+def test_the_library_fits_its_house():
+    entries = [path for path in (ROOT / "inpaint").iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 18, sorted(path.name for path in entries)

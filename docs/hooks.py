@@ -1,0 +1,22 @@
+"""Fill the table of options from their declaration when the documentation is built."""
+
+from inpaint.request import options
+
+HEADER = "| option | default | limits or choices | meaning |\n|---|---|---|---|"
+
+
+def on_page_markdown(markdown: str, **_) -> str:
+    """Replace the mark with the table."""
+    return markdown.replace("<!-- options -->", table())
+
+
+def table() -> str:
+    """One row for each option."""
+    rows = [HEADER]
+    for name, field in options().items():
+        meta = field.metadata
+        limits = " · ".join(f"`{choice}`" for choice in meta["choices"])
+        if meta["low"] is not None:
+            limits = f"{meta['low']:g} to {meta['high']:.12g}"
+        rows.append(f"| `{name}` | `{field.default!r}` | {limits} | {meta['help']} |")
+    return "\n".join(rows)
