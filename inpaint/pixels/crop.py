@@ -114,7 +114,7 @@ class Crop(NamedTuple):
                 if growth <= GROWTH and (cost, growth) < best:
                     best, chosen = (cost, growth), (grown, size)
         if chosen is None:  # no room: stretched by less than one part in a hundred where the shape is not extreme
-            chosen = (w, h), min(_sizes(w / h, side), key=lambda s: _stretch(s, (w, h)))
+            chosen = (w, h), min(_sizes(w / h, side), key=lambda s: stretch(s, (w, h)))
         (w, h), size = chosen
         return cls(box.at_least(w, h).inside(picture_size), size)
 
@@ -154,7 +154,7 @@ def _similar(size: tuple[int, int], least: tuple[int, int]) -> list[tuple[int, i
     return [(n * p, n * q), size] if k >= n else [(n * p, n * q)]
 
 
-def _stretch(size: tuple[int, int], box: tuple[int, int]) -> float:
-    """How much more one side is scaled than the other: 1 is not at all."""
+def stretch(size: tuple[int, int], box: tuple[int, int]) -> float:
+    """Return how much more one side is scaled than the other from one size to another: 1 is not at all."""
     ratio = size[0] * box[1] / (size[1] * box[0])
     return max(ratio, 1 / ratio)

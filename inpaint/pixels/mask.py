@@ -17,7 +17,7 @@ from ..errors import InvalidRequest
 from ..files.exif import TURNS
 from ..files.mask_file import notes_of
 from . import morphology
-from .crop import Box, merged
+from .crop import Box, merged, stretch
 from .expand import sides
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..request import Request
 
 FAINT, FULL = 26, 253  # levels below a tenth are nothing, above 99 % everything: a soft brush has a foot and a top
+SAME_SHAPE = 1.02  # how much more one side may be scaled than the other without a word
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 MANY, MOST, THIN = 0.95, 64, 2  # of the picture, of islands, pixels from the edge of a stroke to its middle
 
@@ -121,11 +122,14 @@ def fitted(mask: Image.Image, size: tuple[int, int], orientation: int = 1) -> tu
     """
     if mask.size == size:
         return mask, []
-    if mask.size == size[::-1]:
+    notes: list[str] = []
+    if stretch(mask.size, size) > SAME_SHAPE and stretch(mask.size[::-1], size) <= SAME_SHAPE:
         turn = TURNS[orientation] if orientation in SIDEWAYS else Image.Transpose.ROTATE_270
-        return mask.transpose(turn), ["The mask lay on its side: it is turned by 90° to fit the picture."]
-    notes = [f"The mask was {mask.width} × {mask.height} pixels; it is resized to the picture's size."]
-    if abs(mask.width * size[1] / (mask.height * size[0]) - 1) > 0.02:
+        mask, notes = mask.transpose(turn), ["The mask lay on its side: it is turned by 90° to fit the picture."]
+        if mask.size == size:
+            return mask, notes
+    notes.append(f"The mask was {mask.width} × {mask.height} pixels; it is resized to the picture's size.")
+    if stretch(mask.size, size) > SAME_SHAPE:
         notes.append("The mask has another shape than the picture: check where it lies.")
     hard = not any(mask.histogram()[1:255])
     if size[0] < mask.width or size[1] < mask.height:

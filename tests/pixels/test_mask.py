@@ -283,7 +283,9 @@ def test_a_mask_on_its_side_is_turned_as_the_photo_was(orientation, expand):
     assert [note for note in made.notes if "on its side" in note] and not any(
         "resized" in note for note in made.notes
     )
-    other = masks(ring((119, 160)), picture, expand=expand)
+    half = masks(turned.resize((60, 80)), picture, expand=expand)
+    assert [note.split()[2] for note in half.notes[:2]] == ["lay", "was"] and "80 × 60" in half.notes[1]
+    other = masks(ring((100, 160)), picture, expand=expand)
     assert any("resized" in note for note in other.notes) and any("another shape" in note for note in other.notes)
 
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,19 +149,17 @@ def expected(request):
     """The picture on its canvas, and bool [H, W] where it must stay as it is."""
     from inpaint.pixels import expand, mask
 
-    picture, hole = request.picture, request.mask
-    if request.expand:
-        picture, hole = expand.expand(picture, hole, request.expand)
+    given, hole = request.picture, request.mask
+    picture = expand.expand(given, request.expand) if request.expand else given
     if request.strength == 0:
         return picture, np.ones(picture.size[::-1], bool)
-    if hole is None and not request.mask_from_alpha:
+    if hole is None and not request.mask_from_alpha and not request.expand:
         return picture, np.zeros(picture.size[::-1], bool)
-    plain = (
-        hole is not None
-        and hole.size == picture.size
-        and not (request.invert or request.mask_from_alpha or request.fill_holes or request.grow > 0)
-    )
-    if plain:  # black is kept: nothing of ours decides
-        return picture, np.asarray(hole) == 0
-    prepared = mask.prepare(picture, replace(request, picture=picture, mask=hole, expand=""))
-    return picture, np.asarray(prepared.painted.whole()) == 0
+    changes = request.invert or request.mask_from_alpha or request.fill_holes or request.grow > 0
+    if not changes and (hole is None or hole.size == given.size):  # black is kept: nothing of ours decides
+        left, top = expand.sides(request.expand, given.size)[:2] if request.expand else (0, 0)
+        kept = np.zeros(picture.size[::-1], bool)
+        black = np.ones(given.size[::-1], bool) if hole is None else np.asarray(hole) == 0
+        kept[top : top + given.size[1], left : left + given.size[0]] = black
+        return picture, kept
+    return picture, np.asarray(mask.prepare(given, request).painted.whole()) == 0
