@@ -50,7 +50,7 @@ def one(args: argparse.Namespace, progress: Progress) -> int:
         raise InvalidRequest("masks", "--masks belongs to --batch.", "Give the mask after the picture.")
     request = arguments.request_of(args)
     outputs = arguments.outputs_of(args, request)
-    painter = _load(args)
+    painter = _load(args, progress)
     progress.start()
     frames = []
     for event in painter.stream(request):
@@ -77,7 +77,7 @@ def many(args: argparse.Namespace, progress: Progress) -> int:
     jobs, output, settings = arguments.batch_of(args)
     done: list[batch.Outcome] = []
     try:
-        painter = _load(args)
+        painter = _load(args, progress)
         progress.start(jobs[0].picture.name)
         for outcome in batch.run(painter, jobs, output, settings, progress):
             done.append(outcome)
@@ -100,7 +100,7 @@ def mcp(args: argparse.Namespace, progress: Progress) -> int:
         raise InvalidRequest("mcp", "--mcp needs the protocol's library.", 'Run: pip install "mcp<2"')
     from .stdio import serve
 
-    serve(partial(_load, args))
+    serve(partial(_load, args, progress))
     return 0
 
 
@@ -119,9 +119,12 @@ def _outcome(outcome: batch.Outcome) -> dict:
     return {"picture": str(outcome.job.picture), "out": [str(file) for file in outcome.files], **facts}
 
 
-def _load(args: argparse.Namespace):
-    """The painter, once all words have been checked: this is what takes long."""
+def _load(args: argparse.Namespace, progress: Progress):
+    """Return the painter, once all words have been checked: this is what takes long."""
     from .. import load
+    from ..memory import malloc
+
+    malloc.keep()  # this process is all ours
 
     made = png_record.model_of(args.source) if args.source else {}
     name = args.model or (_family(made["name"]) if "name" in made else "builtin")
@@ -143,7 +146,9 @@ def _load(args: argparse.Namespace):
         offline=args.offline,
         allow_pickle=args.allow_pickle,
         backend=args.backend,
+        progress=progress.download,
     )
+    progress.clear()
     if made and made.get("fingerprint") != painter.model.fingerprint:
         _said(f"It was made with the model {made.get('name')}, not {painter.model.name}: it will look different.")
     return painter
@@ -151,7 +156,7 @@ def _load(args: argparse.Namespace):
 
 def _family(name: str) -> str:
     """The model a result names, if it is one of the known; a stranger's picture never chooses what is fetched."""
-    from ..models.loading import FAMILIES
+    from ..models.registry import FAMILIES
 
     return name if name in FAMILIES else "builtin"
 

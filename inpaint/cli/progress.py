@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from ..models.hub import Progress as Download
     from ..pipeline.step import Step
     from ..result import Result
 
@@ -38,6 +39,15 @@ class Progress:
         left = each * (step.total - done)
         self._write(f"{self.name}step {done} of {step.total}, {spoken(left)} left")
 
+    def download(self, step: Download) -> None:
+        """Show how much of a model has arrived."""
+        now, whole = self.clock(), step.total is not None and step.done >= step.total
+        if now - self.last < (0.2 if self.live else SPARSE) and not whole:
+            return
+        self.last = now
+        of = f" of {_megabytes(step.total)}" if step.total else ""
+        self._write(f"downloading {step.repo}: {_megabytes(step.done)}{of} MB")
+
     def clear(self) -> None:
         """Leave a clean line."""
         if self.live:
@@ -46,6 +56,10 @@ class Progress:
     def _write(self, text: str, end: str = "\n") -> None:
         self.stream.write(f"\r\x1b[K{text}" if self.live else text + end)
         self.stream.flush()
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:.0f}"
 
 
 def spoken(seconds: float) -> str:

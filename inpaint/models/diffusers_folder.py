@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,23 +12,31 @@ from typing import Any
 import torch
 
 from ..errors import ModelError
+from . import hub
 from .weight_files import complete, count, header, readable
 
+Fetch = Callable[[], Path]
 METHODS = {4: "base", 9: "inpaint"}  # by the channels of the UNet's first convolution
 UNETS = ("unet", "unet_inpainting")
+SHARD = re.compile(r"-\d{5}-of-\d{5}\b")
+NO_VAE = 'Name one with vae=, such as vae="sd15" (on the command line --vae sd15).'
 
 
 class Folder:
-    """The parts of a model on disk, each loaded when it is asked for."""
+    """The parts of a model on disk, each loaded when it is asked for.
 
-    def __init__(self, path: Path):
-        self.path, self.name, self.where = path, path.name, {}
+    name  what to call it, if not as the folder;  fetch  downloads again what is damaged, and returns the folder
+    """
+
+    def __init__(self, path: Path, name: str = "", fetch: Fetch | None = None):
+        self.path, self.name, self.fetch, self.where = path, name or path.name, fetch, {}
+        self.notes: list[str] = []
         for sub in UNETS:
             if (path / sub / "config.json").is_file():
-                self.where[method_of(config(path, sub), self.name)] = sub
+                self.where[method_of(config(path, sub, self.name), self.name)] = sub
         if not self.where:
             raise ModelError(
-                f"The folder {path.name} holds no model: it has no unet/config.json.",
+                f"The folder {self.name} holds no model: it has no unet/config.json.",
                 "Choose a folder in diffusers' layout.",
             )
 
@@ -35,27 +45,29 @@ class Folder:
         return tuple(self.where)
 
     def unet_config(self) -> dict[str, Any]:
-        return config(self.path, next(iter(self.where.values())))
+        return config(self.path, next(iter(self.where.values())), self.name)
 
     def schedule(self) -> dict[str, Any]:
-        return config(self.path, "scheduler", "scheduler_config.json")
+        return config(self.path, "scheduler", self.name, "scheduler_config.json")
 
     def unet(self, method: str, dtype: torch.dtype):
         from diffusers import UNet2DConditionModel
 
-        return network(UNet2DConditionModel, self.path, self.where[method], torch_dtype=dtype)
+        return self._network(UNet2DConditionModel, self.where[method], torch_dtype=dtype)
 
     def vae(self, dtype: torch.dtype):
         from diffusers import AutoencoderKL
 
-        return network(AutoencoderKL, self.path, "vae", torch_dtype=dtype)
+        if not (self.path / "vae" / "config.json").is_file():
+            raise ModelError(f"The model {self.name} holds no VAE.", NO_VAE)
+        return self._network(AutoencoderKL, "vae", torch_dtype=dtype)
 
     def text_encoder(self, dtype: torch.dtype):
         from transformers import CLIPTextModel
 
         with silent():  # a bar for a fraction of a second; and without a dtype it would take the file's own
             # its configuration could name a program on the Hub to compute attention with: here it is torch's
-            return network(CLIPTextModel, self.path, "text_encoder", dtype=dtype, attn_implementation="sdpa")
+            return self._network(CLIPTextModel, "text_encoder", dtype=dtype, attn_implementation="sdpa")
 
     def tokenizer(self):
         from .text_encoder import tokenizer
@@ -63,20 +75,24 @@ class Folder:
         return tokenizer(self.path)
 
     def files(self) -> list[Path]:
-        """The files that hold its weights."""
+        """Return the files that hold its weights."""
         return [file for sub in (*self.where.values(), "vae", "text_encoder") for file in files(self.path / sub)]
 
     def unet_files(self, method: str) -> list[Path]:
         return files(self.path / self.where[method])
 
     def parameters(self) -> int:
-        """How many there are in one UNet, the VAE and the text encoder together."""
+        """Return how many there are in one UNet, the VAE and the text encoder together."""
         subs = (self.where[self.methods[-1]], "vae", "text_encoder")
         return sum(count(header(file)) for sub in subs for file in files(self.path / sub))
 
+    def _network(self, cls, sub: str, **options):
+        config(self.path, sub, self.name)
+        return network(cls, self.path, sub, self.name, self.fetch, **options)
+
 
 def method_of(unet: dict[str, Any], name: str) -> str:
-    """base for 4 channels in, inpaint for 9; ModelError for anything else."""
+    """Return base for 4 channels in, inpaint for 9; ModelError for anything else."""
     if unet.get("addition_embed_type") or unet.get("encoder_hid_dim_type") or unet.get("class_embed_type"):
         raise ModelError(
             f"{name} is a Stable Diffusion XL or another kind of model, not supported yet.",
@@ -91,45 +107,97 @@ def method_of(unet: dict[str, Any], name: str) -> str:
     return METHODS[channels]
 
 
-def config(root: Path, sub: str, file: str = "config.json") -> dict[str, Any]:
-    """One part's configuration."""
-    problem = f"The model {root.name} has no readable {f'{sub}/' if sub else ''}{file}."
+def config(root: Path, sub: str, name: str = "", file: str = "config.json") -> dict[str, Any]:
+    """Return one part's configuration; ModelError if it cannot be read, or tells of weights that cannot."""
+    name = name or root.name
+    problem = f"The model {name} has no readable {f'{sub}/' if sub else ''}{file}."
     try:
         found = json.loads((root / sub / file).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(problem, "Download it again.") from error
     if not isinstance(found, dict):
         raise ModelError(problem, "Download it again.")
+    if found.get("quantization_config"):
+        raise ModelError(
+            f"The model {name} is quantized, which is not supported.", "Choose its variant in plain weights."
+        )
     return found
 
 
 def files(folder: Path) -> list[Path]:
-    """One part's weight files: the half-precision ones if they are all there is."""
-    found = sorted(folder.glob("*.safetensors"))
-    return [file for file in found if "fp16" not in file.name and "non_ema" not in file.name] or found
+    """Return one part's weight files: in one piece before shards, half precision only if it is all there is.
+
+    Shards are those that the index names; ModelError if one of them, or the index, is missing.
+    """
+    found = [file for file in sorted(folder.glob("*.safetensors")) if "non_ema" not in file.name]
+    found = found or sorted(folder.glob("*.safetensors"))
+    plain = [file for file in found if "fp16" not in file.name] or found
+    whole = [file for file in plain if not SHARD.search(file.name)]
+    if whole or not plain:
+        return whole
+    half = "fp16" in plain[0].name
+    index = next((file for file in folder.glob("*.safetensors.index*.json") if ("fp16" in file.name) is half), None)
+    if index is None:
+        raise ModelError(
+            f"The weights in {folder.name}/ are in several files, without the index that says which.",
+            f"Download the file ending in .safetensors.index{'.fp16' * half}.json too.",
+        )
+    return _shards(folder, index)
 
 
-def network(cls, root: Path, sub: str, **options):
-    """One part, whole or not at all: missing, unexpected and misshapen weights are errors."""
+def _shards(folder: Path, index: Path) -> list[Path]:
+    """Return the files that an index names, none of which may be missing or lie elsewhere."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        found = [folder / name for name in names if Path(name).name == name]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"The index {folder.name}/{index.name} cannot be read.", "Download it again.") from error
+    missing = [name for name in names if not (folder / name).is_file() or folder / name not in found]
+    if missing:
+        raise ModelError(
+            f"Of {len(names)} files of weights in {folder.name}/ {len(missing)} are missing, such as {missing[0]}.",
+            "Download them too.",
+        )
+    return found
+
+
+def network(cls, root: Path, sub: str, name: str = "", fetch: Fetch | None = None, **options):
+    """Read one part, whole or not at all: missing, unexpected and misshapen weights are errors.
+
+    What turns out to be damaged is downloaded again, once, where `fetch` can do it.
+    """
+    try:
+        return _network(cls, root, sub, name or root.name, **options)
+    except ModelError:
+        damaged = hub.remove_damaged(root) if fetch else []
+        if not damaged:
+            raise
+        try:
+            return _network(cls, fetch(), sub, name or root.name, **options)
+        except ModelError as error:
+            raise hub.removed(damaged[0], name) from error
+
+
+def _network(cls, root: Path, sub: str, name: str, **options):
     found = files(root / sub)
     if not found:
         raise ModelError(
-            f"The model {root.name} has no {f'{sub}/' if sub else ''}*.safetensors.",
+            f"The model {name} has no {f'{sub}/' if sub else ''}*.safetensors.",
             "Download it again, or convert its weights to safetensors.",
         )
     if all("fp16" in file.name for file in found):
         options["variant"] = "fp16"
-    with readable(f"{root.name}/{sub}"):
+    with readable(f"{name}/{sub}"):
         loaded, info = cls.from_pretrained(
             str(root), subfolder=sub, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
         )
-    complete(root.name, info["missing_keys"], info["unexpected_keys"], info["mismatched_keys"])
+    complete(name, info["missing_keys"], info["unexpected_keys"], info["mismatched_keys"])
     return loaded.eval()
 
 
 @contextmanager
 def silent():
-    """transformers without its progress bars; as they were before, afterwards."""
+    """Hide transformers' progress bars inside the block."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

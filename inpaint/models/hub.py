@@ -1,67 +1,236 @@
-"""Models from the Hugging Face Hub: a repository's id becomes a folder on this machine."""
+"""Models from the Hugging Face Hub: a repository's id becomes a folder on this machine.
+
+What is on this machine serves also when the Hub does not answer, or no longer has it.  Files that are damaged are
+removed and fetched again.
+"""
 
 from __future__ import annotations
 
-import errno
+import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from fnmatch import fnmatch
+from hashlib import sha1
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import ModelError, ModelUnavailable
+from . import hub_errors, weight_files
+from .download import WAIT, Damaged, digest_of, download
 
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
-FULL = (errno.ENOSPC, errno.EDQUOT)
-WAIT = 20  # seconds for the Hub to answer; by itself its client waits for ever
 PARTS = ("unet", "unet_inpainting", "vae", "text_encoder")
-SMALL = ["model_index.json", "config.json", "*/config.json", "scheduler/*.json", "tokenizer/*"]
+SMALL = ("model_index.json", "config.json", "*/config.json", "scheduler/*.json", "tokenizer/*")
+SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")  # what the cache names its files after
+
+
+class Progress(NamedTuple):
+    """How far the download of a model is, in bytes; `total` is None where the Hub does not say."""
+
+    repo: str
+    done: int
+    total: int | None
+
+
+OnProgress = Callable[[Progress], None]  # may raise, which stops the download; what is here is kept for the next
 
 
 def is_id(name: str) -> bool:
-    """Whether this could be a repository: OWNER/NAME, nothing else."""
+    """Return whether this could be a repository: OWNER/NAME, nothing else."""
     return bool(ID.fullmatch(name)) and ".." not in name
 
 
-def fetch(repo: str, parts: tuple[str, ...] = PARTS, offline: bool | None = None) -> Path:
-    """The folder with these parts of the repository, downloaded if need be; ModelUnavailable if it cannot be."""
+def fetch(
+    repo: str, parts: tuple[str, ...] = PARTS, offline: bool | None = None, progress: OnProgress | None = None
+) -> Path:
+    """Return the folder with these parts of the repository, downloaded if need be; ModelUnavailable if it cannot be.
+
+    `progress` is called for every piece that arrives.  Without it, and while offline, nothing is shown.
+    """
     if not is_id(repo):
         raise ModelError(f"{repo[:60]!r} is no model on the Hub.", "Its id is OWNER/NAME, letters and digits.")
-    from huggingface_hub import constants, errors, model_info, snapshot_download
+    from huggingface_hub import constants, errors
 
     offline = constants.HF_HUB_OFFLINE if offline is None else offline
-    try:
-        files = [] if offline else [one.rfilename for one in model_info(repo, timeout=WAIT).siblings or ()]
-        patterns = SMALL + [file for part in parts for file in chosen(files, part)]
-        if offline:
-            patterns += [f"{part}/*.safetensors" for part in parts]
-        return Path(snapshot_download(repo, allow_patterns=patterns, local_files_only=offline))
-    except (errors.RepositoryNotFoundError, errors.GatedRepoError, errors.HFValidationError) as error:
-        raise ModelUnavailable(
-            f"The Hub has no public model {repo}.", "Check the id; for a gated model log in with `hf auth login`."
-        ) from error
-    except (OSError, ValueError, errors.HTTPError, errors.LocalEntryNotFoundError) as error:
-        # HTTPError: of whichever httpx it uses; ValueError: a hotel's network answers with a page of its own
-        if getattr(error, "errno", None) in FULL:
-            raise ModelUnavailable(
-                f"There is no room on this disk for the model {repo}.",
-                "Free some space, or set HF_HOME to a folder on another disk.",
-            ) from error
-        if not offline:
-            return fetch(repo, parts, offline=True)  # an earlier download will do
-        raise ModelUnavailable(
-            f"The model {repo} is not on this machine and the Hub cannot be reached.",
-            "Go online once to download it, or use the built-in model.",
-        ) from error
+    cause: Exception | None = None
+    if not offline:
+        try:
+            return _downloaded(repo, parts, _stopping(progress))
+        except _Stopped as stopped:
+            raise stopped.error from None
+        except (OSError, ValueError, errors.HTTPError, hub_errors.Cut, Damaged) as error:
+            cause = error  # HTTPError: of whichever httpx it uses; ValueError: a hotel's network answers
+    found = _on_disk(repo, parts)
+    if found is not None:
+        return found
+    raise ModelUnavailable(*hub_errors.explain(cause or LookupError(), repo, offline)) from cause
 
 
 def chosen(files: list[str], part: str) -> list[str]:
-    """The weight files of one part to download: half precision where it is offered, never a pickle.
+    """Return the weight files of one part to download: half precision where it is offered, never a pickle.
 
-    A VAE may be a repository of its own, with its weights at the top.
+    A VAE may be a repository of its own, with its weights at the top.  Weights in several files have an index.
     """
-    own = [
-        file
-        for file in files
-        if file.startswith(f"{part}/") and file.endswith(".safetensors") and "non_ema" not in file
-    ]
+    own = [file for file in files if file.startswith(f"{part}/") and ".safetensors" in file and "non_ema" not in file]
     if part == "vae" and not own:
-        own = [file for file in files if re.fullmatch(r"diffusion_pytorch_model[\w.-]*\.safetensors", file)]
-    return [file for file in own if ".fp16" in file] or [file for file in own if ".fp16" not in file]
+        own = [file for file in files if re.fullmatch(r"diffusion_pytorch_model[\w.-]*\.safetensors[\w.]*", file)]
+    weights = [file for file in own if file.endswith(".safetensors")]
+    indices = [file for file in own if re.search(r"\.safetensors\.index(\.\w+)?\.json$", file)]
+    return ([file for file in weights if ".fp16" in file] or weights) + indices
+
+
+def remove_damaged(folder: Path) -> list[str]:
+    """Remove what in a downloaded folder is not what the Hub had sent; return the names of these files."""
+    gone = []
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and not _sound(file, every_byte=True):
+            _remove(file)
+            gone.append(file.name)
+    return gone
+
+
+class _Stopped(BaseException):
+    """The callback wants no more; whatever it raised is no error of the Hub's."""
+
+    def __init__(self, error: Exception):
+        self.error = error
+
+
+def _stopping(progress: OnProgress | None) -> OnProgress:
+    def call(step: Progress) -> None:
+        try:
+            if progress is not None:
+                progress(step)
+        except Exception as error:
+            raise _Stopped(error) from error
+
+    return call
+
+
+def removed(file: str, repo: str) -> ModelUnavailable:
+    """Return the error for a damaged file that cannot be had again now."""
+    return ModelUnavailable(
+        f"The file {file} of the model {repo} is damaged; it has been removed.",
+        "Go online once to download it again.",
+    )
+
+
+def _downloaded(repo: str, parts: tuple[str, ...], progress: OnProgress) -> Path:
+    """Return the folder with what is missing downloaded; raises whatever the client, the line or the disk raise."""
+    from huggingface_hub import hf_hub_download, model_info
+
+    info = model_info(repo, timeout=WAIT, files_metadata=True)
+    sizes = {file.rfilename: file.size for file in info.siblings or ()}
+    wanted = [name for name in sizes if any(fnmatch(name, pattern) for pattern in SMALL)]
+    weights = [name for part in parts for name in chosen(list(sizes), part)]
+    missing = [name for name in dict.fromkeys([*wanted, *weights]) if _cached(repo, name, info.sha) is None]
+    total = sum(sizes[name] or 0 for name in missing)
+    before = 0
+    for name in missing:
+
+        def on_bytes(done: int, before=before) -> None:
+            progress(Progress(repo, before + done, total or None))
+
+        on_bytes(0)
+        if name in weights:
+            _bring(repo, name, info.sha, on_bytes)
+        hf_hub_download(repo, name, revision=info.sha, etag_timeout=WAIT, tqdm_class=_silent())
+        before += sizes[name] or 0
+    first = next(iter([*wanted, *weights]), None)
+    if first is None:
+        raise ModelError(f"The repository {repo} holds no model in diffusers' layout.", "Name another one.")
+    if missing:  # so that it is found by its name offline too
+        hf_hub_download(repo, first, etag_timeout=WAIT, tqdm_class=_silent())
+    folder = _cached(repo, first, info.sha)
+    return folder.parents[first.count("/")]
+
+
+def _bring(repo: str, name: str, revision: str, on_bytes: Callable[[int], None]) -> None:
+    """Download one weight file to where the client looks for it; once more if it arrives damaged."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repo, name, revision=revision)
+    facts = get_hf_file_metadata(url, timeout=WAIT)
+    if not facts.etag or "/" in facts.etag:
+        return  # not what the Hub says: left to the client
+    blobs = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "blobs"
+    if (blobs / facts.etag).is_file():
+        return
+    digest = facts.etag if SHA256.fullmatch(facts.etag) else ""
+    with suppress(Damaged):
+        return download(url, blobs / facts.etag, facts.size, digest, on_bytes)
+    download(url, blobs / facts.etag, facts.size, digest, on_bytes)
+
+
+def _cached(repo: str, name: str, revision: str) -> Path | None:
+    """Return a file that is on this machine and sound; a damaged one is removed."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, name, revision=revision)
+    if not isinstance(found, str):
+        return None
+    if _sound(Path(found)):
+        return Path(found)
+    _remove(Path(found))
+    return None
+
+
+def _on_disk(repo: str, parts: tuple[str, ...]) -> Path | None:
+    """Return the folder of an earlier download with these parts, or None; ModelUnavailable if it is damaged."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(repo, local_files_only=True))
+    except (OSError, ValueError):  # LocalEntryNotFoundError is both
+        return None
+    damaged = [file for file in _of_parts(folder, parts) if not _sound(file)]
+    for file in damaged:
+        _remove(file)
+    if damaged:
+        raise removed(damaged[0].name, repo)
+    known = [part for part in parts if (folder / part / "config.json").is_file()]
+    whole = [any((folder / part).glob("*.safetensors")) for part in known] or [any(folder.glob("*.safetensors"))]
+    return folder if all(whole) else None
+
+
+def _of_parts(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+    for sub in (".", *parts, "scheduler", "tokenizer"):
+        yield from (file for file in (folder / sub).glob("*") if file.is_file())
+
+
+def _sound(file: Path, every_byte: bool = False) -> bool:
+    """Return whether a downloaded file is whole: by its own header, or by the digest the cache names it after."""
+    blob = file.resolve()
+    try:
+        if every_byte and SHA256.fullmatch(blob.name):
+            return digest_of(blob) == blob.name
+        if SHA1.fullmatch(blob.name) and blob.stat().st_size < 1 << 24:
+            data = blob.read_bytes()  # git's own digest
+            return sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == blob.name
+        if weight_files.is_safetensors(file):
+            weight_files.header(file)
+        elif file.suffix == ".json":
+            json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, ModelError):
+        return False
+    return True
+
+
+def _remove(file: Path) -> None:
+    """Remove a downloaded file, and what it points to in the cache."""
+    blob = file.resolve()
+    file.unlink(missing_ok=True)
+    if blob.parent.name == "blobs":
+        blob.unlink(missing_ok=True)
+
+
+def _silent():
+    """Return a progress bar that shows nothing."""
+    from huggingface_hub.utils import tqdm
+
+    class Silent(tqdm):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+    return Silent

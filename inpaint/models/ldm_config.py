@@ -16,7 +16,7 @@ MAX_SIZE = 1_000_000  # bytes
 
 
 def beside(path: Path) -> dict[str, Any] | None:
-    """The configuration beside this file, if there is one in the original layout; other notes are passed over."""
+    """Return the configuration beside this file, if there is one in the original layout; other notes are ignored."""
     for suffix in (".yaml", ".yml", ".json"):
         file = path.with_suffix(suffix)
         if not file.is_file() or file.stat().st_size > MAX_SIZE:
@@ -30,8 +30,9 @@ def beside(path: Path) -> dict[str, Any] | None:
 
 
 def schedule(original: dict[str, Any]) -> dict[str, Any]:
-    """Its noise schedule, in diffusers' words; ldm calls "linear" what is linear in the betas' square root."""
-    params, found = original["model"]["params"], {}
+    """Return its noise schedule in diffusers' words; ldm calls "linear" what is linear in the betas' square root."""
+    params = original["model"]["params"]
+    found: dict[str, Any] = {}
     for ours, theirs, kind in (
         ("beta_start", "linear_start", float),
         ("beta_end", "linear_end", float),
@@ -39,9 +40,8 @@ def schedule(original: dict[str, Any]) -> dict[str, Any]:
     ):
         if isinstance(params.get(theirs), (int, float)):
             found[ours] = kind(params[theirs])
-    if params.get("parameterization") == "v":
-        found["prediction_type"] = "v_prediction"
-    return found
+    kinds = {"v": "v_prediction", "x0": "sample"}  # ldm's own default is "eps"
+    return {**found, "prediction_type": kinds.get(params.get("parameterization"), "epsilon")}
 
 
 def _parsed(file: Path) -> Any:

@@ -47,13 +47,13 @@ class Model:
         closing: float = 1.0,
     ):
         self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
-        self.quality, self.closing, self.notes = quality, closing, []
+        config = parts.schedule()
+        self.quality, self.closing, self.notes = quality, closing, list(parts.notes)
         self.engine = engine  # what may run a UNet in torch's place
         self.guidance = guidance or {"base": GUIDANCE, "inpaint": GUIDANCE}
         self.eta = eta or {"base": 0.0, "inpaint": 0.0}
         self.lenders = dict.fromkeys(parts.methods, parts) | ({"inpaint": extra} if extra else {})
         self.methods = tuple(method for method in ("base", "inpaint") if method in self.lenders)
-        config = parts.schedule()
         self.schedule = {key: config[key] for key in schedule.KEYS if config.get(key) is not None}
         self.alphas_cumprod = schedule.alphas_cumprod(config)
         self.predicts = {method: prediction.kind_of(lender.schedule()) for method, lender in self.lenders.items()}
@@ -70,8 +70,10 @@ class Model:
         self._place()
 
     @staticmethod
-    def side_of(parts) -> int:
-        return 8 * int(parts.unet_config().get("sample_size") or 64)
+    def side_of(source) -> int:
+        """Return the side in pixels of the pictures that a model was trained on; of a rectangle the longer one."""
+        size = source.unet_config().get("sample_size") or 64
+        return 8 * max(map(int, size if isinstance(size, (list, tuple)) else [size]))
 
     @property
     def backend(self) -> str:
@@ -123,7 +125,7 @@ class Model:
 
         If one of them cannot be used nothing changes.
         """
-        before, wanted = self.loras, [lora.read(entry) for entry in loras]
+        before, wanted = self.loras, [one if isinstance(one, lora.Lora) else lora.read(one) for one in loras]
         if not before and not wanted:
             return
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,18 @@ from torch import Tensor
 
 from .. import paths
 from ..errors import ModelError
-from . import conversion, ldm_config
+from . import conversion, ldm_config, model_spec, weight_files
+from .diffusers_folder import NO_VAE, method_of
 from .diffusers_folder import config as read_config
-from .diffusers_folder import method_of
-from .weight_files import complete, count, readable, shapes, tensors
+from .prediction_probe import predicts_v
+from .weight_files import complete, count, readable, tensors
 
 CONFIGS = paths.CONFIGS
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 CROSS = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 FAMILIES = {768: "sd15", 1024: "sd2"}  # by the width of the text the UNet attends to
-PARTS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
+UNET, VAE, TEXT = PARTS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
+V2 = 1024
 
 
 class SingleFile:
@@ -27,47 +30,69 @@ class SingleFile:
 
     folder  in diffusers' layout, whose configurations and tokenizer to use; without it those of Stable Diffusion
             1.x or 2.x, whichever the file's shapes fit.  The original program's NAME.yaml beside NAME.safetensors
-            goes before both.
+            goes before both, and what the file says about itself before that.
     """
 
     def __init__(self, path: Path, folder: Path | None = None, allow_pickle: bool = False):
         self.path, self.name, self.allow_pickle = path, path.name, allow_pickle
-        found = shapes(path, allow_pickle)
+        found, metadata = weight_files.shapes(path, allow_pickle), weight_files.metadata(path)
         if FIRST not in found:
-            raise ModelError(
-                f"{path.name} is no Stable Diffusion checkpoint in ldm naming.",
-                "Choose a full checkpoint of Stable Diffusion 1.x or 2.x.",
-            )
-        self.channels, width = found[FIRST][1], found.get(CROSS, [0, 0])[1]
+            raise ModelError(f"{path.name} is no Stable Diffusion checkpoint in ldm naming.", _advice(found))
+        self.channels, self.width = found[FIRST][1], found.get(CROSS, [0, 0])[1]
         self.methods = (method_of({"in_channels": self.channels}, self.name),)
-        if folder is None and width not in FAMILIES:
+        if model_spec.is_xl(found, metadata) or (folder is None and self.width not in FAMILIES):
             raise ModelError(
                 f"{path.name} is not Stable Diffusion 1.x or 2.x; SDXL is not supported yet.",
                 "Choose another model; for a variant, name a folder with its configurations.",
             )
-        self.folder = folder or CONFIGS / FAMILIES[width]
-        self.original = ldm_config.beside(path)
+        self.assumed = folder is None  # whether the configurations are only those of its family
+        self.folder = folder or CONFIGS / FAMILIES[self.width]
+        self.original, self.notes = ldm_config.beside(path), []
+        self.said = model_spec.schedule(found, metadata)
+        self.side = model_spec.side(metadata)
         self.size = count({key: shape for key, shape in found.items() if key.startswith(PARTS)})
+        self.parts = {prefix for prefix in PARTS if any(key.startswith(prefix) for key in found)}
 
     def unet_config(self) -> dict[str, Any]:
-        return {**(self._original("unet") or read_config(self.folder, "unet")), "in_channels": self.channels}
+        """Return the UNet's configuration, its `sample_size` the one the file names or its prediction suggests."""
+        config = self._unet_shape()
+        if self.assumed and self.side:
+            config["sample_size"] = self.side // 8
+        elif self.assumed and self.width == V2 and self.schedule()["prediction_type"] == "v_prediction":
+            config["sample_size"] = 96  # Stable Diffusion 2's v-models are those of 768 pixels
+        return config
 
     def schedule(self) -> dict[str, Any]:
-        config = read_config(self.folder, "scheduler", "scheduler_config.json")
-        return {**config, **(ldm_config.schedule(self.original) if self.original else {})}
+        """Return the noise schedule and what the UNet predicts: said by the file, the .yaml, or told by one pass."""
+        config = read_config(self.folder, "scheduler", file="scheduler_config.json")
+        original = ldm_config.schedule(self.original) if self.original else {}
+        found = {**config, **original, **self.said}
+        silent = self.assumed or "prediction_type" not in config
+        if silent and self.width == V2 and "prediction_type" not in {**original, **self.said}:
+            found["prediction_type"] = self._probed
+        return {"prediction_type": "epsilon", **found}
+
+    @cached_property
+    def _probed(self) -> str:
+        """What the UNet predicts, told by one pass."""
+        if not predicts_v(self.unet(self.methods[0], torch.float32)):
+            return "epsilon"
+        self.notes.append(f"{self.name} does not say what it predicts; by one pass it is v.")
+        return "v_prediction"
 
     def unet(self, method: str, dtype: torch.dtype):
         from diffusers import UNet2DConditionModel
 
-        config = self.unet_config()
+        config = self._unet_shape()
         with readable(self.name):
-            return filled(
-                self.name, UNet2DConditionModel, config, conversion.unet_weights(self._tensors(), config), dtype
-            )
+            weights = conversion.unet_weights(self._tensors(), config)
+            return filled(self.name, UNet2DConditionModel, config, weights, dtype)
 
     def vae(self, dtype: torch.dtype):
         from diffusers import AutoencoderKL
 
+        if VAE not in self.parts:
+            raise ModelError(f"{self.name} holds no VAE.", NO_VAE)
         config = self._original("vae") or read_config(self.folder, "vae")
         with readable(self.name):
             return filled(self.name, AutoencoderKL, config, conversion.vae_weights(self._tensors(), config), dtype)
@@ -76,6 +101,11 @@ class SingleFile:
         from accelerate import init_empty_weights
         from transformers import CLIPTextConfig, CLIPTextModel
 
+        if TEXT not in self.parts:
+            raise ModelError(
+                f"{self.name} holds no text encoder: it is a UNet alone.",
+                "Choose a full checkpoint; a 9-channel UNet can also be named as inpaint= beside a whole model.",
+            )
         told = {
             key: value
             for key, value in read_config(self.folder, "text_encoder").items()
@@ -101,6 +131,9 @@ class SingleFile:
     def parameters(self) -> int:
         return self.size
 
+    def _unet_shape(self) -> dict[str, Any]:
+        return {**(self._original("unet") or read_config(self.folder, "unet")), "in_channels": self.channels}
+
     def _original(self, part: str) -> dict[str, Any] | None:
         if self.original is None:
             return None
@@ -110,6 +143,19 @@ class SingleFile:
     def _tensors(self) -> dict[str, Tensor]:
         """Read anew each time: the networks share this memory, and LoRAs change it in place."""
         return dict(tensors(self.path, self.allow_pickle))
+
+
+def _advice(keys) -> str:
+    """Return what to do with a file that is no checkpoint, by what it is."""
+    if any("lora_" in key or ".lora" in key or "hada_" in key or "lokr_" in key for key in keys):
+        return "It is a LoRA: name it with loras=, beside a model (on the command line --lora)."
+    if "emb_params" in keys:
+        return "It is a textual-inversion embedding: name it with embeddings= (on the command line --embedding)."
+    if any(key.startswith(("encoder.conv_in", "decoder.conv_in")) for key in keys):
+        return "It is a VAE: name it with vae=, beside a model (on the command line --vae)."
+    if any(key.startswith(("input_blocks.", "down_blocks.")) for key in keys):
+        return "It is a UNet alone; choose a full checkpoint of Stable Diffusion 1.x or 2.x."
+    return "Choose a full checkpoint of Stable Diffusion 1.x or 2.x."
 
 
 def filled(name: str, cls, config: dict[str, Any], weights: dict[str, Tensor], dtype: torch.dtype):

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..errors import ModelError
-from . import conversion
-from .diffusers_folder import config, files, network
+from . import conversion, model_spec, weight_files
+from .diffusers_folder import Fetch, config, files, network
 from .single_file import CONFIGS, filled
-from .weight_files import readable, shapes, tensors
 
 PREFIX = "first_stage_model."
 PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
+LAST = "encoder.conv_out.weight"  # [8, 512, 3, 3]: what the latent's channels mean is decided there
+XL = 0.13025  # the scaling factor of Stable Diffusion XL's latents; before it was 0.18215
+LIKE = 0.5  # the cosine of two such layers: 1 for VAEs trained on from each other, 0 for others
 
 
 class FolderVae:
     """diffusers' layout: config.json and weights in the folder itself, or in its vae/."""
 
-    def __init__(self, path: Path):
-        self.path, self.sub = path, "vae" if (path / "vae" / "config.json").is_file() else ""
+    def __init__(self, path: Path, name: str = "", fetch: Fetch | None = None):
+        self.path, self.name, self.fetch = path, name or path.name, fetch
+        self.sub = "vae" if (path / "vae" / "config.json").is_file() else ""
         if not (path / self.sub / "config.json").is_file():
-            raise ModelError(f"The folder {path.name} holds no VAE.", "Name one with config.json and *.safetensors.")
-        kind = config(path, self.sub).get("_class_name", "AutoencoderKL")
+            raise ModelError(f"The folder {self.name} holds no VAE.", "Name one with config.json and *.safetensors.")
+        settings = config(path, self.sub, self.name)
+        kind = settings.get("_class_name", "AutoencoderKL")
         if kind != "AutoencoderKL":
-            raise ModelError(f"{path.name} is a {kind}, not a VAE of Stable Diffusion.", "Choose another.")
+            raise ModelError(f"{self.name} is a {kind}, not a VAE of Stable Diffusion.", "Choose another.")
+        if settings.get("scaling_factor") == XL:
+            raise xl(self.name)
 
     def vae(self, dtype: torch.dtype):
         from diffusers import AutoencoderKL
 
-        return network(AutoencoderKL, self.path, self.sub, torch_dtype=dtype)
+        return network(AutoencoderKL, self.path, self.sub, self.name, self.fetch, torch_dtype=dtype)
 
     def files(self) -> list[Path]:
         return files(self.path / self.sub)
@@ -40,20 +49,23 @@ class FileVae:
     """A single file in ldm naming or in diffusers': a VAE alone, or a whole checkpoint of which only it is used."""
 
     def __init__(self, path: Path, folder: Path | None = None, allow_pickle: bool = False):
-        self.path, self.folder, self.allow_pickle = path, folder or CONFIGS / "sd15", allow_pickle
-        names = shapes(path, allow_pickle)
+        self.path, self.name, self.allow_pickle = path, path.name, allow_pickle
+        self.folder = folder or CONFIGS / "sd15"
+        names = weight_files.shapes(path, allow_pickle)
         self.prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
         if f"{self.prefix}encoder.conv_in.weight" not in names:
             raise ModelError(f"{path.name} holds no VAE of Stable Diffusion.", "Choose another file.")
+        if model_spec.is_xl(names, weight_files.metadata(path)):
+            raise xl(path.name)
 
     def vae(self, dtype: torch.dtype):
         from diffusers import AutoencoderKL
 
         settings = config(self.folder, "vae")
-        with readable(self.path.name):
+        with weight_files.readable(self.path.name):
             found = {
                 name.removeprefix(self.prefix): value
-                for name, value in tensors(self.path, self.allow_pickle).items()
+                for name, value in weight_files.tensors(self.path, self.allow_pickle).items()
                 if name.startswith(self.prefix)
             }
             weights = {name: value for name, value in found.items() if name.startswith(PARTS)}
@@ -63,3 +75,38 @@ class FileVae:
 
     def files(self) -> list[Path]:
         return [self.path]
+
+
+def xl(name: str) -> ModelError:
+    """Return the error for a VAE of Stable Diffusion XL, whose files look like one of 1.x but for their numbers."""
+    return ModelError(
+        f"{name} is the VAE of Stable Diffusion XL: its latents mean other colours.",
+        "Choose a VAE of Stable Diffusion 1.x or 2.x.",
+    )
+
+
+def check_latents(theirs: Iterable[Path], own: Iterable[Path], name: str) -> None:
+    """Raise ModelError if a VAE has another latent space than the model's own, as Stable Diffusion XL's has.
+
+    All VAEs of Stable Diffusion 1.x and 2.x were trained on from one another, mostly the decoder alone; XL's has the
+    same layers and was trained anew.  Where there is no other to compare with, the file's name decides.
+    """
+    other, mine = _last_layer(theirs), _last_layer(own)
+    if other is not None and mine is not None and other.shape == mine.shape == (8, 512, 3, 3):
+        alike = torch.cosine_similarity(other.flatten(), mine.flatten(), dim=0) > LIKE
+    else:
+        alike = not re.search(r"sdxl|xl[-_ ]?vae", name.lower())
+    if not alike:
+        raise xl(name)
+
+
+def _last_layer(paths: Iterable[Path]) -> Tensor | None:
+    """Return the encoder's last layer from the first safetensors file that has it, float32."""
+    from safetensors import safe_open
+
+    for path in filter(weight_files.is_safetensors, paths):
+        for key in weight_files.header(path):
+            if key in (LAST, PREFIX + LAST):
+                with weight_files.readable(path.name), safe_open(path, "pt") as file:
+                    return file.get_tensor(key).float()
+    return None

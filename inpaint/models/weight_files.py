@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from ..errors import InpaintError, ModelError
 
 MAX_HEADER = 100_000_000  # bytes, the format's own limit
 ADVICE = "Download it again."
@@ -111,32 +111,18 @@ def complete(name: str, missing, unexpected=(), mismatched=()) -> None:
 @contextmanager
 def readable(name: str):
     """Turn whatever the libraries say about a file that cannot be read into one sentence."""
-    from pickle import UnpicklingError
-
-    from safetensors import SafetensorError
-
     from ..memory.policy import is_out_of_memory
 
     try:
         yield
+    except InpaintError:
+        raise
     except ImportError as error:  # a configuration can ask for a library, say one of quantized weights
         raise ModelError(
             f"The model file {name} needs the Python package {error.name}, which is not installed.",
             "Choose a model in plain weights, float32 or half precision.",
         ) from error
-    except (
-        SafetensorError,
-        UnpicklingError,
-        OSError,
-        ValueError,
-        RuntimeError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        AssertionError,
-        ArithmeticError,
-        EOFError,
-    ) as error:
+    except Exception as error:  # of safetensors, pickle, torch, diffusers, transformers: each has its own
         if is_out_of_memory(error):
             raise
         raise ModelError(f"The model file {name} is damaged or of another kind.", ADVICE) from error

@@ -13,7 +13,13 @@ def painter(monkeypatch):
     """A fake is loaded whatever is asked for; `loaded` holds what that was."""
     fake = Painter()
     fake.loaded = []
-    monkeypatch.setattr(inpaint, "load", lambda name, **settings: fake.loaded.append((name, settings)) or fake)
+
+    def load(name, progress, **settings):
+        fake.loaded.append((name, settings))
+        fake.progress = progress
+        return fake
+
+    monkeypatch.setattr(inpaint, "load", load)
     monkeypatch.setattr("warnings.simplefilter", lambda *_: None)  # the command silences them for good
     return fake
 

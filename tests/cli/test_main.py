@@ -146,6 +146,26 @@ def test_the_models_flags_reach_the_loader(desk, painter):
     ]
 
 
+def test_a_download_is_shown_as_it_goes(desk, painter, capsys):
+    from io import StringIO
+
+    from inpaint.cli.progress import SPARSE, Progress
+    from inpaint.models.hub import Progress as Download
+
+    assert main(["cat.png", "mask.png", "x", "-o", "out.png"]) == 0
+    now, stream = [0.0], StringIO()
+    shown = Progress(stream, clock=lambda: now[0])
+    assert painter.progress.__func__ is shown.download.__func__
+    for seconds, done in ((0, 0), (1, 2), (SPARSE, 5), (SPARSE + 1, 9), (SPARSE + 2, 10)):
+        now[0] = seconds
+        shown.download(Download("some/model", done << 20, 10 << 20))
+    assert stream.getvalue().splitlines() == [f"downloading some/model: {n} of 10 MB" for n in (0, 5, 10)]
+    shown.download(Download("some/model", 3 << 20, None))
+    now[0] += SPARSE
+    shown.download(Download("some/model", 3 << 20, None))
+    assert stream.getvalue().endswith("downloading some/model: 3 MB\n")
+
+
 # what is written
 
 

@@ -13,7 +13,7 @@ from inpaint.models import lora
 from inpaint.models.single_file import SingleFile
 from tests.conftest import GOLDEN
 
-STRENGTH, ALPHA = 0.7, 3.0
+STRENGTH, ALPHA = 0.7, 2.5
 NETWORKS = {
     "unet": lambda source: source.unet("base", torch.float32),
     "text_encoder": lambda source: source.text_encoder(torch.float32),

@@ -399,14 +399,56 @@ def test_the_files_chosen_on_the_hub():
 def test_a_mirror_serves_where_the_first_id_does_not(monkeypatch):
     asked = []
 
-    def fetch(repo, parts, offline):
+    def fetch(repo, parts, offline, progress):
         asked.append(repo)
         if repo.startswith("gone/"):
             raise ModelUnavailable("It is gone.")
         return loading.BUILTIN
 
-    monkeypatch.setattr(loading, "fetch", fetch)
+    monkeypatch.setattr(hub, "fetch", fetch)
     assert loading.source(("gone/model", "other/model")).methods == ("base", "inpaint")
     assert asked == ["gone/model", "other/model"]
     with pytest.raises(ModelUnavailable):
         loading.source(("gone/model", "gone/too"))
+
+
+def test_finding_a_model_reads_no_network(monkeypatch):
+    """So a loaded model need not go before it is known that there is another one."""
+
+    def read(*_, **__):
+        raise AssertionError("a network was read")
+
+    for kind in ("UNet2DConditionModel", "AutoencoderKL"):
+        monkeypatch.setattr(f"diffusers.{kind}.from_pretrained", read)
+    found = loading.find("builtin", inpaint="builtin")
+    assert found.name == "builtin" and found.source.methods == ("base", "inpaint") and loading.find("toy") is None
+    for name in ("biultin", "someone/model", "/nowhere/at/all", "sd15"):
+        with pytest.raises(ModelError):
+            loading.find(name, offline=True)
+    for option, value in (("vae", "nothing"), ("inpaint", "nothing"), ("loras", ["nothing.safetensors"])):
+        with pytest.raises(ModelError):
+            loading.find("builtin", offline=True, **{option: value})
+
+
+def test_a_cut_off_file_is_found_before_anything_is_loaded(tmp_path):
+    folder = shutil.copytree(loading.BUILTIN, tmp_path / "model")
+    file = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(ModelError, match="cut off"):
+        loading.find(str(folder))
+
+
+def test_loading_leaves_the_processs_allocator_alone(monkeypatch):
+    from inpaint.memory import malloc
+
+    monkeypatch.setattr(malloc, "keep", lambda: pytest.fail("a library must not"))
+    assert load(str(LDM), config=str(CONFIG)).methods == ("base",)
+
+
+def test_a_lender_on_other_noise_levels_is_refused(nine, tmp_path):
+    shutil.copy(nine, tmp_path / "other.safetensors")
+    original = json.loads((GOLDEN / "model_ldm" / "tiny_inpaint9.json").read_text())
+    original["model"]["params"]["linear_end"] = 0.02
+    (tmp_path / "other.json").write_text(json.dumps(original))
+    with pytest.raises(ModelError, match="other noise levels"):
+        load(str(LDM), config=str(CONFIG), inpaint=str(tmp_path / "other.safetensors"))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from inpaint import ModelError
-from inpaint.models import ldm_config, loading, single_file
+from inpaint.models import ldm_config, loading, single_file, vae_files, weight_files
 from inpaint.models.loading import load
 from inpaint.models.weight_files import count
 from tests.conftest import GOLDEN
@@ -160,7 +160,8 @@ def test_real_files_fit_the_shipped_configurations(family, channels, method, mil
     found |= {"betas": [1000], "alphas_cumprod": [1000], "model_ema.decay": []}
     assert round(count({k: s for k, s in found.items() if k.startswith(single_file.PARTS)}) / 1e6) == millions
     zero = torch.zeros((), dtype=torch.float16)
-    monkeypatch.setattr(single_file, "shapes", lambda *_: found)
+    monkeypatch.setattr(weight_files, "shapes", lambda *_: found)
+    monkeypatch.setattr(weight_files, "metadata", lambda *_: {})
     monkeypatch.setattr(
         single_file, "tensors", lambda *_: {name: zero.expand(shape) for name, shape in found.items()}
     )
@@ -268,3 +269,90 @@ def test_the_tokenizer_must_fit_the_text_encoder(tmp_path):
     shutil.rmtree(tmp_path / "config" / "tokenizer")
     with pytest.raises(ModelError, match="more words"):
         load(str(LDM), config=str(tmp_path / "config"))
+
+
+def test_a_suffix_in_capitals(tiny, tmp_path):
+    path = shutil.copy(LDM, tmp_path / "MODEL.SAFETENSORS")
+    model = load(path, config=str(CONFIG), vae=path, dtype="float32")
+    x, text = torch.ones(1, 4, 8, 8), tiny.embed(["a cat"])
+    assert torch.equal(model.unet("base")(x, 1, text), tiny.unet("base")(x, 1, text))
+
+
+def without(path, *prefixes):
+    save_file({key: value for key, value in load_file(LDM).items() if not key.startswith(prefixes)}, path)
+    return str(path)
+
+
+def test_a_checkpoint_without_a_vae(tiny, tmp_path):
+    bare = without(tmp_path / "bare.safetensors", "first_stage_model.")
+    with pytest.raises(ModelError, match=r"bare\.safetensors holds no VAE\. Name one with vae=.* --vae"):
+        load(bare, config=str(CONFIG))
+    z = torch.zeros(1, 4, 4, 4)
+    assert torch.equal(load(bare, config=str(CONFIG), vae=str(LDM), dtype="float32").decode(z), tiny.decode(z))
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (("unet.a.lora_A.weight",), "It is a LoRA: name it with loras="),
+        (("lora_unet_a.hada_w1_a",), "It is a LoRA"),
+        (("emb_params",), "textual-inversion embedding: name it with embeddings="),
+        (("encoder.conv_in.weight", "decoder.conv_in.weight"), "It is a VAE: name it with vae="),
+        (("down_blocks.0.resnets.0.conv1.weight",), "a UNet alone"),
+        (("something",), "Choose a full checkpoint"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_as_what_it_is(keys, words, tmp_path):
+    save_file({key: torch.zeros(2) for key in keys}, tmp_path / "odd.safetensors")
+    with pytest.raises(ModelError, match=words):
+        load(str(tmp_path / "odd.safetensors"))
+
+
+def test_a_unet_alone_has_no_text_encoder(tmp_path):
+    alone = without(tmp_path / "alone.safetensors", "first_stage_model.", "cond_stage_model.")
+    with pytest.raises(ModelError, match=r"holds no text encoder: it is a UNet alone\. .*inpaint="):
+        load(alone, config=str(CONFIG), vae=str(LDM))
+
+
+@pytest.mark.parametrize("sign", ["conditioner.embedders.0.weight", "model.diffusion_model.label_emb.0.0.weight"])
+def test_stable_diffusion_xl_is_told_by_its_keys(sign, tmp_path):
+    save_file({**load_file(LDM), sign: torch.zeros(1)}, tmp_path / "xl.safetensors")
+    with pytest.raises(ModelError, match="SDXL is not supported"):
+        load(str(tmp_path / "xl.safetensors"), config=str(CONFIG))
+    with pytest.raises(ModelError, match="VAE of Stable Diffusion XL"):
+        load(str(LDM), config=str(CONFIG), vae=str(tmp_path / "xl.safetensors"))
+
+
+def test_a_vae_of_stable_diffusion_xl_is_refused(vaes):
+    """It has the same layers; only its configuration, its metadata, its name or its numbers tell it."""
+    shutil.copy(vaes / "bare.safetensors", vaes / "sdxl_vae.safetensors")
+    save_file(
+        load_file(vaes / "bare.safetensors"),
+        vaes / "noted.safetensors",
+        metadata={"modelspec.architecture": "stable-diffusion-xl-v1-base/vae"},
+    )
+    config = json.loads((vaes / "alone" / "config.json").read_text())
+    (vaes / "alone" / "config.json").write_text(json.dumps({**config, "scaling_factor": 0.13025}))
+    for name in ("sdxl_vae.safetensors", "noted.safetensors", "alone"):
+        with pytest.raises(ModelError, match=rf"{name} is the VAE of Stable Diffusion XL"):
+            load(str(LDM), config=str(CONFIG), vae=str(vaes / name))
+
+
+def test_a_vae_of_the_usual_shape_is_told_by_its_last_layer(tmp_path):
+    """Trained on from the model's own it resembles it; trained anew, as Stable Diffusion XL's, it does not."""
+    generator = torch.Generator().manual_seed(0)
+    own, other, noise = (torch.randn(8, 512, 3, 3, generator=generator) for _ in range(3))
+    key, files = vae_files.LAST, {}
+    for name, tensor, prefix in (
+        ("own", own, "first_stage_model."),
+        ("tuned", own + 0.5 * noise, ""),
+        ("xl", other, ""),
+    ):
+        files[name] = [tmp_path / f"{name}.safetensors"]
+        save_file({prefix + key: tensor}, files[name][0])
+    vae_files.check_latents(files["tuned"], files["own"], "sdxl_vae.safetensors")  # whatever it is called
+    with pytest.raises(ModelError, match="Stable Diffusion XL"):
+        vae_files.check_latents(files["xl"], files["own"], "any.safetensors")
+    vae_files.check_latents(files["xl"], [], "any.safetensors")
+    with pytest.raises(ModelError, match="Stable Diffusion XL"):
+        vae_files.check_latents(files["xl"], [], "SDXL-VAE.safetensors")

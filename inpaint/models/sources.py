@@ -1,0 +1,113 @@
+"""Where a model's parts come from: a name becomes a folder, a single file or a download from the Hub."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from ..errors import ModelError, ModelUnavailable
+from . import hub
+from .diffusers_folder import Folder
+from .registry import FAMILIES, Card
+from .single_file import SingleFile
+from .vae_files import FileVae, FolderVae
+
+SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+
+
+class VaeSource(Protocol):
+    """A VAE on disk, read when it is asked for."""
+
+    name: str
+
+    def vae(self, dtype: torch.dtype) -> nn.Module: ...
+    def files(self) -> list[Path]: ...
+
+
+class ModelSource(VaeSource, Protocol):
+    """A model on disk, each part read when it is asked for."""
+
+    methods: tuple[str, ...]
+    notes: list[str]
+
+    def unet_config(self) -> dict[str, Any]: ...
+    def schedule(self) -> dict[str, Any]: ...
+    def unet(self, method: str, dtype: torch.dtype) -> nn.Module: ...
+    def text_encoder(self, dtype: torch.dtype) -> nn.Module: ...
+    def tokenizer(self) -> Any: ...
+    def unet_files(self, method: str) -> list[Path]: ...
+    def parameters(self) -> int: ...
+
+
+def source(
+    names: tuple[str, ...],
+    *,
+    only: str = "",
+    config: str | None = None,
+    offline: bool | None = None,
+    allow_pickle: bool = False,
+    progress: hub.OnProgress | None = None,
+) -> Any:
+    """Return the ModelSource of the first of these names that can be had, downloaded if need be.
+
+    only  "unet" downloads nothing else;  "vae" returns a VaeSource
+    """
+    name = names[0]
+    of_folder, of_file = (FolderVae, FileVae) if only == "vae" else (Folder, SingleFile)
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            return of_folder(path)
+        if path.is_file():
+            return of_file(path, _config(path, config), allow_pickle)
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who has no home here
+        raise ModelError(f"The model {name[:60]!r} cannot be read.", "Check the path.") from error
+    if hub.is_id(name) and path.suffix.lower() not in SUFFIXES:
+        fetch = partial(hub.fetch, name, (only,) if only else hub.PARTS, offline, progress)
+        try:
+            return of_folder(fetch(), name, fetch)
+        except ModelUnavailable:
+            if len(names) == 1:
+                raise
+            return source(names[1:], only=only, offline=offline, progress=progress)
+    raise ModelError(
+        f"There is no model {name[:60]!r} here.",
+        f"Name one of {', '.join(FAMILIES)}, a folder, a .safetensors file or a Hub id.",
+    )
+
+
+def vae(name: str, **options) -> VaeSource:
+    """Return the VAE of this name; of a family that of its base model."""
+    card = FAMILIES.get(str(name))
+    return source(card.base if card and card.base else (str(name),), only="vae", **options)
+
+
+def inpaint_unet(asked: str | None, card: Card, **options) -> ModelSource | None:
+    """Return the model that lends its 9-channel UNet: the one asked for, or the family's."""
+    names = card.inpaint
+    if asked:
+        other = FAMILIES.get(str(asked))
+        names = (other.inpaint or other.base) if other else (str(asked),)
+    found = source(names, only="unet", **options) if names else None
+    if found is not None and "inpaint" not in found.methods:
+        raise ModelError(
+            f"The model {found.name} has no inpainting UNet to lend.", "Name one whose UNet takes 9 channels."
+        )
+    return found
+
+
+def _config(path: Path, asked: str | None) -> Path | None:
+    """Return the configurations for a single file: those named, or a folder of the file's own name beside it."""
+    folder = Path(asked).expanduser() if asked else path.with_suffix("")
+    if (folder / "unet" / "config.json").is_file():
+        return folder
+    if asked:
+        raise ModelError(
+            f"There are no model configurations in {folder.name}.",
+            "Name a folder in diffusers' layout, with unet/config.json.",
+        )
+    return None
