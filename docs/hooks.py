@@ -1,5 +1,6 @@
 """Fill the table of options from their declaration when the documentation is built."""
 
+from inpaint.options import to_text
 from inpaint.request import options
 
 HEADER = "| option | default | limits or choices | meaning |\n|---|---|---|---|"
@@ -18,5 +19,6 @@ def table() -> str:
         limits = " · ".join(f"`{choice}`" for choice in meta["choices"])
         if meta["low"] is not None:
             limits = f"{meta['low']:g} to {meta['high']:.12g}"
-        rows.append(f"| `{name}` | `{field.default!r}` | {limits} | {meta['help']} |")
+        default = f"`{to_text(field, field.default)}`" if field.default != "" else ""
+        rows.append(f"| `{name}` | {default} | {limits} | {meta['help']} |")
     return "\n".join(rows)

@@ -15,8 +15,8 @@ address, photo, mask = sys.argv[1:] or [
 ]
 
 job = Client(address, verbose=False).submit(
-    handle_file(photo), handle_file(mask), "pizza", json.dumps({"steps": 20, "seed": 7}), api_name="/inpaint"
+    handle_file(photo), handle_file(mask), "pizza", {"steps": 20, "seed": 7}, api_name="/inpaint"
 )
 for files, told in job:
     state = json.loads(told)
-    print(state["state"], state.get("step", ""), files or "")
+    print(state["state"], state.get("step", ""), state.get("problem", ""), files or "")

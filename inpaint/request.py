@@ -217,10 +217,11 @@ class Request:
         return cls(picture=picture, mask=record.mask, **record.settings)
 
 
-def read_settings(settings: Any, prompt: Any = None) -> dict[str, Any]:
+def read_settings(settings: Any, prompt: Any = None, besides: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the request's options from an object or its JSON text, and the prompt from either place.
 
-    Raises InvalidRequest for what is no object, an option that is not known, or two prompts.
+    `besides` names what may stand among them and is no option.  Raises InvalidRequest for what is no object, a name
+    that is not known, or two prompts.
     """
     try:
         chosen = json.loads(settings or "{}") if isinstance(settings, str) else {} if settings is None else settings
@@ -228,7 +229,7 @@ def read_settings(settings: Any, prompt: Any = None) -> dict[str, Any]:
         raise InvalidRequest("settings", "The settings are no JSON.", 'Send an object like {"steps": 20}.') from error
     if not isinstance(chosen, Mapping):
         raise InvalidRequest("settings", "The settings are no JSON object.", 'Send one like {"steps": 20}.')
-    unknown = {str(name) for name in chosen} - set(options())
+    unknown = {str(name) for name in chosen} - {*options(), *besides}
     if unknown:
         raise InvalidRequest(
             "settings",

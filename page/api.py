@@ -17,7 +17,7 @@ from gradio.context import LocalContext
 
 from inpaint import InpaintError, InvalidRequest, Request, Result
 from inpaint.files.writing import write
-from inpaint.request import options
+from inpaint.request import read_settings
 
 from .jobs import worker
 from .jobs.events import Event, Finished, Loading, Preview, Waiting
@@ -47,7 +47,7 @@ class Api:
         picture: str,
         mask: str,
         prompt: str = "",
-        settings: str = "{}",
+        settings: Any = None,
         model: str = "",
         visitor: gr.Request | None = None,
     ):
@@ -57,7 +57,7 @@ class Api:
             picture: The picture to change, as a file.
             mask: A picture of the same content: white is repainted, black stays. May be left out to expand.
             prompt: What to paint there; empty fills from the surroundings.
-            settings: JSON object with any of the request's options, such as {"steps": 20, "seed": 7}; also
+            settings: JSON object, or its text, with any of the request's options, such as {"steps": 20}; also
                 "metadata": what the result remembers, "settings", "full" (the original picture, too) or "none".
             model: A model the page offers; empty takes the page's own.
 
@@ -78,38 +78,34 @@ class Api:
                 answer = await to_thread.run_sync(self.answer, event, metadata)
                 if answer:
                     yield answer
+            return
         except QueueFull as full:
-            raise gr.Error(say("busy", n=full.position), print_exception=False) from None
+            problem = say("busy", n=full.position)
         except InpaintError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            problem = str(error)
         except Exception as error:  # its own words may hold paths
             log.exception("a request failed")
-            raise gr.Error(say("unexpected", error=type(error).__name__), print_exception=False) from None
+            problem = say("unexpected", error=type(error).__name__)
+        # for a client that only goes through the answers, which end without a word when the last one is an error
+        yield None, json.dumps({"state": "failed", "problem": problem})
+        raise gr.Error(problem, print_exception=False)
 
     def request(self, picture: str, mask: str, prompt: str, settings: Any, model: str) -> tuple[Request, str, str]:
         """Return the request, the model's name and what the result shall remember, within this page's limits."""
         if not picture:
             raise InvalidRequest("picture", "There is no picture.", "Send one as `picture`.")
         self.page.storage.check()
-        chosen = _settings(settings)
+        chosen = read_settings(settings, prompt, besides=("metadata",))
         metadata = chosen.pop("metadata", METADATA[0])
         if metadata not in METADATA:
             raise InvalidRequest(
                 "metadata", "metadata is none of those known.", f"Choose one of {', '.join(METADATA)}."
-            )
-        unknown = set(chosen) - set(options())
-        if unknown:
-            raise InvalidRequest(
-                "settings",
-                f"There is no option named {repr(min(unknown)[:40])[1:-1]}.",
-                f"Options are: {', '.join(options())}.",
             )
         name = model or self.page.model
         self.page.check_model(name, "en")
         if self.page.limits.public:
             chosen["keep_gps"] = False
         self.page.limits.check(chosen)
-        chosen["prompt"] = prompt or ""
         request = self.page.limits.request(Path(picture), Path(mask) if mask else None, **chosen)
         return worker.requests_for(request, request.method)[0], name, metadata
 
@@ -134,17 +130,6 @@ class Api:
             for k in range(len(result.images))
         ]
         return files, json.dumps(told)
-
-
-def _settings(settings: Any) -> dict[str, Any]:
-    """Return the settings as a new dict, from JSON or a dict."""
-    try:
-        chosen = json.loads(settings or "{}") if isinstance(settings, str) else dict(settings or {})
-    except (ValueError, TypeError, RecursionError) as error:  # RecursionError: brackets nested without end
-        raise InvalidRequest("settings", "The settings are no JSON.", 'Send an object like {"steps": 20}.') from error
-    if not isinstance(chosen, dict):
-        raise InvalidRequest("settings", "The settings are no JSON object.", 'Send one like {"steps": 20}.')
-    return chosen
 
 
 def _keys(visitor: gr.Request | None) -> list[str]:
@@ -193,7 +178,7 @@ def add_api(page) -> None:
             file_input(label="picture"),
             file_input(label="mask"),
             gr.Textbox("", label="prompt"),
-            gr.Textbox("{}", label="settings"),
+            gr.JSON({}, label="settings"),
             gr.Textbox("", label="model"),
         ]
         outputs = [gr.File(label="picture", file_count="multiple"), gr.Textbox(label="report")]

@@ -42,6 +42,12 @@ PICTURE = (
     "curl -F files=@photo.jpg ADDRESS/gradio_api/upload gives its path."
 )
 MODEL = "A model that the page offers; leave it out for the page's own."
+METADATA = {
+    "type": "string",
+    "enum": ["settings", "full", "none"],
+    "default": "settings",
+    "description": "What the finished PNG remembers; full holds the pixels under the mask, too.",
+}
 
 
 class McpServer:
@@ -84,7 +90,9 @@ class McpServer:
     async def tools(self) -> list[types.Tool]:
         """The one tool, with every option of a request described."""
         about = tool.ABOUT + "The finished picture comes as an address to fetch it from, beside a small preview."
-        return [types.Tool(name=tool.NAME, description=about, inputSchema=tool.schema(PICTURE, model=MODEL))]
+        schema = tool.schema(PICTURE, model=MODEL)
+        schema["properties"]["settings"]["properties"]["metadata"] = METADATA
+        return [types.Tool(name=tool.NAME, description=about, inputSchema=schema)]
 
     async def call(self, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
         """Answer one call; it ends early when the client leaves."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import Field
 from typing import TYPE_CHECKING, Any
 
-from ..request import options
+from .. import request
 
 if TYPE_CHECKING:
     from mcp import types
@@ -19,7 +18,6 @@ ABOUT = (
     "White in the mask is repainted, grey changes less, black stays. "
 )
 PREVIEW = 768  # pixels of the long side of the picture that an assistant is shown
-TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
 def schema(picture: str, **more: str) -> dict[str, Any]:
@@ -32,27 +30,9 @@ def schema(picture: str, **more: str) -> dict[str, Any]:
         **more,
     }
     properties: dict[str, Any] = {name: {"type": "string", "description": text} for name, text in texts.items()}
-    properties["settings"] = {
-        "type": "object",
-        "description": 'Further options, such as {"steps": 20, "seed": 7}; all may be left out.',
-        "properties": {name: option_schema(field) for name, field in options().items() if name != "prompt"},
-    }
+    about = 'Further options, such as {"steps": 20, "seed": 7}; all may be left out.'
+    properties["settings"] = request.schema() | {"description": about}
     return {"type": "object", "properties": properties, "required": ["picture"]}
-
-
-def option_schema(field: Field) -> dict[str, Any]:
-    """JSON Schema of one declared option: its type, limits, choices and help."""
-    meta = field.metadata
-    found: dict[str, Any] = {
-        "type": TYPES[type(field.default)],
-        "description": meta["help"],
-        "default": field.default,
-    }
-    if meta["choices"]:
-        found["enum"] = list(meta["choices"])
-    if meta["low"] is not None:
-        found |= {"minimum": meta["low"], "maximum": meta["high"]}
-    return found
 
 
 def preview(image: Image.Image) -> bytes:

@@ -70,22 +70,49 @@ def test_the_program_in_the_readme_runs(endpoint, files, capsys):
     assert '"state": "done"' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        ('{"stepz": 4}', "no option named stepz"),
-        ("{", "no JSON"),
-        ('{"steps": 0}', "Choose a value from 1"),
-        ("[1]", "settings"),
-    ],
-)
+WRONG = [
+    ('{"stepz": 4}', "no option named stepz"),
+    ({"num_inference_steps": 3}, "no option named num_inference_steps"),
+    ("{", "no JSON"),
+    ('{"steps": 0}', "Choose a value from 1"),
+    ("[1]", "no JSON object"),
+    ("[]", "no JSON object"),
+    ([], "no JSON object"),
+    ({"metadata": "all"}, "metadata"),
+    ({"prompt": "another"}, "two prompts"),
+]
+
+
+@pytest.mark.parametrize(("settings", "sentence"), WRONG)
 def test_the_endpoint_refuses_in_one_sentence(endpoint, files, settings, sentence):
+    """To whoever asks for the result as an exception, to whoever goes through the answers as the last of them."""
     from gradio_client import Client
     from gradio_client.exceptions import AppError
 
     client = Client(endpoint, verbose=False)
     with pytest.raises(AppError, match=sentence):
-        client.predict(*files, "", settings, api_name="/inpaint")
+        client.predict(*files, "a hat", settings, api_name="/inpaint")
+    told = list(client.submit(*files, "a hat", settings, api_name="/inpaint"))
+    last = json.loads(told[-1][1])
+    assert last["state"] == "failed" and sentence in last["problem"]
+
+
+@pytest.mark.parametrize("settings", [{"steps": 2, "seed": 7}, '{"steps": 2, "seed": 7}'])
+def test_settings_come_as_an_object_or_its_text(endpoint, files, settings):
+    from gradio_client import Client
+
+    _, told = Client(endpoint, verbose=False).predict(*files, "", settings, api_name="/inpaint")
+    assert json.loads(told)["seed"] == 7
+
+
+def test_the_prompt_may_stand_in_the_settings(endpoint, files, tmp_path):
+    from gradio_client import Client
+
+    import inpaint
+
+    client = Client(endpoint, verbose=False, download_files=tmp_path)
+    (path,), _ = client.predict(*files, "", {"steps": 2, "prompt": "a red scarf"}, api_name="/inpaint")
+    assert inpaint.Request.from_image(path).prompt == "a red scarf"
 
 
 def test_a_picture_too_large_is_refused(endpoint, files, tmp_path):
