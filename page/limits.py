@@ -11,14 +11,11 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from inpaint.errors import InvalidRequest, UnreadablePicture
-from inpaint.files.reading import FORMATS
+from inpaint.files.reading import size_of
 from inpaint.models.hub import is_id
 
 from .jobs.work import most_steps_of, steps_of
@@ -130,12 +127,8 @@ class Limits:
     def check_file(self, source: Any, language: str = "en") -> None:
         """Raise UnreadablePicture if the header of this path or bytes tells of too many pixels; decode nothing."""
         size = 0, 0
-        file = BytesIO(source) if isinstance(source, bytes) else source
-        with (
-            suppress(Exception),
-            Image.open(file, formats=FORMATS) as image,
-        ):  # opening it will tell what is no picture
-            size = image.size
+        with suppress(UnreadablePicture):  # opening it will tell what is no picture
+            size = size_of(source)
         self.check_pixels(*size, language)
 
     def _check_canvas(self, request: Request, language: str) -> None:

@@ -233,4 +233,6 @@ def address_of(request) -> str:
 
 def megabytes_of(picture: Picture) -> float:
     """Return how much memory the picture takes."""
-    return picture.size[0] * picture.size[1] * 3 / 2**20
+    channels = 3 if picture.alpha is None else 4
+    deep = 0 if picture.samples is None else picture.samples.nbytes
+    return (picture.size[0] * picture.size[1] * channels + deep) / 2**20

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadablePicture
-from . import exif, metadata
+from . import exif, metadata, other_formats
 
 if TYPE_CHECKING:
     import numpy as np
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")  # decoders only: nothing that runs a program
 MAX_PIXELS = 89_000_000  # just under the size at which Pillow warns on every crop; 89 MP is a 9400 × 9400 picture
-NOTE = "inpaint note"  # in an image's info: how its numbers were read
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how one begins
 SUFFIXES = (  # of files that can be opened
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif", ".heic", ".heif"),
 )
@@ -71,6 +69,14 @@ def identified(source: bytes | bytearray | memoryview | str | os.PathLike) -> Im
         return _header(BytesIO(file.read()), name)
 
 
+def size_of(source: bytes | str | os.PathLike) -> tuple[int, int]:
+    """Return the width and height that a file's header tells, before it is turned; or UnreadablePicture."""
+    if isinstance(source, bytes):
+        return _opened(BytesIO(source), "The picture").size
+    with _file(source) as (file, name):
+        return _opened(file, name).size
+
+
 def too_many(width: int, height: int, limit: int) -> UnreadablePicture:
     """Return the error for a picture of more pixels than `limit`."""
     return UnreadablePicture(
@@ -79,7 +85,7 @@ def too_many(width: int, height: int, limit: int) -> UnreadablePicture:
     )
 
 
-def sound(image: Image.Image, name: str = "The picture") -> None:
+def sound(image: Image.Image | other_formats.Foreign, name: str = "The picture") -> None:
     """Raise UnreadablePicture for a size that is zero or too large to decode safely."""
     width, height = image.size
     if min(width, height) < 1:
@@ -92,6 +98,10 @@ def _too_large(name: str, size: str) -> UnreadablePicture:
     return UnreadablePicture(
         f"{name} is too large: {size}.", f"Use at most {MAX_PIXELS // 1_000_000} million pixels."
     )
+
+
+def _no_room(name: str, width: int, height: int) -> UnreadablePicture:
+    return _too_large(name, f"{width} × {height} pixels do not fit into memory")
 
 
 @contextmanager
@@ -110,10 +120,23 @@ def _file(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, str]]:
         raise UnreadablePicture(f"{name} {why}.", "Check the path.") from error
 
 
-def _header(file, name: str) -> Image.Image:
-    """Return the file as an image whose format and size are known; nothing is decoded yet, but for HEIC."""
-    head = file.read(16)
-    if not head:
+def _header(file: BinaryIO, name: str) -> Image.Image:
+    """Return the file as an image whose format and size are known; nothing is decoded yet that Pillow can read."""
+    found = _opened(file, name)
+    if isinstance(found, Image.Image):
+        return found
+    sound(found, name)
+    try:
+        return found.decoded()
+    except MemoryError as error:
+        raise _no_room(name, *found.size) from error
+    except Exception as error:  # the decoders say no in many ways
+        raise UnreadablePicture(f"{name} is damaged or cut off.", "Choose another file.") from error
+
+
+def _opened(file: BinaryIO, name: str) -> Image.Image | other_formats.Foreign:
+    """Return the file with its size known and nothing decoded, from Pillow or from another decoder."""
+    if not file.read(1):
         raise UnreadablePicture(f"{name} is empty.", "Choose another file.")
     file.seek(0)
     try:
@@ -122,56 +145,12 @@ def _header(file, name: str) -> Image.Image:
         raise _too_large(name, "more pixels than can be decoded safely") from error
     except UnidentifiedImageError as error:
         file.seek(0)
-        if head[4:8] == b"ftyp":
-            return _heic(file.read(), name)
-        if head[:4] in TIFF:
-            return _float_tiff(file.read(), name)
-        raise UnreadablePicture(f"{name} is not a picture that can be read here.", ADVICE) from error
+        found = other_formats.foreign(file.read())
+        if found is None:
+            raise UnreadablePicture(f"{name} is not a picture that can be read here.", ADVICE) from error
+        return found
     except Exception as error:  # Pillow lets almost anything through from a file that lies about itself
         raise UnreadablePicture(f"{name} is broken.", "Choose another file.") from error
-
-
-def _heic(data: bytes, name: str) -> Image.Image:
-    """Return an iPhone's picture; libheif has turned it upright."""
-    try:
-        import pillow_heif
-    except ImportError as error:
-        raise UnreadablePicture(f"{name} is a HEIC picture.", "Install pillow-heif to open it.") from error
-    try:
-        file = pillow_heif.open_heif(data)
-        sound(file[file.primary_index], name)
-        return file[file.primary_index].to_pillow()
-    except UnreadablePicture:
-        raise
-    except MemoryError as error:
-        raise _too_large(name, "its pixels do not fit into memory") from error
-    except Exception as error:  # libheif says no in several ways
-        raise UnreadablePicture(f"{name} is not a picture that can be read here.", ADVICE) from error
-
-
-def _float_tiff(data: bytes, name: str) -> Image.Image:
-    """Return a TIFF that Pillow cannot read, such as one of floats in colour, scaled to 8 bits."""
-    import tifffile
-
-    from . import pixel_modes
-
-    try:
-        with tifffile.TiffFile(BytesIO(data)) as file:
-            page = file.pages[0]
-            planes = page.axes == "SYX"
-            height, width = page.shape[1:] if planes else page.shape[:2]
-            if width * height > MAX_PIXELS:
-                raise _too_large(name, f"{width} × {height} pixels")
-            values = page.asarray()
-        values = values.transpose(1, 2, 0) if planes else values
-        levels, note = pixel_modes.scaled(values)
-        image = Image.fromarray(levels[..., :4])
-        image.info[NOTE] = note
-        return image
-    except UnreadablePicture:
-        raise
-    except Exception as error:  # as above
-        raise UnreadablePicture(f"{name} is not a picture that can be read here.", ADVICE) from error
 
 
 def _decoded(image: Image.Image, name: str) -> Opened:
@@ -186,12 +165,12 @@ def _decoded(image: Image.Image, name: str) -> Opened:
             samples = sixteen_bit.read(image)
         image.load()
     except MemoryError as error:
-        raise _too_large(name, f"{image.width} × {image.height} pixels do not fit into memory") from error
+        raise _no_room(name, *image.size) from error
     except Exception as error:  # as above; also an image opened lazily from a file that is gone
         raise UnreadablePicture(f"{name} is damaged or cut off.", "Choose another file.") from error
     if samples is not None:
         samples = exif.turned_samples(samples, orientation)
-    notes = tuple(filter(None, [image.info.get(NOTE)]))
+    notes = tuple(filter(None, [image.info.get(other_formats.NOTE)]))
     info = metadata.of(image)
     return Opened(exif.turned(image, orientation), exif.exif_of(image), several, orientation, samples, info, notes)
 

@@ -4,15 +4,18 @@ import base64
 import io
 import struct
 
+import numpy as np
 import pillow_heif
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from inpaint import Picture, Request
+from inpaint import Picture, Request, UnreadablePicture
 from inpaint.batch import plan
-from inpaint.files import exif, xmp
+from inpaint.files import exif, other_formats, reading, xmp
 from inpaint.files.mask_file import open_mask
+from inpaint.files.reading import size_of
 from tests.fakes import result_of
 
 MAKER_NOTE, DETAILS, GPS, TITLE, ARTIST, RIGHTS = 0x927C, 0x8769, 0x8825, 0x010E, 0x013B, 0x8298
@@ -283,9 +286,21 @@ def test_heic_opens_as_picture_and_mask(tmp_path):
 
 
 def test_broken_and_other_containers_are_refused_in_a_sentence():
-    from inpaint import UnreadablePicture
-
     for data in (heic()[:200], heic()[:-500], b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(500)):
         with pytest.raises(UnreadablePicture) as error:
             Picture.open(data)
         assert error.value.advice and "\n" not in str(error.value)
+
+
+def test_the_size_is_known_before_anything_is_decoded(monkeypatch, tmp_path):
+    monkeypatch.setattr(other_formats.Heic, "decoded", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr(other_formats.FloatTiff, "decoded", lambda _: pytest.fail("decoded"))
+    floats = io.BytesIO()
+    tifffile.imwrite(floats, np.zeros((40, 60, 3), np.float32), photometric="rgb")
+    for data in (heic(), floats.getvalue(), *(encoded(format) for format in FORMATS), encoded("AVIF")):
+        (tmp_path / "photo").write_bytes(data)
+        assert size_of(data) == size_of(tmp_path / "photo") == (60, 40)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 1000)
+    for data in (heic(), floats.getvalue()):
+        with pytest.raises(UnreadablePicture, match="too large"):
+            Picture.open(data)

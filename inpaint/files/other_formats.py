@@ -1,0 +1,76 @@
+"""What Pillow cannot read: HEIC, which iPhones save, and TIFF of floats in colour.  Opened first, decoded later."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Protocol
+
+from PIL import Image
+
+from ..errors import UnreadablePicture
+
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how one begins
+NOTE = "inpaint note"  # in an image's info: how its numbers were read
+
+
+class Foreign(Protocol):
+    """A file whose size is known."""
+
+    size: tuple[int, int]  # width and height, upright
+
+    def decoded(self) -> Image.Image:
+        """Return its pixels, upright, in a mode of Pillow's; raises whatever the decoder raises."""
+
+
+def foreign(data: bytes) -> Foreign | None:
+    """Return the file if it is of one of these formats; None if not, or if it is broken."""
+    try:
+        if data[4:8] == b"ftyp":
+            return Heic(data)
+        return FloatTiff(data) if data[:4] in TIFF else None
+    except UnreadablePicture:
+        raise
+    except Exception:  # the decoders say no in many ways
+        return None
+
+
+class Heic:
+    """An iPhone's picture; libheif has turned it upright."""
+
+    def __init__(self, data: bytes):
+        try:
+            import pillow_heif
+        except ImportError as error:
+            raise UnreadablePicture("This is a HEIC picture.", "Install pillow-heif to open it.") from error
+        file = pillow_heif.open_heif(data)
+        self._image = file[file.primary_index]
+        self.size = self._image.size
+
+    def decoded(self) -> Image.Image:
+        return self._image.to_pillow()
+
+
+class FloatTiff:
+    """A TIFF of numbers that Pillow has no mode for, scaled to 8 bits by their range."""
+
+    def __init__(self, data: bytes):
+        import tifffile
+
+        self._data = data
+        with tifffile.TiffFile(BytesIO(data)) as file:
+            page = file.pages[0]
+            self._in_planes = page.axes == "SYX"
+            height, width = page.shape[1:] if self._in_planes else page.shape[:2]
+        self.size = width, height
+
+    def decoded(self) -> Image.Image:
+        import tifffile
+
+        from . import pixel_modes
+
+        with tifffile.TiffFile(BytesIO(self._data)) as file:
+            values = file.pages[0].asarray()
+        levels, note = pixel_modes.scaled(values.transpose(1, 2, 0) if self._in_planes else values)
+        image = Image.fromarray(levels[..., :4] if levels.ndim == 3 else levels)
+        image.info[NOTE] = note
+        return image
