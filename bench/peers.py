@@ -278,7 +278,7 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, metavar=("NAME", "METHOD", "STEPS"), help="only that, here, as JSON")
     given = parser.parse_args()
     given.steps = given.steps or {"builtin": 20, "sd15": 4, "photo": 1}[given.what]
-    given.side = given.side or loading.Model.side_of(loading.source((str(folder_of(given.what)),)))
+    given.side = given.side or loading.source((str(folder_of(given.what)),)).side()
     if given.one:
         name, method, steps = given.one
         print(json.dumps(measured(given.what, given.side, name, method, int(steps))))

@@ -141,6 +141,7 @@ def _load(args: argparse.Namespace, progress: Progress):
         memory=args.memory,
         vae=args.vae,
         loras=tuple(args.lora),
+        embeddings=tuple(args.embedding),
         config=args.config,
         inpaint=args.inpaint_model,
         offline=args.offline,

@@ -147,6 +147,13 @@ def _model(group) -> None:
     add(
         "--lora", metavar="PATH[:WEIGHT]", action="append", default=[], help="a LoRA file; may be given several times"
     )
+    add(
+        "--embedding",
+        metavar="[NAME=]PATH",
+        action="append",
+        default=[],
+        help="a textual-inversion file, whose name is then a word; may be given several times",
+    )
     add("--offline", action=argparse.BooleanOptionalAction, help="never fetch anything")
     add("--allow-pickle", action="store_true", help="also read .ckpt files, weights only")
     add("--threads", metavar="N", type=_within(1024), help="processor threads to use")

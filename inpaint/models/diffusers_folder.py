@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..diffusion import prediction
 from ..errors import ModelError
 from . import hub
 from .weight_files import complete, count, header, readable
@@ -49,6 +50,12 @@ class Folder:
 
     def schedule(self) -> dict[str, Any]:
         return config(self.path, "scheduler", self.name, "scheduler_config.json")
+
+    def predicts(self) -> str:
+        return prediction.kind_of(self.schedule())
+
+    def side(self) -> int:
+        return side_of(self.unet_config())
 
     def unet(self, method: str, dtype: torch.dtype):
         from diffusers import UNet2DConditionModel
@@ -105,6 +112,12 @@ def method_of(unet: dict[str, Any], name: str) -> str:
             "Choose a Stable Diffusion model with 4 (base) or 9 (inpainting) channels.",
         )
     return METHODS[channels]
+
+
+def side_of(unet: dict[str, Any]) -> int:
+    """Return the side in pixels of the pictures that a UNet was trained on; of a rectangle the longer one."""
+    size = unet.get("sample_size") or 64
+    return 8 * max(map(int, size if isinstance(size, (list, tuple)) else [size]))
 
 
 def config(root: Path, sub: str, name: str = "", file: str = "config.json") -> dict[str, Any]:

@@ -12,11 +12,12 @@ from ..errors import ModelError
 from ..memory import device as devices
 from ..memory import policy as memories
 from ..unet import backend as backends
-from . import hub, lora, sources, vae_files
+from . import hub, lora, sources, textual_inversion, vae_files
 from .lora import Lora
 from .model import Model
 from .registry import BUILTIN, FAMILIES, QUALITY, Card, card_of
 from .sources import ModelSource, VaeSource, source
+from .textual_inversion import Embedding
 from .weight_files import readable
 
 __all__ = ["BUILTIN", "FAMILIES", "QUALITY", "Card", "Found", "Model", "find", "load", "source"]
@@ -32,6 +33,7 @@ class Found:
     inpaint: ModelSource | None
     vae: VaeSource | None
     loras: tuple[Lora, ...]
+    embeddings: tuple[Embedding, ...]
 
 
 def find(
@@ -39,6 +41,7 @@ def find(
     *,
     vae: str | None = None,
     loras: tuple | list = (),
+    embeddings: tuple | list = (),
     config: str | None = None,
     inpaint: str | None = None,
     offline: bool | None = None,
@@ -51,20 +54,23 @@ def find(
     `progress` is called for each piece of a download; it may raise to stop it, and the next one goes on from there.
     """
     if name == "toy":
-        _check_toy(vae=vae, loras=loras, config=config, inpaint=inpaint)
+        _check_toy(vae=vae, loras=loras, embeddings=embeddings, config=config, inpaint=inpaint)
         return None
     name = str(name)
     card = card_of(name)
     options = {"config": config, "offline": offline, "allow_pickle": allow_pickle, "progress": progress}
     changes = tuple(lora.read(entry, allow_pickle) for entry in loras)
+    words = tuple(word for entry in embeddings for word in textual_inversion.read(entry, allow_pickle))
     base = source(card.base, **options)
+    lora.check_width(changes, base.unet_config())
+    textual_inversion.check_width(words, base.unet_config().get("cross_attention_dim"))
     lender, other = sources.inpaint_unet(inpaint, card, **options), sources.vae(vae, **options) if vae else None
     base.parameters(), base.files()  # are they all there, and whole by their headers
     if other is not None:
         vae_files.check_latents(other.files(), base.files(), other.name)
     if lender is not None:
         _check_schedules(base, lender)
-    return Found(name, card, base, lender, other, changes)
+    return Found(name, card, base, lender, other, changes, words)
 
 
 def load(
@@ -75,6 +81,7 @@ def load(
     memory: str = "auto",
     vae: str | None = None,
     loras: tuple | list = (),
+    embeddings: tuple | list = (),
     config: str | None = None,
     inpaint: str | None = None,
     offline: bool | None = None,
@@ -89,6 +96,7 @@ def load(
     device   auto, cpu, cuda, cuda:1, mps;  dtype: auto, float32, bfloat16, float16
     memory   auto, low, resident, offload, sequential
     vae      another VAE: a folder, a file or a Hub id;  loras: paths, "path:0.8" or (path, weight)
+    embeddings  textual-inversion files, "path" or "name=path": in a prompt write the name, or embedding:name
     config   for a single file: the folder with its configurations and tokenizer
     inpaint  another model whose 9-channel UNet is to share this one's VAE and text encoder
     backend  what runs the UNet: torch, openvino, or auto: OpenVINO on a CPU, where it is installed and pays
@@ -97,12 +105,13 @@ def load(
     if name == "toy":
         from .toy import Model as Toy
 
-        _check_toy(vae=vae, loras=loras, config=config, inpaint=inpaint, dtype=dtype)
+        _check_toy(vae=vae, loras=loras, embeddings=embeddings, config=config, inpaint=inpaint, dtype=dtype)
         return Toy()
     found = find(
         name,
         vae=vae,
         loras=loras,
+        embeddings=embeddings,
         config=config,
         inpaint=inpaint,
         offline=offline,
@@ -119,7 +128,7 @@ def _build(found: Found, device: str, dtype: str, memory: str, backend: str) -> 
     precision = devices.precision(place.type, dtype, parameters=parameters, bfloat16=devices.has_bfloat16(place))
     size, free = parameters * precision.itemsize, devices.free_bytes(place)
     with readable(f"{found.name}'s configuration"):
-        policy = memories.choose(place.type, free, size, Model.side_of(found.source), memory)
+        policy = memories.choose(place.type, free, size, found.source.side(), memory)
     roomy = policy == memories.Policy() and free > backends.ROOM.get(precision, inf) * size
     engine = backends.choose(backend, place.type, parameters, roomy)
     with readable(found.name):
@@ -132,6 +141,7 @@ def _build(found: Found, device: str, dtype: str, memory: str, backend: str) -> 
             extra=found.inpaint,
             vae=found.vae,
             loras=found.loras,
+            embeddings=found.embeddings,
             engine=engine,
             quality=found.card.quality,
             guidance=found.card.guidance,

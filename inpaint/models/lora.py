@@ -7,10 +7,12 @@ every bit of it comes back.  adapters.py has the formulas, lora_keys.py the name
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +22,9 @@ from ..files import fingerprint
 from . import adapters, lora_keys, peft_config, weight_files
 from .adapters import Adapter
 from .peft_config import PeftConfig
+from .registry import family
 
 FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")  # as PEFT and diffusers save it
-FAMILIES = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
 OTHERS = (  # how a key of another kind of file looks, what it is, and what to do
     (r"text_encoder_2\.|lora_te2_|conditioner\.|.*add_embedding", "is made for Stable Diffusion XL", ""),
     (r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double|single|joint)_blocks",
@@ -168,13 +170,24 @@ def _fitting(lora: Lora, layer: str, adapter: Adapter, layers: dict[str, nn.Modu
     weight = getattr(layers.get(layer), "weight", None)
     if weight is not None and adapter.fits(weight, getattr(layers[layer], "bias", None)):
         return layer
-    theirs, ours = _text_width(lora), _width(network)
-    problem = f"its layer {layer} is not there, or has another size."
-    if theirs and theirs != ours:
-        problem = f"it is made for {_family(theirs)}, and this is {_family(ours)}."
+    check_width([lora], network.config)
     raise ModelError(
-        f"The LoRA {lora.name} does not fit this model: {problem}", "Use it with the model it was made for."
+        f"The LoRA {lora.name} does not fit this model: its layer {layer} is not there, or has another size.",
+        "Use it with the model it was made for.",
     )
+
+
+def check_width(loras: Iterable[Lora], config: Any) -> None:
+    """Raise ModelError for a LoRA made for another width of text than that of the network with this configuration."""
+    ours = config.get("cross_attention_dim") if hasattr(config, "get") else getattr(config, "hidden_size", None)
+    for lora in loras:
+        theirs = _text_width(lora)
+        if theirs and isinstance(ours, int) and theirs != ours:
+            raise ModelError(
+                f"The LoRA {lora.name} does not fit this model: it is made for {family(theirs)}, and this is "
+                f"{family(ours)}.",
+                "Use it with the model it was made for.",
+            )
 
 
 def _text_width(lora: Lora) -> int | None:
@@ -185,11 +198,3 @@ def _text_width(lora: Lora) -> int | None:
             if size:
                 return size[1]
     return None
-
-
-def _width(network: nn.Module) -> int | None:
-    return getattr(network.config, "cross_attention_dim", None) or getattr(network.config, "hidden_size", None)
-
-
-def _family(width: int) -> str:
-    return FAMILIES.get(width, f"a model whose text is {width} wide")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ..diffusion import prediction, schedule
+from ..diffusion import schedule
 from ..errors import InvalidRequest, ModelError
 from ..files import fingerprint
 from ..memory import device as devices
@@ -16,7 +17,7 @@ from ..memory import malloc
 from ..memory import policy as memory
 from ..memory.offload import Placing
 from ..unet import deepcache, forward, onednn, supported
-from . import lora
+from . import lora, prompt_syntax
 from .text_encoder import Text
 from .vae import Autoencoder, finite
 
@@ -40,6 +41,7 @@ class Model:
         extra=None,
         vae=None,
         loras=(),
+        embeddings=(),
         engine=None,
         quality: str = "",
         guidance: dict[str, float] | None = None,
@@ -48,7 +50,7 @@ class Model:
     ):
         self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
         config = parts.schedule()
-        self.quality, self.closing, self.notes = quality, closing, list(parts.notes)
+        self.quality, self.closing, self.notes = quality, closing, []
         self.engine = engine  # what may run a UNet in torch's place
         self.guidance = guidance or {"base": GUIDANCE, "inpaint": GUIDANCE}
         self.eta = eta or {"base": 0.0, "inpaint": 0.0}
@@ -56,24 +58,19 @@ class Model:
         self.methods = tuple(method for method in ("base", "inpaint") if method in self.lenders)
         self.schedule = {key: config[key] for key in schedule.KEYS if config.get(key) is not None}
         self.alphas_cumprod = schedule.alphas_cumprod(config)
-        self.predicts = {method: prediction.kind_of(lender.schedule()) for method, lender in self.lenders.items()}
+        self.predicts = {method: lender.predicts() for method, lender in self.lenders.items()}
         self.autoencoder = Autoencoder((vae or parts).vae, devices.vae_precision(device.type, dtype), self.notes)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        self.channels, self.side = self.vae.config.latent_channels, self.side_of(parts)
+        self.channels, self.side = self.vae.config.latent_channels, parts.side()
         files = [*parts.files(), *(extra.unet_files("inpaint") if extra else ()), *(vae.files() if vae else ())]
-        self.plain = self.fingerprint = fingerprint.of_files(files)
+        self.plain = fingerprint.combined(fingerprint.of_files(files), [one.stamp for one in embeddings])
+        self.fingerprint = self.plain
         self.unets: dict[str, nn.Module] = {}
         self.loras: list[lora.Lora] = []
         self.placing = Placing(device, policy)
-        self.text = Text(parts.tokenizer(), self._read_text_encoder())
+        self.text = Text(parts.tokenizer(), self._read_text_encoder(), embeddings)
         self.set_loras(loras)
         self._place()
-
-    @staticmethod
-    def side_of(source) -> int:
-        """Return the side in pixels of the pictures that a model was trained on; of a rectangle the longer one."""
-        size = source.unet_config().get("sample_size") or 64
-        return 8 * max(map(int, size if isinstance(size, (list, tuple)) else [size]))
 
     @property
     def backend(self) -> str:
@@ -108,7 +105,16 @@ class Model:
     def embed(
         self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
     ) -> Tensor:
-        """[B, n, d], float32: prompts of any length, weights in brackets, all as long as the longest."""
+        """[B, n, d], float32: prompts of any length, weights in brackets, all as long as the longest.
+
+        What in them is not understood is said in `notes`, and what is to be known of the model at each use.
+        """
+        remarks = [note for lender in dict.fromkeys(self.lenders.values()) for note in lender.notes]
+        for prompt in prompts if chunks is None else ():
+            remarks += prompt_syntax.notes(
+                prompt, self.text.learned, {Path(one.name).stem: one.weight for one in self.loras}
+            )
+        self.notes += [note for note in dict.fromkeys(remarks) if note not in self.notes]
         with self.placing.at_work(self.text.encoder):
             return self.text.embed(prompts, clip_skip=clip_skip, layer=layer, chunks=chunks).to(self.device)
 
@@ -195,8 +201,7 @@ class Model:
         """The networks that LoRAs can change, from their files, with these."""
         loaded, self.loras = list(self.unets), loras
         self.unets.clear()
-        self.text.encoder = self._read_text_encoder()
-        self.text.forget()
+        self.text.replace_encoder(self._read_text_encoder())
         self.fingerprint = fingerprint.combined(self.plain, [(one.stamp, one.weight) for one in loras])
         self._place()
         for method in loaded:

@@ -56,3 +56,9 @@ FAMILIES = {
 def card_of(name: str) -> Card:
     """Return the card of a family, or for any other name one of a model without a sibling."""
     return FAMILIES.get(name, Card((name,)))
+
+
+def family(width: int) -> str:
+    """Return which models have text of this width, as a part of a sentence."""
+    known = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 1280: "Stable Diffusion XL"}
+    return (known | {2048: "Stable Diffusion XL"}).get(width, f"a model whose text is {width} wide")

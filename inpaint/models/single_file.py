@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from .. import paths
+from ..diffusion import prediction
 from ..errors import ModelError
 from . import conversion, ldm_config, model_spec, weight_files
-from .diffusers_folder import NO_VAE, method_of
+from .diffusers_folder import NO_VAE, method_of, side_of
 from .diffusers_folder import config as read_config
 from .prediction_probe import predicts_v
 from .weight_files import complete, count, readable, tensors
@@ -49,32 +50,36 @@ class SingleFile:
         self.folder = folder or CONFIGS / FAMILIES[self.width]
         self.original, self.notes = ldm_config.beside(path), []
         self.said = model_spec.schedule(found, metadata)
-        self.side = model_spec.side(metadata)
+        self.noted_side = model_spec.side(metadata)
         self.size = count({key: shape for key, shape in found.items() if key.startswith(PARTS)})
         self.parts = {prefix for prefix in PARTS if any(key.startswith(prefix) for key in found)}
 
     def unet_config(self) -> dict[str, Any]:
-        """Return the UNet's configuration, its `sample_size` the one the file names or its prediction suggests."""
-        config = self._unet_shape()
-        if self.assumed and self.side:
-            config["sample_size"] = self.side // 8
-        elif self.assumed and self.width == V2 and self.schedule()["prediction_type"] == "v_prediction":
-            config["sample_size"] = 96  # Stable Diffusion 2's v-models are those of 768 pixels
-        return config
+        return {**(self._original("unet") or read_config(self.folder, "unet")), "in_channels": self.channels}
 
     def schedule(self) -> dict[str, Any]:
-        """Return the noise schedule and what the UNet predicts: said by the file, the .yaml, or told by one pass."""
+        """Return the noise schedule: said by the file, by the .yaml beside it, or else by the configurations."""
         config = read_config(self.folder, "scheduler", file="scheduler_config.json")
-        original = ldm_config.schedule(self.original) if self.original else {}
-        found = {**config, **original, **self.said}
-        silent = self.assumed or "prediction_type" not in config
-        if silent and self.width == V2 and "prediction_type" not in {**original, **self.said}:
-            found["prediction_type"] = self._probed
-        return {"prediction_type": "epsilon", **found}
+        if self.assumed and self.width == V2:
+            del config["prediction_type"]  # its files are of both kinds
+        return {**config, **(ldm_config.schedule(self.original) if self.original else {}), **self.said}
+
+    def predicts(self) -> str:
+        """Return what the UNet predicts: as the schedule says, or of Stable Diffusion 2 told by one pass."""
+        config = self.schedule()
+        silent = self.width == V2 and "prediction_type" not in config
+        return self._probed if silent else prediction.kind_of(config)
+
+    def side(self) -> int:
+        """Return the side in pixels that it was trained at: said by the file, or suggested by what it predicts."""
+        if self.assumed and self.noted_side:
+            return self.noted_side
+        if self.assumed and self.width == V2 and self.predicts() == "v_prediction":
+            return 768  # Stable Diffusion 2's v-models are those of 768 pixels
+        return side_of(self.unet_config())
 
     @cached_property
     def _probed(self) -> str:
-        """What the UNet predicts, told by one pass."""
         if not predicts_v(self.unet(self.methods[0], torch.float32)):
             return "epsilon"
         self.notes.append(f"{self.name} does not say what it predicts; by one pass it is v.")
@@ -83,7 +88,7 @@ class SingleFile:
     def unet(self, method: str, dtype: torch.dtype):
         from diffusers import UNet2DConditionModel
 
-        config = self._unet_shape()
+        config = self.unet_config()
         with readable(self.name):
             weights = conversion.unet_weights(self._tensors(), config)
             return filled(self.name, UNet2DConditionModel, config, weights, dtype)
@@ -130,9 +135,6 @@ class SingleFile:
 
     def parameters(self) -> int:
         return self.size
-
-    def _unet_shape(self) -> dict[str, Any]:
-        return {**(self._original("unet") or read_config(self.folder, "unet")), "in_channels": self.channels}
 
     def _original(self, part: str) -> dict[str, Any] | None:
         if self.original is None:

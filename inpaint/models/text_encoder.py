@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from .. import paths
 from ..errors import InvalidRequest
+from . import prompt_syntax, textual_inversion
 from .prompt_weights import parse
+from .textual_inversion import Embedding
 
 CLIP = paths.CLIP
 REMEMBER = 64  # chunks
@@ -34,11 +37,15 @@ def tokenizer(folder: Path | None = None):
 class Text:
     """A tokenizer and its text encoder.  `length` is how many tokens of a prompt fit into one chunk."""
 
-    def __init__(self, tokenizer, encoder):
-        self.tokenizer, self.encoder = tokenizer, encoder
+    def __init__(self, tokenizer, encoder, embeddings: Iterable[Embedding] = ()):
+        self.tokenizer, self.embeddings = tokenizer, tuple(embeddings)
         self.size = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)  # 77 for CLIP
         self.length = self.size - 2  # beside begin and end
         self.known: OrderedDict[tuple, Tensor] = OrderedDict()
+        self.first_learned = encoder.get_input_embeddings().num_embeddings  # the ids from there on are embeddings'
+        self.learned = self._number_embeddings()  # {name in small letters: its ids}
+        self.pattern = prompt_syntax.pattern(self.learned)
+        self.replace_encoder(encoder)
 
     def embed(
         self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
@@ -71,12 +78,28 @@ class Text:
         )
 
     def count(self, prompt: str) -> int:
-        """How many tokens the prompt has."""
-        return len(self._tokens(prompt))
+        """Return how many tokens the prompt has."""
+        return sum(map(len, self._sections(prompt)))
 
     def forget(self) -> None:
-        """The encoder has changed."""
+        """Drop what was cached, because the encoder has changed."""
         self.known.clear()
+
+    def replace_encoder(self, encoder) -> None:
+        """Use another text encoder with the same vocabulary, such as one with LoRAs in it."""
+        self.encoder = textual_inversion.extended(encoder, self.embeddings)
+        self.forget()
+
+    def _number_embeddings(self) -> dict[str, range]:
+        """Return the token ids of each learned word, by its names; an earlier one keeps a name that both have."""
+        found: dict[str, range] = {}
+        first = self.first_learned
+        for embedding in self.embeddings:
+            ids = range(first, first + len(embedding.vectors))
+            for name in embedding.names:
+                found.setdefault(name.lower(), ids)
+            first = ids.stop
+        return found
 
     def _known(self, part: tuple, clip_skip: int, layer: str) -> Tensor:
         """[1, size, d]; by chunk, so that a changed last word costs one chunk and memory has a bound."""
@@ -110,24 +133,51 @@ class Text:
         return _weighted(hidden.float(), [1.0, *(weight for _, weight in part), *[1.0] * (tail + 1)])
 
     def _chunks(self, prompt: str, most: int | None) -> list[tuple[tuple[int, float], ...]]:
-        """The prompt's tokens in chunks that do not cut a word, unless it is longer than BACKTRACK tokens."""
-        tokens, parts, start = self._tokens(prompt), [], 0
-        if most is not None:  # cut hard, as the article's program does
+        """Return the prompt's tokens in chunks that do not cut a word, unless it is longer than BACKTRACK tokens."""
+        if most is not None:  # cut hard and read literally, as the article's program does
+            tokens = self._literal(parse(prompt))
             return [tuple(tokens[k * self.length : (k + 1) * self.length]) for k in range(max(1, most))]
-        while len(tokens) - start > self.length:
-            full = start + self.length
-            end = next(
-                (n for n in range(full, max(start, full - BACKTRACK), -1) if self._ends_word(tokens[n - 1][0])), full
-            )
-            parts.append(tuple(tokens[start:end]))
-            start = end
-        return [*parts, tuple(tokens[start:])]
+        parts: list[tuple[tuple[int, float], ...]] = []
+        for tokens in self._sections(prompt):
+            start = 0
+            while len(tokens) - start > self.length:
+                full = start + self.length
+                ends = range(full, max(start, full - BACKTRACK), -1)
+                end = next((n for n in ends if self._ends_word(tokens[n - 1][0])), full)
+                parts.append(tuple(tokens[start:end]))
+                start = end
+            parts.append(tuple(tokens[start:]))
+        return parts
 
     def _ends_word(self, token: int) -> bool:
+        if token >= self.first_learned:
+            return any(token == ids[-1] for ids in self.learned.values())
         return self.tokenizer.convert_ids_to_tokens(token).endswith("</w>")
 
-    def _tokens(self, prompt: str) -> list[tuple[int, float]]:
-        pieces = parse(prompt)
+    def _sections(self, prompt: str) -> list[list[tuple[int, float]]]:
+        """Return the (token, weight) pairs of what stands between BREAKs; at least one list, perhaps empty."""
+        found: list[list[tuple[int, float]]] = [[]]
+        for text, weight in parse(prompt_syntax.without_tags(prompt)):
+            for k, section in enumerate(prompt_syntax.BREAK.split(text)):
+                if k and found[-1]:
+                    found.append([])
+                found[-1] += self._words(section, weight)
+        return found if found[-1] or len(found) == 1 else found[:-1]
+
+    def _words(self, text: str, weight: float) -> list[tuple[int, float]]:
+        """Return the (token, weight) pairs of a text, its learned words among them."""
+        if self.pattern is None:
+            return self._literal([(text, weight)])
+        found, start = [], 0
+        for match in self.pattern.finditer(text):
+            found += self._literal([(text[start : match.start()], weight)])
+            found += [(token, weight) for token in self.learned[match["name"].lower()]]
+            start = match.end()
+        return found + self._literal([(text[start:], weight)])
+
+    def _literal(self, pieces: list[tuple[str, float]]) -> list[tuple[int, float]]:
+        """Return the (token, weight) pairs of weighted texts, in the tokenizer's own words."""
+        pieces = [piece for piece in pieces if piece[0]]
         if not pieces:
             return []
         ids = self.tokenizer([text for text, _ in pieces], add_special_tokens=False, verbose=False).input_ids

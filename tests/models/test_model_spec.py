@@ -71,8 +71,8 @@ def test_a_marked_file_runs_as_diffusers_runs_it(keys, metadata, tmp_path):
 def test_the_files_own_word_goes_before_the_yaml_and_the_folder(tmp_path):
     path = marked(tmp_path / "mine.safetensors", ("v_pred",))
     (tmp_path / "mine.json").write_text((GOLDEN / "model_ldm" / "tiny_sd_v1.json").read_text())  # which says eps
-    assert SingleFile(path, CONFIG).schedule()["prediction_type"] == V
-    assert SingleFile(marked(tmp_path / "plain.safetensors"), CONFIG).schedule()["prediction_type"] == EPS
+    assert SingleFile(path, CONFIG).predicts() == V
+    assert SingleFile(marked(tmp_path / "plain.safetensors"), CONFIG).predicts() == EPS
 
 
 def wide(turned):
@@ -92,8 +92,8 @@ def test_a_file_of_stable_diffusion_2_that_says_nothing_is_asked_by_one_pass(tur
     (folder / "unet" / "config.json").write_text(json.dumps({**config, "cross_attention_dim": 1024}))
     monkeypatch.setattr(single_file, "CONFIGS", tmp_path)
     source = SingleFile(marked(tmp_path / "mine.safetensors", weights=wide(turned)))
-    assert source.schedule()["prediction_type"] == (V if turned else EPS)
-    assert source.unet_config()["sample_size"] == (96 if turned else config["sample_size"])
+    assert source.predicts() == (V if turned else EPS)
+    assert source.side() == (768 if turned else 8 * config["sample_size"])
     assert [note.endswith("by one pass it is v.") for note in source.notes] == ([True] if turned else [])
     told = SingleFile(
         marked(
@@ -104,7 +104,7 @@ def test_a_file_of_stable_diffusion_2_that_says_nothing_is_asked_by_one_pass(tur
     )
     monkeypatch.setattr(prediction_probe, "predicts_v", None)  # it is not asked again
     monkeypatch.setattr(single_file, "predicts_v", None)
-    assert told.schedule()["prediction_type"] == EPS and told.unet_config()["sample_size"] == 80
+    assert told.predicts() == EPS and told.side() == 640
 
 
 def test_one_pass_tells_v_from_eps():

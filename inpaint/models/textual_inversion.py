@@ -1,0 +1,110 @@
+"""Textual-inversion embeddings: words that were learned from pictures, added to a text encoder's vocabulary.
+
+Gal et al. 2022 (arXiv 2208.01618).  A file holds one vector for each token of the new word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from ..files import fingerprint
+from . import weight_files
+from .registry import family
+
+FOLDER = ("learned_embeds.safetensors", "learned_embeds.bin")  # as diffusers' trainer saves it
+LONGEST = 75  # tokens, as many as one chunk of a prompt
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """One learned word: what it may be called in a prompt, its vectors [n, d], and its file's fingerprint."""
+
+    names: tuple[str, ...]
+    vectors: Tensor
+    stamp: str
+
+
+def read(entry: str | Path, allow_pickle: bool = False) -> tuple[Embedding, ...]:
+    """Read the embeddings in a file, given as "path" or "name=path"; the file's name is a name too."""
+    name, path = _parsed(str(entry))
+    with weight_files.readable(path.name):
+        found = _vectors(path, allow_pickle)
+        stamp = fingerprint.of_files([path])
+        if not found:
+            raise ModelError(f"{path.name} holds no textual-inversion embedding.", "Choose another file.")
+        made = [_embedding(path.name, token, tensor, stamp) for token, tensor in found.items()]
+    if len(made) > 1:
+        return tuple(made)
+    return (Embedding((name, *made[0].names), made[0].vectors, stamp),)
+
+
+def check_width(embeddings: Iterable[Embedding], width: int | None) -> None:
+    """Raise ModelError for an embedding made for a text encoder of another width."""
+    for embedding in embeddings:
+        theirs = embedding.vectors.shape[1]
+        if width and theirs != width:
+            raise ModelError(
+                f"The embedding {embedding.names[0]} is made for {family(theirs)}, and this is {family(width)}.",
+                "Use it with the model it was made for.",
+            )
+
+
+def extended(encoder: nn.Module, embeddings: Iterable[Embedding]) -> nn.Module:
+    """Return the same text encoder with these vectors after those of its own vocabulary."""
+    embeddings, own = tuple(embeddings), encoder.get_input_embeddings().weight
+    if embeddings:
+        check_width(embeddings, own.shape[1])
+        table = torch.cat([own, *(embedding.vectors.to(own) for embedding in embeddings)])
+        encoder.set_input_embeddings(nn.Embedding.from_pretrained(table))
+    return encoder
+
+
+def _parsed(entry: str) -> tuple[str, Path]:
+    """Return (name, file) of "path" or "name=path"; the file must be there."""
+    name, equals, rest = entry.partition("=")
+    path = Path(entry)
+    if equals and not path.exists():
+        path = Path(rest)
+    else:
+        name = ""
+    with suppress(RuntimeError):  # a home directory that is not there
+        path = path.expanduser()
+    name = name or path.stem
+    if path.is_dir():
+        path = next((path / file for file in FOLDER if (path / file).is_file()), path)
+    if not path.is_file():
+        raise ModelError(f"There is no embedding file {entry}.", "Check the path.")
+    return name, path
+
+
+def _vectors(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
+    """Return {token: vectors} of a file; the token is "" where the file has no name for it."""
+    if weight_files.is_safetensors(path):
+        found: Any = weight_files.tensors(path)
+    else:
+        found = weight_files.unpickled(path, allow_pickle)
+    if {"clip_l", "clip_g"} & found.keys():
+        raise ModelError(f"{path.name} is made for Stable Diffusion XL.", "Choose one for 1.x or 2.x.")
+    if "string_to_param" in found:  # the first program's own form
+        return {"": next(iter(found["string_to_param"].values())).detach()}
+    if "emb_params" in found:
+        return {"": found["emb_params"]}
+    return {token: value for token, value in found.items() if isinstance(value, Tensor) and "." not in token}
+
+
+def _embedding(file: str, token: str, tensor: Tensor, stamp: str) -> Embedding:
+    """Return one learned word, if its vectors can be those of one."""
+    vectors = tensor if tensor.ndim == 2 else tensor[None]
+    if vectors.ndim != 2 or not 1 <= len(vectors) <= LONGEST or not vectors.is_floating_point():
+        raise ModelError(f"{file} holds no textual-inversion embedding.", "Choose another file.")
+    if not vectors.isfinite().all():
+        raise ModelError(f"{file} holds values that are no numbers.", "Download it again.")
+    return Embedding((token,) if token else (), vectors.float(), stamp)
