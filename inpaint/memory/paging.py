@@ -35,7 +35,7 @@ def page_out(network: nn.Module) -> None:
 def page_out_file(path: Path) -> None:
     """Page out all that is mapped of this file, whoever mapped it."""
     try:
-        maps = Path("/proc/self/maps").read_text().splitlines()
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return
     for line in maps:

@@ -30,7 +30,7 @@ def tokenizer(folder: Path | None = None):
     if any((own / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         return CLIPTokenizer.from_pretrained(str(own))
     settings = own / "tokenizer_config.json"  # Stable Diffusion 2 differs from CLIP only in how it pads
-    pad = json.loads(settings.read_text())["pad_token"] if settings.is_file() else "<|endoftext|>"
+    pad = json.loads(settings.read_text(encoding="utf-8"))["pad_token"] if settings.is_file() else "<|endoftext|>"
     return CLIPTokenizer.from_pretrained(str(CLIP), pad_token=pad)
 
 

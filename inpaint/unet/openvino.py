@@ -151,12 +151,12 @@ def cached(network: nn.Module, files: list[Path], afresh: bool):
 def save(model, path: Path, family: str) -> None:
     """Write the model whole or not at all; delete what older weights or another OpenVINO left there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    (path.parent / ".gitignore").write_text("*\n")
+    (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
     for old in path.parent.glob(f"{family}*"):
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     with tempfile.TemporaryDirectory(prefix=family, dir=path.parent) as fresh:
         library().save_model(model, Path(fresh) / path.name, compress_to_fp16=False)
-        (Path(fresh) / path.name).with_suffix(".sum").write_text(_digest(Path(fresh) / path.name))
+        (Path(fresh) / path.name).with_suffix(".sum").write_text(_digest(Path(fresh) / path.name), encoding="utf-8")
         for suffix in (".sum", ".bin", ".xml"):
             os.replace((Path(fresh) / path.name).with_suffix(suffix), path.with_suffix(suffix))
 
@@ -164,7 +164,7 @@ def save(model, path: Path, family: str) -> None:
 def _is_intact(path: Path) -> bool:
     """Return whether the files are as they were saved: reading damaged ones may take any amount of memory."""
     try:
-        return path.with_suffix(".sum").read_text() == _digest(path)
+        return path.with_suffix(".sum").read_text(encoding="utf-8") == _digest(path)
     except (OSError, ValueError):
         return False
 
