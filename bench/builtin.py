@@ -1,10 +1,12 @@
-"""Does the built-in model draw what is asked, erase what is there, keep what it shall keep, and is it quick?
+"""Does the built-in model draw what is asked, in any hole, sharp and without a box around it, and is it quick?
 
-    python -m bench.builtin draws|erases|keeps|quick [--model FOLDER] [--work training/work] [--photos FOLDER]
-                            [--count 100] [--guidance G] [--sheet PATH]
+    python -m bench.builtin draws|colours|erases|keeps|quick [--model FOLDER] [--work training/work] [--photos FOLDER]
+                            [--holes plain|painted] [--count 100] [--guidance G] [--methods inpaint base]
+                            [--sheet PATH]
 
-On the photos that training never saw (training/photos.py).  `draws` and `erases` ask a classifier that was trained
-on renderings of stickers alone (bench/judge.py); `erases` also needs `pip install opencv-python-headless`, its peer.
+On the photos that training never saw (training/photos.py).  A classifier that was trained on renderings of stickers
+alone says what was drawn (bench/judge.py); what the figures mean is said in bench/builtin_figures.py.  `erases` also
+needs `pip install opencv-python-headless`, its peer.
 """
 
 from __future__ import annotations
@@ -24,16 +26,21 @@ from PIL import Image, ImageDraw
 
 import inpaint
 from inpaint.models import loading
-from training import measure, photos, stickers
-from training.holes import hole
-from training.scenes import Library, turned
+from training import holes, measure, photos, stickers
+from training.captions import bare
+from training.patches import turned
+from training.place import placed
 from training.sheet import grid
+from training.stickers import Library
 
+from . import builtin_figures as figures
 from . import judge
 
 SIZE = 256  # px: the photos' middle squares
-SIDES = (96, 160)  # px: the holes
+SIDES = (96, 160)  # px: the plain holes
+LEAST = 48**2  # px: the painted holes
 SEED = 2_026
+HUES = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 
 
 class World:
@@ -48,7 +55,7 @@ class World:
         # A folder is measured as it would be in the built-in model's place: its guidance, no words added.
         loading.FAMILIES["builtin"] = replace(loading.FAMILIES["builtin"], base=(str(given.model),))
         self.painter = inpaint.load("builtin")
-        self.methods = [method for method in ("inpaint", "base") if method in self.painter.model.methods]
+        self.methods = [method for method in given.methods if method in self.painter.model.methods]
 
     @property
     def judge(self):
@@ -58,16 +65,31 @@ class World:
         print(f"The classifier names {right:.1%} of renderings on held-out photos, and {bare:.1%} of bare grounds.")
         return found
 
-    def place(self, rng: Generator) -> tuple[Image.Image, Image.Image, tuple[int, int, int, int]]:
-        """(photo of 256 × 256 px, hole, the hole's box): the middle of a held-out photo, at one of two scales."""
+    def place(self, rng: Generator, kind: str = "plain") -> tuple[Image.Image, Image.Image]:
+        """(photo of 256 × 256 px, hole of a kind): the middle of a held-out photo, at one of two scales."""
         photo = self.held_out.photos[rng.integers(len(self.held_out.photos))]
         picture = photos.middle(photo, SIZE, share=float(rng.choice((1.0, 0.6))))
-        side = int(rng.integers(SIDES[0], SIDES[1] + 1))
+        if kind == "painted":
+            while (mask := holes.hole(rng, SIZE, SIZE)).sum() < LEAST:
+                pass
+            return picture, Image.fromarray(255 * mask.astype(np.uint8))
+        side, mask = int(rng.integers(SIDES[0], SIDES[1] + 1)), Image.new("L", (SIZE, SIZE))
         x, y = (int(at) for at in rng.integers(8, SIZE - side - 7, 2))
-        box, mask = (x, y, x + side, y + side), Image.new("L", (SIZE, SIZE))
         draw = ImageDraw.Draw(mask)
         (draw.rectangle if rng.random() < 0.5 else draw.ellipse)((x, y, x + side - 1, y + side - 1), fill=255)
-        return picture, mask, box
+        return picture, mask
+
+    def true(self, sticker: Image.Image, picture: Image.Image, mask: Image.Image) -> figures.Truth:
+        """The sticker itself, as large as the hole allows: what a perfect model would draw."""
+        alpha = torch.from_numpy(np.array(sticker.getchannel("A").resize((48, 48)))) / 255.0
+        hole = torch.from_numpy(np.asarray(mask) > 0)
+        side, middle, _ = placed(alpha[None, None], hole[None, None])
+        side, (x, y) = max(8, round(0.95 * side.item())), middle[0].tolist()
+        stamp, layer = sticker.resize((side, side), Image.Resampling.LANCZOS), Image.new("RGBA", picture.size)
+        layer.paste(stamp, (round(x - side / 2), round(y - side / 2)))
+        whole = Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+        box = (round(x - side / 2), round(y - side / 2), round(x + side / 2), round(y + side / 2))
+        return figures.Truth(np.asarray(picture), np.asarray(whole), hole.numpy(), np.asarray(layer)[..., 3], box)
 
     def paint(self, prompt: str, picture, mask, method: str, seed: int) -> Image.Image:
         guidance = {} if self.given.guidance is None else {"guidance_scale": self.given.guidance}
@@ -77,24 +99,43 @@ class World:
 
 
 def draws(world: World) -> None:
-    """Nearest sticker of all to what was drawn: is it the one asked for?"""
-    found, tiles, labels = world.judge, [], []
+    """What was drawn: is it the sticker asked for, sharp, like it, on ground that shows no box?"""
+    found, tiles, labels, kind = world.judge, [], [], world.given.holes
     names = [sticker.name for sticker in world.seen.stickers]
-    print(f"\n{date.today()}\n\n| method | the sticker asked for | among the first five | pictures |")
-    print("|---|---|---|---|")
+    print(f"\n{date.today()}, {kind} holes\n\n| method | {' | '.join(figures.HEAD)} | pictures |")
+    print("|---|" + "---|" * (len(figures.HEAD) + 1))
     for method in world.methods:
-        rng, hits, five = np.random.default_rng(SEED), 0, 0
+        rng, table = np.random.default_rng(SEED), figures.Table(found)
         for n in range(world.given.count):
             which = int(rng.integers(len(names)))
-            picture, mask, box = world.place(rng)
+            picture, mask = world.place(rng, kind)
             image = world.paint(names[which], picture, mask, method, n)
-            guesses = judge.name(found, [image.crop(box)], 5)[0].tolist()
-            hits, five = hits + (guesses[0] == which), five + (which in guesses)
+            right = table.add(which, np.asarray(image), world.true(world.seen.stickers[which].picture, picture, mask))
             if n < 32:
                 tiles.append(np.asarray(image))
-                labels.append(("" if guesses[0] == which else "not: ") + names[which])
-        n = world.given.count
-        print(f"| {method} | {hits / n:.1%} | {five / n:.1%} | {n} |", flush=True)
+                labels.append(("" if right else "not: ") + names[which])
+        print(f"| {method} | {' | '.join(table.row())} | {world.given.count} |", flush=True)
+    sheet(world, tiles, labels, 8)
+
+
+def hues(world: World) -> None:
+    """Is the hue asked for the hue drawn?  Things with one main colour, asked for in another."""
+    print(f"\n{date.today()}\n\n| method | the hue asked for | pictures |\n|---|---|---|")
+    single = [sticker for sticker in world.seen.stickers if figures.hue_share(np.asarray(sticker.picture)) > 0.8]
+    tiles, labels = [], []
+    for method in world.methods:
+        rng, hits = np.random.default_rng(SEED), 0
+        for n in range(world.given.count):
+            sticker, name = single[rng.integers(len(single))], HUES[n % len(HUES)]
+            picture, mask = world.place(rng)
+            words = f"{name} {bare(sticker.name)}"
+            image = np.asarray(world.paint(words, picture, mask, method, n))
+            seen = figures.hue(image, world.true(sticker.picture, picture, mask).alpha > 200, HUES)
+            hits += seen == name
+            if n < 32:
+                tiles.append(image)
+                labels.append(words if seen == name else f"{words} ({seen})")
+        print(f"| {method} | {hits / world.given.count:.1%} | {world.given.count} |", flush=True)
     sheet(world, tiles, labels, 8)
 
 
@@ -122,15 +163,13 @@ def erases(world: World) -> None:
     ways = {way: [] for way in (*world.methods, "telea")}
     bare, tiles, labels, rng = dict.fromkeys(ways, 0), [], [], np.random.default_rng(SEED + 1)
     for n in range(world.given.count):
-        truth, mask, box = world.place(rng)
-        picture, kind = truth.copy(), "photo"
+        truth, mask = world.place(rng)
+        picture, kind, box = truth.copy(), "photo", mask.getbbox()
         if n % 2:
             stamp = turned(rng, world.seen.stickers[rng.integers(nothing)], int(0.9 * (box[2] - box[0])))
             at = tuple(int((box[k] + box[k + 2] - stamp.width) / 2) for k in (0, 1))
             picture.paste(stamp, at, stamp)
-            layer = Image.new("L", picture.size)
-            layer.paste(stamp.getchannel("A"), at)
-            mask, kind = Image.fromarray(255 * hole(rng, layer, box).astype(np.uint8)), "sticker"
+            kind = "sticker"
         where = np.asarray(mask) > 0
         results = {method: np.asarray(world.paint("", picture, mask, method, n)) for method in world.methods}
         results["telea"] = cv2.inpaint(np.array(picture), np.array(mask), 5, cv2.INPAINT_TELEA)
@@ -208,15 +247,18 @@ def sheet(world: World, tiles: list, labels: list[str], columns: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("draws", "erases", "keeps", "quick"))
+    parser.add_argument("what", choices=("draws", "colours", "erases", "keeps", "quick"))
     parser.add_argument("--model", type=Path, default=loading.BUILTIN)
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--guidance", type=float)
+    parser.add_argument("--holes", choices=("plain", "painted"), default="plain")
+    parser.add_argument("--methods", nargs="+", choices=("inpaint", "base"), default=["inpaint", "base"])
     parser.add_argument("--sheet", type=Path)
     given = parser.parse_args()
-    globals()[given.what](World(given))
+    measures = {"draws": draws, "colours": hues, "erases": erases, "keeps": keeps, "quick": quick}
+    measures[given.what](World(given))
 
 
 if __name__ == "__main__":

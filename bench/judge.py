@@ -17,7 +17,9 @@ from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
 from training import checkpoint
-from training.scenes import Library, ground, lit
+from training.grounds import ground
+from training.patches import lit
+from training.stickers import Library
 
 SIDE = 40  # px: enough to tell the stickers apart, and blind to fine texture
 STEPS, BATCH, PEAK, SEED = 2_500, 128, 2e-3, 11
@@ -132,3 +134,9 @@ def accuracy(judge: nn.Sequential, library: Library, held_out: Library, count: i
 def name(judge: nn.Sequential, squares: list[Image.Image], top: int = 1) -> Tensor:
     """[B, top]: the likeliest classes of each square, the likeliest first."""
     return judge(to_tensor(squares)).topk(top, dim=1).indices
+
+
+@torch.no_grad()
+def features(judge: nn.Sequential, squares: list[Image.Image]) -> Tensor:
+    """[B, 6400] of length 1: what the classifier sees in each square, before it names it."""
+    return F.normalize(judge[:-2](to_tensor(squares)), dim=1)

@@ -1,4 +1,10 @@
-"""python -m training --work DIR: every stage in order, each from where it stands."""
+"""python -m training: every stage in order, each from where it stands.
+
+python -m training --work DIR --photos FOLDER                      on processors, until all is done
+python -m training pack --work DIR --photos FOLDER                 all that a machine without a network needs
+python -m training --pack FILE --device cuda --minutes 11 --out DIR
+python -m training save --work DIR --out training/state            small states, for another machine to go on from
+"""
 
 from __future__ import annotations
 
@@ -6,53 +12,63 @@ import argparse
 import os
 from pathlib import Path
 
-STAGES = ("vae", "text", "cache", "first", "inpaint", "base", "all")
+STAGES = ("vae", "text", "first", "inpaint", "base", "export")
 SIZES = ("vae_steps", "text_steps", "scenes", "first_steps", "inpaint_steps", "base_steps")
 
 
-def arguments() -> argparse.Namespace:
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", choices=("train", "pack", "save"), default="train")
     parser.add_argument("--work", type=Path, default=Path("training/work"), help="folder of all states")
     parser.add_argument("--photos", type=Path, help="folder of JPEG photographs (default: WORK/photos)")
+    parser.add_argument("--pack", type=Path, help="stickers, photos and autoencoder in one file, made by `pack`")
+    parser.add_argument("--grow", type=Path, help="begin with the autoencoder and the UNet of this finished model")
+    parser.add_argument("--states", type=Path, default=Path("training/state"), help="small states to go on from")
+    parser.add_argument("--out", type=Path, help="folder for small states, saved every minute")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="1 beside other work, 2 when alone")
-    parser.add_argument("--until", choices=STAGES, default="all", help="the last stage to run")
-    parser.add_argument("--vae-from", type=Path, help="start the autoencoder from this folder's weights …")
-    parser.add_argument("--vae-step", type=int, default=0, help="… which had this many steps already")
+    parser.add_argument("--minutes", type=float, help="end after so long, the learning rate falling towards it")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="only these")
+    parser.add_argument("--nice", type=int, default=19, help="the process's priority: 19 lets all others go first")
     for name in SIZES:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the plan's")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
-def main() -> None:
-    """Run the stages up to `--until`."""
-    given = vars(arguments())
-    os.nice(19 - os.nice(0))  # whatever else runs on the machine goes first
+def main(given: list[str] | None = None) -> None:
+    """Run the command line's stages, or pack, or save."""
+    options = arguments(given)
+    os.nice(options.nice - os.nice(0))
     import torch
 
-    from . import cache, checkpoint, export, photos, stickers, text, unet, vae
+    from . import checkpoint, pack, stages, stickers, unet, vae
     from .plan import Plan
-    from .scenes import Library
 
-    torch.set_num_threads(given["threads"])
-    sizes = {name: given[name] for name in SIZES if given[name] is not None}
-    plan = Plan(given["work"], given["photos"] or given["work"] / "photos", **sizes)
+    torch.set_num_threads(options.threads)
+    sizes = {name: value for name in SIZES if (value := getattr(options, name)) is not None}
+    plan = Plan(
+        options.work,
+        options.photos or options.work / "photos",
+        device=options.device,
+        states=options.states,
+        out=options.out,
+        **sizes,
+        **stages.on(options.device),
+    )
     alone = checkpoint.lock(plan.work)  # held until we end
-    stickers.fetch(plan.work / "npm")
-    library = Library(photos.load(plan.photos), stickers.load(plan.work / "npm"))
-    held_out = photos.load(plan.photos, held_out=True)
-    if given["vae_from"]:
-        vae.adopt(given["vae_from"], given["vae_step"], plan)
-    stages = {
-        "vae": lambda: vae.train(library, held_out, plan),
-        "text": lambda: text.train(library, plan),
-        "cache": lambda: cache.fill(library, plan),
-        **{mode: lambda mode=mode: unet.train(mode, library, held_out, plan) for mode in unet.PARENT},
-        "all": lambda: print(f"Exported to {export.export(library, held_out, plan)}"),
-    }
-    for name in STAGES[: STAGES.index(given["until"]) + 1]:
-        print(f"{name} …", flush=True)
-        stages[name]()
+    if options.grow:
+        vae.adopt(options.grow, plan)
+        unet.adopt(options.grow, plan)
+    if options.what == "save":
+        print("\n".join(str(path) for path in stages.save(plan)))
+    elif options.what == "pack":
+        stickers.fetch(plan.work / "npm")
+        print(pack.write(options.pack or Path("training/pack.zip"), plan))
+    else:
+        stages.run(options.stages, plan, options.minutes, options.pack)
     alone.close()
 
 

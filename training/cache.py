@@ -1,84 +1,118 @@
-"""Scenes encoded ahead of time: the UNets meet each many times, the autoencoder once."""
+"""Scenes encoded into latents: kept on disk where the autoencoder is slow, made anew all the time where it is not."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Generator, Tensor
 
-from . import checkpoint, vae
+from . import checkpoint, portraits, vae
 from .plan import Plan
-from .scenes import Library, scene
+from .scenes import Scenes, Tables, stamps
+from .stickers import Library
 
-
-@dataclass(frozen=True, slots=True)
-class Cache:
-    """Encoded scenes; h = w = size / 8."""
-
-    clean: Tensor  # float16 [N, 4, h, w], unscaled
-    masked: Tensor  # float16 [N, 4, h, w]: the picture with its hole grey
-    hole: Tensor  # bool [N, 1, h, w]
-    captions: list[str]
-    titles: list[str]
-
-    @property
-    def scale(self) -> float:
-        """What brings latents to unit deviation: the autoencoder's scaling factor."""
-        return 1 / self.clean.float().std().item()
+PARTS = ("clean", "masked", "hole", "portrait")
+AT_ONCE = 64  # pictures through the autoencoder
+FEW = 16  # scenes composed at once on a processor, for its caches' sake
 
 
 @torch.no_grad()
-def encode(model: AutoencoderKL, library: Library, shard: int, plan: Plan) -> dict:
-    """Shard number `shard`: a function of the seed, the size and the number."""
-    rng = np.random.default_rng([plan.seed, 2, plan.size, shard])
-    scenes = [scene(rng, library, plan.size) for _ in range(plan.shard)]
-    clean, masked, holes = [], [], []
-    for start in range(0, len(scenes), 16):
-        some = scenes[start : start + 16]
-        x = vae.pixels(np.stack([one.picture for one in some]))  # [B, 3, H, W]
-        hole = torch.from_numpy(np.stack([one.hole for one in some]))[:, None]  # [B, 1, H, W]
-        with torch.autocast("cpu", torch.bfloat16):
-            # Grey is 0 in [-1, 1], as in SD-inpainting.
-            z = model.quant_conv(model.encoder(torch.cat([x, x * ~hole]))).float()[:, :4]
-        clean.append(z[: len(some)].half())
-        masked.append(z[len(some) :].half())
-        holes.append(F.max_pool2d(hole.float(), 8).bool())  # so a hairline stroke still repaints its cell
-    return {
-        "clean": torch.cat(clean),
-        "masked": torch.cat(masked),
-        "hole": torch.cat(holes),
-        "captions": [one.caption for one in scenes],
-        "titles": [one.title for one in scenes],
-    }
+def encode(model: AutoencoderKL, scenes: Scenes, plan: Plan) -> dict[str, Tensor]:
+    """Latents of the pictures and of the pictures with their holes grey, float16 [B, 4, h, w], unscaled.
+
+    Grey is 0 in [-1, 1], as in SD-inpainting.  Beside them the holes' cells, bool [B, 1, h, w], and the portraits
+    of what is in them, float16 [B, 49, 60].
+    """
+    pictures = torch.cat([scenes.pictures, scenes.pictures * ~scenes.holes])
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    with plan.autocast():
+        z = torch.cat([model.quant_conv(model.encoder(some))[:, :4] for some in pictures.split(AT_ONCE)])
+    clean, masked = z.half().chunk(2)
+    cells = F.max_pool2d(scenes.holes.float(), 8).bool()  # so a hairline stroke still repaints its cell
+    portrait = portraits.of(scenes.stamps, scenes.small, model, plan).half()
+    return {"clean": clean, "masked": masked, "hole": cells, "portrait": portrait}
+
+
+def generator(plan: Plan, *numbers: int) -> Generator:
+    """A generator on the plan's device, which is a function of the seed and the numbers."""
+    seed = plan.seed
+    for number in numbers:
+        seed = (seed * 1_000_003 + number + 1) % 2**63
+    return Generator(plan.device).manual_seed(seed)
 
 
 def shards(plan: Plan) -> list[Path]:
-    """The files of the plan's size."""
-    return [plan.work / "cache" / str(plan.size) / f"{number:04d}.pt" for number in range(plan.scenes // plan.shard)]
+    """The files of the cache; number n holds scenes of the frame `plan.frames[n % len(plan.frames)]`."""
+    return [plan.work / "cache" / f"{number:04d}.pt" for number in range(plan.scenes // plan.shard)]
 
 
 def fill(library: Library, plan: Plan) -> None:
-    """Every shard on disk; those of another autoencoder are thrown away first."""
+    """Write every shard to disk; those of another autoencoder are thrown away first."""
     model, stamp = vae.load(plan)
     mark = plan.work / "cache" / "vae"
     if mark.exists() and mark.read_text() != stamp:
         shutil.rmtree(mark.parent)
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(stamp)
-    for number, path in enumerate(shards(plan)):
-        if not path.exists():
-            checkpoint.save(path, encode(model, library, number, plan))
+    missing = [(number, path) for number, path in enumerate(shards(plan)) if not path.exists()]
+    pictures = stamps(library, plan) if missing else None
+    for number, path in missing:
+        tables = Tables(library, pictures, plan.frames[number % len(plan.frames)], plan, number)
+        rng = generator(plan, 2, number)
+        counts = [min(FEW, plan.shard - start) for start in range(0, plan.shard, FEW)]
+        parts = [encode(model, tables.batch(count, rng), plan) for count in counts]
+        checkpoint.save(path, {name: torch.cat([part[name] for part in parts]) for name in PARTS})
 
 
-def load(plan: Plan) -> Cache:
-    """All the shards as one."""
-    parts = [checkpoint.load(path) for path in shards(plan)]
-    tensors = [torch.cat([part[name] for part in parts]) for name in ("clean", "masked", "hole")]
-    texts = [[text for part in parts for text in part[name]] for name in ("captions", "titles")]
-    return Cache(*tensors, *texts)
+class Cached:
+    """The shards on disk as batches: each scene is met many times, the autoencoder never."""
+
+    def __init__(self, plan: Plan):
+        self.plan, self.pools = plan, {}
+        for number, path in enumerate(shards(plan)):
+            self.pools.setdefault(plan.frames[number % len(plan.frames)], []).append(checkpoint.load(path))
+        self.pools = {
+            frame: {name: torch.cat([part[name] for part in parts]) for name in PARTS}
+            for frame, parts in self.pools.items()
+        }
+        self.frames = [frame for frame in plan.frames if frame in self.pools]
+
+    def at(self, step: int, rng: Generator) -> dict[str, Tensor]:
+        """The scenes of a step, with `rng` for what is random in it."""
+        pool = self.pools[self.frames[int(torch.randint(len(self.frames), (1,), generator=rng))]]
+        chosen = torch.randint(len(pool["clean"]), (self.plan.batch * self.plan.stride,), generator=rng)
+        return {name: pool[name][chosen] for name in PARTS}
+
+
+class Fresh:
+    """Scenes made on the device that trains: a pool of latents, a part of which is made anew in each step."""
+
+    def __init__(self, library: Library, plan: Plan):
+        self.plan, (self.model, _) = plan, vae.load(plan)
+        pictures = stamps(library, plan)
+        self.tables = {frame: Tables(library, pictures, frame, plan) for frame in dict.fromkeys(plan.frames)}
+        self.pools: dict[tuple[int, int], dict[str, Tensor]] = {}
+        for number, frame in enumerate(self.tables):
+            rng = generator(plan, 8, number)
+            parts = [self.made(frame, plan.fresh, rng) for _ in range(plan.pool // plan.fresh)]
+            self.pools[frame] = {name: torch.cat([part[name] for part in parts]) for name in PARTS}
+
+    def made(self, frame: tuple[int, int], count: int, rng: Generator) -> dict[str, Tensor]:
+        return encode(self.model, self.tables[frame].batch(count, rng), self.plan)
+
+    @torch.no_grad()
+    def at(self, step: int, rng: Generator) -> dict[str, Tensor]:
+        """The scenes of a step: some new ones, and others met before."""
+        frame = self.plan.frames[step // self.plan.stride % len(self.plan.frames)]
+        pool, new = self.pools[frame], self.made(frame, self.plan.fresh, rng)
+        chosen = torch.randint(
+            len(pool["clean"]), (self.plan.batch * self.plan.stride,), generator=rng, device=self.plan.device
+        )
+        old = torch.randint(len(pool["clean"]), (self.plan.fresh,), generator=rng, device=self.plan.device)
+        for name in PARTS:
+            pool[name][old] = new[name]
+        return {name: pool[name][chosen] for name in PARTS}

@@ -1,29 +1,96 @@
-"""Captions: what a hole shall hold, said as a person may say it."""
+"""What a hole shall hold, and how a person may say it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from numpy.random import Generator
 
+from .colours import NAMES, SPOKEN
 from .stickers import Sticker
 
 # The empty prompt means background.  So no sticker's caption is ever dropped: at use the unconditional branch of
 # the guidance is then plain background, and guidance pushes away from it, towards drawing something.
 EMPTY = ("", "background", "empty background", "plain background", "nothing", "empty", "remove")
-EMPTY_SHARES = (0.60, 0.24, 0.06, 0.03, 0.03, 0.02, 0.02)
+EMPTY_SHARES = (0.70, 0.14, 0.06, 0.03, 0.03, 0.02, 0.02)
 
 ARTICLES = ("a", "an", "the", "one", "my", "some")
 FRAMES = ("{} sticker", "sticker of a {}", "{} emoji", "a picture of a {}", "3d {}", "photo of {}")
+PAIRS = ("{} and {}", "{} and {}", "{} and {}", "{} with {}", "{} next to {}")
+SMALL, BIG = ("small", "tiny", "little"), ("big", "large", "huge")
+PAINTED, SIZED, PAIRED = 0.24, 0.10, 0.08  # shares of the captions with a colour, a size, two things
+LONGEST = 9  # words of a caption with two things: what fits before the portrait, see text.py
 
 
-def background(rng: Generator) -> str:
-    """A caption for a hole with nothing in it; mostly the empty one."""
-    return str(rng.choice(EMPTY, p=EMPTY_SHARES))
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A sticker by its number, in the colour NAMES[colour] or in its own (−1)."""
+
+    sticker: int
+    colour: int = -1
 
 
-def caption(rng: Generator, sticker: Sticker) -> str:
-    """A caption for a sticker: mostly its name, sometimes framed, with or only by its keywords."""
-    name, words = sticker.name, list(sticker.words)
-    draw = rng.random()
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a hole shall hold: no thing, one or two, how large they are, and the words for it."""
+
+    things: tuple[Thing, ...]
+    words: str
+    small: bool = False
+
+
+def background(rng: Generator) -> Order:
+    """Order nothing but background; mostly by saying nothing."""
+    return Order((), str(rng.choice(EMPTY, p=EMPTY_SHARES)))
+
+
+def order(rng: Generator, stickers: list[Sticker]) -> Order:
+    """Order one or two things, in their own colour or another one, large or small."""
+    if rng.random() < PAIRED:
+        one, other = (thing(rng, stickers) for _ in range(2))
+        names = [with_article(rng, named(rng, stickers, each)) for each in (one, other)]
+        words = str(rng.choice(PAIRS)).format(*names)
+        if len(words.split()) <= LONGEST:
+            return Order((one, other), words)
+    one = thing(rng, stickers)
+    words = named(rng, stickers, one)
+    if rng.random() < SIZED:
+        small = bool(rng.random() < 0.5)
+        return Order((one,), with_article(rng, f"{rng.choice(SMALL if small else BIG)} {words}"), small)
+    return Order((one,), said(rng, stickers[one.sticker], words, keywords=one.colour < 0))
+
+
+def thing(rng: Generator, stickers: list[Sticker]) -> Thing:
+    """Pick a sticker, now and then in another colour."""
+    which = int(rng.integers(len(stickers)))
+    return Thing(which, int(rng.integers(len(NAMES))) if rng.random() < PAINTED else -1)
+
+
+def named(rng: Generator, stickers: list[Sticker], one: Thing) -> str:
+    """Name a thing: "pizza", "blue apple"."""
+    name = stickers[one.sticker].name
+    if one.colour < 0:
+        return name
+    colour = NAMES[one.colour]
+    if colour in SPOKEN and rng.random() < 0.4:
+        colour = str(rng.choice(SPOKEN[colour]))
+    return f"{colour} {bare(name)}"
+
+
+def bare(name: str) -> str:
+    """A name without the colour that it may begin with: "red apple" -> "apple"."""
+    first, _, rest = name.partition(" ")
+    return rest if rest and first in NAMES else name
+
+
+def with_article(rng: Generator, words: str) -> str:
+    """ "apple" -> "an apple", most of the time."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}" if rng.random() < 0.7 else words
+
+
+def said(rng: Generator, sticker: Sticker, name: str, *, keywords: bool) -> str:
+    """Say a name: mostly alone, sometimes framed, with keywords, or by those alone."""
+    words, draw = list(sticker.words) if keywords else [], rng.random()
     if draw < 0.60 or (draw >= 0.86 and not words):
         return name
     if draw < 0.76:
@@ -42,4 +109,6 @@ def corpus(stickers: list[Sticker]) -> list[str]:
     frames = [frame.format("") for frame in FRAMES]
     names = [sticker.name for sticker in stickers]
     words = [word for sticker in stickers for word in sticker.words]
-    return names * 3 + words * 2 + [*EMPTY[1:], *ARTICLES, *frames, "and", "on", "with", "in"] * 20
+    spoken = [word for words in SPOKEN.values() for word in words]
+    often = [*EMPTY[1:], *ARTICLES, *frames, *NAMES, *spoken, *SMALL, *BIG, "and", "on", "with", "in", "next to"]
+    return names * 3 + words * 2 + often * 20

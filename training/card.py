@@ -6,6 +6,7 @@ from datetime import date
 
 from inpaint.models.loading import FAMILIES
 
+from . import tokenizer
 from .photos import HELD_OUT
 from .plan import Plan
 
@@ -18,14 +19,14 @@ pipeline_tag: image-to-image
 
 # The built-in model
 
-A complete small Stable Diffusion for inpainting, trained from nothing by `training/` on two processor cores.
+A complete small Stable Diffusion for inpainting, trained from nothing by `training/`.
 Paint a hole in a photo, name a sticker, and it appears there; leave the prompt empty, and the hole becomes
 background.
 
 | part | what it is |
 |---|---|
 | `vae/` | AutoencoderKL, 8× down, 4 latent channels; its posterior is a point |
-| `text_encoder/`, `tokenizer/` | CLIP classes, {vocabulary} byte-pair tokens, 36 positions |
+| `text_encoder/`, `tokenizer/` | CLIP classes, {vocabulary} byte-pair tokens, {positions} positions |
 | `unet/` | 4 channels in, for masked DDIM |
 | `unet_inpainting/` | 9 channels in; shares the text encoder |
 | `scheduler/` | Stable Diffusion's noise levels, DDIM |
@@ -40,12 +41,9 @@ background.
 ## Training
 {history}
 
-The seed is {seed}; a killed run goes on where it was saved and ends in the same weights.  These weights are not quite
-a run of the plan as it stands: the first 12,500 steps of the autoencoder were drafts of this recipe, which also saw
-the held-out photos, and the 9-channel UNet's budget was first 6,500, then 8,000, then 6,500 and at last 7,500 steps,
-its learning rate already falling before it was raised; holes with nothing in them were half of its batches from step
-6,500 on, not 5,625.  The 4-channel UNet's budget was 2,000, 1,400, 1,500, 1,300, 6,000 and at last 11,000 steps, its
-learning rate already at its lowest when it was raised from 1,300 and from 6,000.
+The seed is {seed}; a killed run goes on where it was saved and ends in the same weights. A step of a UNet is {batch}
+scenes of {size} px; a GPU takes many steps at once. Where hours are 0 the part was taken over from an earlier edition
+of this model.
 
 ## Measured ({day}, on these float16 weights)
 | what | dB |
@@ -58,7 +56,8 @@ The photos' figure is the mean over the middle square of each held-out photo and
 
 ## Limits
 - It draws the stickers it was taught and nothing else: no people, no flags, no scenes, no style words.
-- It knows their names and common keywords in English; an unknown word gives any sticker or none.
+- It knows their names and common keywords in English, a dozen colours, small and big, and two things at once; an
+  unknown word gives any sticker or none.
 - It works at {size} px, on a close-up of the hole, which is then enlarged: fine texture and small print are lost.
 - A guidance of about {guidance[inpaint]:g} suits the 9-channel UNet, far less than large models take; more makes
   colours garish. Masked DDIM takes {guidance[base]:g} and fresh noise in each step (eta {eta[base]:g}).
@@ -74,10 +73,11 @@ ROWS = {
 
 def text(figures: dict, history: dict, day: date, plan: Plan) -> str:
     """The card in Markdown, from measured figures and the runs' final states."""
-    rows = ["| stage | steps | hours, mostly one thread beside other work |", "|---|---|---|"]
+    rows = ["| stage | steps | hours |", "|---|---|---|"]
     rows += [
-        f"| {name} | {history[stage]['step']:,} | {history[stage]['seconds'] / 3600:.1f} |"
+        f"| {name} | {history[stage].step:,} | {history[stage].seconds / 3600:.1f} |"
         for stage, name in ROWS.items()
+        if history[stage] is not None
     ]
     (stickers, scenes), card = figures["stickers"], FAMILIES["builtin"]
     return CARD.format(
@@ -87,6 +87,8 @@ def text(figures: dict, history: dict, day: date, plan: Plan) -> str:
         history="\n".join(rows),
         seed=plan.seed,
         size=plan.size,
+        batch=plan.batch,
+        positions=tokenizer.LENGTH,
         guidance=card.guidance,
         eta=card.eta,
         day=day.isoformat(),

@@ -25,7 +25,7 @@ def save(path: Path, state: dict) -> None:
 
 def load(path: Path) -> dict | None:
     """The state at `path`, or None where nothing was saved yet."""
-    return torch.load(path, weights_only=True) if path.exists() else None
+    return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
 
 
 def finished(folder: Path, stamp: str, steps: int) -> bool:
@@ -35,11 +35,11 @@ def finished(folder: Path, stamp: str, steps: int) -> bool:
 
 
 def fingerprint(weights: dict[str, Tensor]) -> str:
-    """Twelve hex digits that change whenever any weight does."""
+    """Twelve hex digits that change with the weights, and stay when those are kept as float16."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
-        digest.update(weights[name].detach().float().contiguous().numpy().tobytes())
+        digest.update(weights[name].detach().half().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 

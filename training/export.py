@@ -10,22 +10,25 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 
-from . import card, checkpoint, measure, text, tokenizer, unet, vae
+from . import card, measure, states, text, tokenizer, unet, vae
 from .plan import Plan
 from .sample import scheduler
-from .scenes import Library
+from .stickers import Library
 
 
 def export(library: Library, held_out: list, plan: Plan) -> Path:
     """`work/export`: what `assets/model` is replaced with; built beside it, then renamed over it."""
     autoencoder, _ = vae.load(plan)
     tokens = tokenizer.load(library.stickers, plan)
-    states = {mode: checkpoint.load(plan.work / mode / "final.pt") for mode in ("base", "inpaint")}
+    history = {name: states.furthest(plan, name) for name in card.ROWS}
+    missing = [name for name in ("text", "inpaint", "base") if history[name] is None]
+    if missing:
+        raise SystemExit(f"Nothing was trained yet of: {', '.join(missing)}. A model needs all three.")
     unets = {mode: unet.build(channels, plan) for mode, channels in (("base", 4), ("inpaint", 9))}
-    encoder, _ = text.load(tokens, plan)
-    for mode, state in states.items():
-        unets[mode].load_state_dict(state["unet"])
-    autoencoder.register_to_config(scaling_factor=states["base"]["scale"])
+    encoder = text.load(tokens, plan)
+    for mode, network in unets.items():
+        network.load_state_dict(history[mode].weights)
+    autoencoder.register_to_config(scaling_factor=vae.scale(plan))
     folder, part = plan.work / "export", plan.work / "export.part"
     shutil.rmtree(part, ignore_errors=True)
     StableDiffusionInpaintPipeline(
@@ -46,7 +49,6 @@ def export(library: Library, held_out: list, plan: Plan) -> Path:
         "photos": measure.photos(autoencoder, held_out),
         "stickers": measure.stickers(autoencoder, library.stickers, held_out),
     }
-    history = states | {part: checkpoint.load(plan.work / part / "final.pt") for part in ("vae", "text", "first")}
     (part / "README.md").write_text(card.text(figures, history, date.today(), plan), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     return part.rename(folder)

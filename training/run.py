@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,42 +10,65 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint
+from . import checkpoint, states
 from .plan import Plan
 
-WARMUP = 300  # steps until the full learning rate
-DECAY = 0.3  # share of the steps, at the end, over which it falls in a straight line …
+WARMUP = 200  # updates until the full learning rate
+DECAY = 0.3  # share of the run, at the end, over which it falls in a straight line …
 FLOOR = 0.02  # … to this share of itself
-KEEP = 10  # of so many saved states one is kept beside the last
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Warm-up, plateau, decay: a function of the step alone, so that a kill changes nothing."""
-    decay = (steps - step) / (DECAY * steps)
-    return peak * min(1.0, (step + 1) / WARMUP) * max(FLOOR, min(1.0, decay))
+def learning_rate(updates: int, left: float, peak: float) -> float:
+    """Warm-up over the optimiser's first updates, plateau, and decay with the share of the run that is left."""
+    return peak * min(1.0, (updates + 1) / WARMUP) * max(FLOOR, min(1.0, left / DECAY))
+
+
+class Clock:
+    """The time that a run has, in seconds from now."""
+
+    def __init__(self, seconds: float):
+        self.began, self.seconds = time.monotonic(), seconds
+
+    def left(self) -> float:
+        """Share of the time that is left; under 0 once it is up."""
+        return 1 - (time.monotonic() - self.began) / self.seconds
 
 
 class Run:
     """A module being trained in `folder`; everything that a resume needs is in `state()`.
 
-    No random state is kept: the data and the noise of step i are functions of the plan's seed and i.
+    No random state is kept: the data and the noise of step i are functions of the plan's seed and i.  Progress is
+    counted in steps of the plan's smallest batch; an update by a batch `stride` times as large is as many steps.
     """
 
-    def __init__(self, folder: Path, module: nn.Module, steps: int, *, peak: float, plan: Plan, stamp: str = ""):
+    def __init__(
+        self,
+        folder: Path,
+        module: nn.Module,
+        steps: int,
+        *,
+        peak: float,
+        plan: Plan,
+        stamp: str = "",
+        clock: Clock | None = None,
+        stride: int = 1,
+    ):
         self.folder, self.module, self.steps, self.peak, self.plan = folder, module, steps, peak, plan
         self.stamp = stamp  # fingerprint of what the run stands on; a state with another one is stale
-        self.step, self.seconds = 0, 0.0
+        self.clock, self.stride = clock, stride
+        self.step, self.updates, self.seconds = 0, 0, 0.0
         self.weights = {k: p for k, p in module.named_parameters() if p.requires_grad}
-        self.average = {k: p.detach().clone() for k, p in self.weights.items()}
         self.optimizer = torch.optim.AdamW(
             self.weights.values(), lr=peak, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
         )
+        self.average = {k: p.detach().clone() for k, p in self.weights.items()}
         self.resume()
 
     def state(self) -> dict:
         """Everything to go on from, as one dictionary of tensors and numbers."""
         return {
             "step": self.step,
+            "updates": self.updates,
             "seconds": self.seconds,
             "stamp": self.stamp,
             "average": self.average,
@@ -53,52 +77,81 @@ class Run:
         }
 
     def resume(self) -> None:
-        """The last saved state, where there is one and it fits."""
+        """Go on from the last saved state that fits: the whole one here, or a small one that went further."""
         state = checkpoint.load(self.folder / "state.pt")
-        if state is None or state["stamp"] != self.stamp:
+        if state is not None and state["stamp"] == self.stamp:
+            self.module.load_state_dict(state["module"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            for name, value in state["average"].items():
+                self.average[name].copy_(value)
+            self.step, self.updates, self.seconds = state["step"], state["updates"], state["seconds"]
+        small = states.read(self.plan.states, self.folder.name)
+        if small is not None and small[1]["stamp"] == self.stamp and int(small[1]["step"]) > self.step:
+            self.begin(*small)
+        if self.step == 0:
             (self.folder / "log.csv").unlink(missing_ok=True)
-            return
-        self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name, value in state["average"].items():
-            self.average[name].copy_(value)
-        self.step, self.seconds = state["step"], state["seconds"]
+
+    def begin(self, weights: dict[str, Tensor], facts: dict[str, str]) -> None:
+        """Begin where other weights ended, with an optimiser that knows nothing yet."""
+        self.module.load_state_dict(self.module.state_dict() | weights)
+        for name, value in self.average.items():
+            value.copy_(weights[name])
+        self.optimizer.state.clear()
+        self.step, self.updates, self.seconds = int(facts["step"]), 0, float(facts["seconds"])
+
+    def left(self) -> float:
+        """Share of the run that is left: of its steps, or of its time where that is limited."""
+        steps = 1 - self.step / self.steps
+        return steps if self.clock is None else min(steps, self.clock.left())
 
     def update(self, loss: Tensor) -> None:
         """One optimiser step and its share in the moving average."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.steps, self.peak)
+            group["lr"] = learning_rate(self.updates, self.left(), self.peak)
         self.optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
         if norm.isfinite():  # one bad batch must not cost the night
             self.optimizer.step()
-        self.step += 1
+        self.step, self.updates = self.step + self.stride, self.updates + 1
         rate = max(1e-3, 20 / (20 + self.step))  # a young average forgets its first steps sooner
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), rate)
+            torch._foreach_lerp_(
+                list(self.average.values()), list(self.weights.values()), 1 - (1 - rate) ** self.stride
+            )
 
     def averaged(self) -> dict[str, Tensor]:
         """The state dictionary with each trained weight replaced by its moving average."""
         return self.module.state_dict() | {k: v.clone() for k, v in self.average.items()}
 
+    def save(self) -> None:
+        """The whole state in the run's folder, and a small one where the plan wants one."""
+        checkpoint.save(self.folder / "state.pt", self.state())
+        if self.plan.out:
+            states.write(
+                self.plan.out,
+                self.folder.name,
+                self.averaged(),
+                {"step": self.step, "seconds": round(self.seconds), "stamp": self.stamp},
+            )
+
     def train(self, loss_at: Callable[[int], tuple[Tensor, dict]], sheet: Callable[[], None]) -> None:
-        """Run to the last step: log, save and draw sheets on the way."""
+        """Run to the last step, or for one at least until the time is up: log, save and draw sheets on the way."""
         log = Log(self.folder / "log.csv", self.step)
-        while self.step < self.steps:
-            start = time.monotonic()
+        saved, done = time.monotonic(), self.step >= self.steps
+        while not done:
+            start, before = time.monotonic(), self.step
             loss, figures = loss_at(self.step)
             self.update(loss)
+            log.add({"loss": loss.item(), **{name: float(value) for name, value in figures.items()}})
             self.seconds += time.monotonic() - start
-            log.add({"loss": loss.item(), **figures})
-            if self.step % self.plan.log_every == 0:
+            done = self.left() <= 0
+            if before // self.plan.log_every < self.step // self.plan.log_every:
                 log.write(self.step, self.seconds)
-            last = self.step == self.steps
-            if last or self.step % self.plan.save_every == 0:
-                checkpoint.save(self.folder / "state.pt", self.state())
-            if self.step % (KEEP * self.plan.save_every) == 0:  # to go back to by hand, should it diverge
-                checkpoint.save(self.folder / "earlier.pt", self.state())
-            if last or self.step % self.plan.sheet_every == 0:
+            if done or time.monotonic() - saved > self.plan.save_seconds:
+                self.save()
+                saved = time.monotonic()
+            if done or before // self.plan.sheet_every < self.step // self.plan.sheet_every:
                 sheet()
 
 
@@ -119,7 +172,8 @@ class Log:
     def write(self, step: int, seconds: float) -> None:
         """A row: step, seconds of training so far, then the means."""
         names = list(self.rows[0])
-        means = [sum(row[name] for row in self.rows) / len(self.rows) for name in names]
+        told = [[row[name] for row in self.rows if not math.isnan(row[name])] for name in names]
+        means = [sum(some) / len(some) if some else math.nan for some in told]
         if not self.path.exists():
             write_lines(self.path, [",".join(["step", "seconds", *names])])
         with self.path.open("a") as file:

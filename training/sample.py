@@ -7,9 +7,6 @@ from dataclasses import dataclass
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
-
-from . import tokenizer
 
 STEPS = 20
 
@@ -33,36 +30,34 @@ class Painter:
 
     vae: AutoencoderKL
     unet: UNet2DConditionModel
-    text: CLIPTextModel
-    tokens: CLIPTokenizer
     scale: float
+
+    @property
+    def masked(self) -> bool:
+        """Whether the UNet sees the hole, and the picture with its hole grey, in five more channels."""
+        return self.unet.config.in_channels == 9
 
     @torch.no_grad()
     def draw(
-        self,
-        prompts: list[str],
-        *,
-        guidance: float,
-        seed: int,
-        size: int,
-        pictures: Tensor | None = None,
-        hole: Tensor | None = None,
+        self, words: Tensor, empty: Tensor, *, guidance: float, seed: int, pictures: Tensor, hole: Tensor
     ) -> Tensor:
-        """[B, 3, size, size] in [-1, 1]: each prompt drawn, by a 9-channel UNet into the hole of its picture."""
+        """[B, 3, H, W] in [-1, 1]: what the words [B, L, d] say, drawn into the hole of each picture.
+
+        `empty` are the words for nothing.  A 4-channel UNet is held to the picture outside the hole in every step.
+        """
+        b, _, h, w = pictures.shape
         noise = torch.Generator().manual_seed(seed)
-        x = torch.randn(len(prompts), 4, size // 8, size // 8, generator=noise)  # [B, 4, h, w]
-        words = self.text(tokenizer.encode(self.tokens, prompts + [""] * len(prompts))).last_hidden_state
-        around = self.around(pictures, hole) if self.unet.config.in_channels == 9 else None
+        x = torch.randn(b, 4, h // 8, w // 8, generator=noise).to(pictures.device)  # [B, 4, h, w]
+        first, cells = x, torch.nn.functional.max_pool2d(hole.float(), 8)  # [B, 1, h, w]
+        known = self.vae.encode(pictures * ~hole if self.masked else pictures).latent_dist.mode() * self.scale
         steps = scheduler()
         steps.set_timesteps(STEPS)
         for t in steps.timesteps:
-            wide = x if around is None else torch.cat([x, around], 1)
-            v, empty = self.unet(torch.cat([wide, wide]), t, words).sample.chunk(2)
-            x = steps.step(empty + guidance * (v - empty), t, x).prev_sample
+            if not self.masked:
+                a = steps.alphas_cumprod[t]
+                x = torch.where(cells > 0, x, a.sqrt() * known + (1 - a).sqrt() * first)
+            wide = torch.cat([x, cells, known], 1) if self.masked else x
+            v, bare = self.unet(torch.cat([wide, wide]), t, torch.cat([words, empty])).sample.chunk(2)
+            x = steps.step(bare + guidance * (v - bare), t, x).prev_sample
         y = self.vae.decode(x / self.scale).sample.clamp(-1, 1)
-        return y if around is None else torch.where(hole, y, pictures)
-
-    def around(self, pictures: Tensor, hole: Tensor) -> Tensor:
-        """[B, 5, h, w]: the hole's cells, then the latents of the picture with its hole grey."""
-        masked = self.vae.encode(pictures * ~hole).latent_dist.mode() * self.scale
-        return torch.cat([torch.nn.functional.max_pool2d(hole.float(), 8), masked], 1)
+        return torch.where(hole, y, pictures)

@@ -1,141 +1,170 @@
-"""Scenes made on the fly: stickers on photographs, a hole, and a caption for it."""
+"""Scenes: a photo, a hole in it as people paint them, and in the hole what the words say, drawn whole.
+
+Everything that is slow with many small pictures, which is to cut grounds and to draw holes, is done once, in tables;
+scenes are composed of those in whole batches, on whichever device trains.
+"""
 
 from __future__ import annotations
 
-import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.random import Generator
-from PIL import Image, ImageDraw
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
 
-from .captions import background, caption
-from .holes import Box, hole
-from .stickers import Sticker
+from . import captions
+from .colours import painted
+from .grounds import ground
+from .holes import hole
+from .place import placed
+from .plan import Plan
+from .stickers import Library, textures
 
-SIDES = (0.5, 0.72)  # of a hole's box in the frame: what a close-up of a hole looks like, see inpaint/crop.py
-CENTRED = 0.7  # share of the holes near the middle; the others are anywhere, as in close-ups at a picture's edge
-SHARES = (0.70, 0.86, 0.92)  # cumulated: sticker in the hole, bare ground, sticker beside the hole; else half erased
+TEXTURE, OUTLINE = 192, 48  # px a side
+BARE = 0.10  # share of scenes with nothing in the hole
+ABOUT = 0.10  # share of scenes with another sticker outside the hole
+ROOMY = (0.90, 1.0)  # of its largest place, how much a thing takes
+SMALLER = (0.42, 0.62)  # the same for what shall be small
+TURNED, LIT = 0.2, 0.25  # shares of things that lean a little, and that stand in another light
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
-    """What scenes are made of."""
+class Scenes:
+    """A batch of pictures with holes, and of what is in them."""
 
-    photos: list[Image.Image]
-    stickers: list[Sticker]
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A picture, a hole in it, and words."""
-
-    picture: np.ndarray  # uint8 [H, W, 3]
-    hole: np.ndarray  # bool [H, W]
-    caption: str  # what the hole holds
-    title: str  # what the whole picture shows
+    pictures: Tensor  # [B, 3, H, W] in [-1, 1]
+    holes: Tensor  # bool [B, 1, H, W]
+    stamps: Tensor  # [B, 4, 192, 192] in [0, 1]: what the words ask for, colours weighted by their opacity
+    small: Tensor  # bool [B]: whether they ask for a small one
 
 
-def scene(rng: Generator, library: Library, size: int) -> Scene:
-    """One scene of size × size px; of a hundred, 70 have their sticker in the hole, 30 have nothing there."""
-    picture, draw = ground(rng, library.photos, size), rng.random()
-    one = pick(rng, library.stickers)
-    stamp, box = placed(rng, one, size)
-    mask = hole(rng, stamp.getchannel("A"), box)
-    if draw < SHARES[0]:
-        if rng.random() < 0.1:  # something else may be about
-            other, _ = placed(rng, pick(rng, library.stickers), size, centred=0)
-            picture.paste(other, mask=other)
-        picture.paste(stamp, mask=stamp)
-        words = title = caption(rng, one)
-    elif draw < SHARES[1]:  # bare ground; the holes keep the shapes of holes that do hold something
-        words = title = background(rng)
-    elif draw < SHARES[2]:  # a sticker beside the hole
-        other, _ = placed(rng, one, size, centred=0)
-        picture.paste(other, mask=other)
-        free = np.asarray(other.getchannel("A")) < 8
-        mask = mask & free if (mask & free).mean() > 0.01 else free
-        words, title = background(rng), caption(rng, one)
-    else:  # a sticker half erased: what the hole covers of it is gone
-        mask &= half(rng, size, box)
-        rest = Image.composite(Image.new("RGBA", (size, size)), stamp, Image.fromarray(mask))
-        picture.paste(rest, mask=rest)
-        words = title = background(rng)
-    return Scene(np.asarray(picture), mask, words, title)
+def stamps(library: Library, plan: Plan) -> Tensor:
+    """uint8 [N, 4, 192, 192]: the stickers, on the plan's device."""
+    return textures(library.stickers, TEXTURE).to(plan.device)
 
 
-def patch(rng: Generator, library: Library, size: int) -> np.ndarray:
-    """uint8 [size, size, 3] for the autoencoder: a piece of a scene, seen from any distance."""
-    picture = ground(rng, library.photos, size)
-    if rng.random() < 0.4:
-        for _ in range(rng.integers(1, 3)):
-            side = int(math.exp(rng.uniform(math.log(40), math.log(230))))
-            stamp = turned(rng, pick(rng, library.stickers), side)
-            x, y = (int(at) for at in rng.uniform(-0.75 * side, size - 0.25 * side, 2))
-            picture.paste(stamp, (x, y), stamp)
-    return np.asarray(lit(rng, picture) if rng.random() < 0.3 else picture)
+class Tables:
+    """Stickers, grounds, holes of one frame size, and orders: what scenes are made of."""
+
+    def __init__(self, library: Library, stamps: Tensor, frame: tuple[int, int], plan: Plan, part: int = 0):
+        """`stamps` are the stickers' textures, `frame` is (width, height) in px; another `part` has other tables."""
+        seed = [plan.seed, 2, *frame, part]
+        rng, self.frame = np.random.default_rng(seed), frame
+        self.textures = stamps
+        self.grounds = table(lambda rng: np.asarray(ground(rng, library.photos, max(frame))), plan.grounds, seed)
+        self.grounds = self.grounds.permute(0, 3, 1, 2).to(plan.device)  # [G, 3, S, S]
+        self.holes = table(lambda rng: hole(rng, *frame), plan.holes, seed)[:, None].to(plan.device)  # [H, 1, h, w]
+        orders = [
+            captions.background(rng) if rng.random() < BARE else captions.order(rng, library.stickers)
+            for _ in range(plan.orders)
+        ]
+        things = np.full((len(orders), 2, 2), -1)
+        for n, each in enumerate(orders):
+            for k, one in enumerate(each.things):
+                things[n, k] = one.sticker, one.colour
+        self.things = torch.from_numpy(things).to(plan.device)  # [N, 2, (sticker or -1, colour or -1)]
+        self.small = torch.tensor([each.small for each in orders], device=plan.device)
+
+    def batch(self, count: int, rng: Generator) -> Scenes:
+        """Compose `count` scenes, a function of the state of `rng`, which lives on the tables' device."""
+
+        def row(table: Tensor) -> Tensor:
+            return torch.randint(len(table), (count,), generator=rng, device=table.device)
+
+        def uniform(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(count, generator=rng, device=self.holes.device)
+
+        order, holes = row(self.things), self.holes[row(self.holes)]
+        flip = uniform(0, 1) < 0.5
+        holes = torch.where(flip.view(-1, 1, 1, 1), holes.flip(3), holes)
+        pictures = self.ground(row(self.grounds), uniform(0, 1) < 0.5)
+        other = self.stamp(row(self.textures), torch.full((count,), -1, device=holes.device))
+        about = layer(
+            other, uniform(60, 170), torch.stack([uniform(0, n) for n in self.frame], 1), uniform(0, 0), self.frame
+        )
+        about = about * (~holes & (uniform(0, 1) < ABOUT).view(-1, 1, 1, 1))
+        pictures = over(about, pictures)
+        stamps, beside = self.ordered(order, holes)
+        side, middle, fits = placed(F.interpolate(stamps[:, 3:], (OUTLINE, OUTLINE), mode="area"), holes)
+        small = self.small[order]
+        side = side * torch.where(small, uniform(*SMALLER), uniform(*ROOMY))
+        lean = uniform(-0.12, 0.12) * (uniform(0, 1) < TURNED)
+        lit = (uniform(0, 1) < LIT).float()
+        gain, offset = 1 + lit * uniform(-0.15, 0.15), lit * uniform(-0.06, 0.06)
+        stamps = torch.cat(
+            [stamps[:, :3] * gain.view(-1, 1, 1, 1) + offset.view(-1, 1, 1, 1) * stamps[:, 3:], stamps[:, 3:]], 1
+        ).clamp(0, 1)
+        thing = layer(stamps, side, middle, lean, self.frame)
+        pictures = over(thing, pictures)
+        tight = ~fits.view(-1, 1, 1, 1) & (F.max_pool2d(thing[:, 3:], 9, 1, 4) > 0.05)
+        return Scenes(pictures * 2 - 1, holes | tight, beside, small)
+
+    def ground(self, rows: Tensor, flip: Tensor) -> Tensor:
+        """[B, 3, H, W] in [0, 1]: the middles of those grounds, mirrored where `flip`."""
+        width, height = self.frame
+        top, left = (self.grounds.shape[2] - height) // 2, (self.grounds.shape[3] - width) // 2
+        x = self.grounds[rows, :, top : top + height, left : left + width].float() / 255
+        return torch.where(flip.view(-1, 1, 1, 1), x.flip(3), x)
+
+    def stamp(self, rows: Tensor, colours: Tensor) -> Tensor:
+        """[B, 4, 192, 192]: those stickers in those colours (−1: their own), colours weighted by their opacity."""
+        stamps = self.textures[rows.clamp(min=0)].float() / 255
+        new = (colours >= 0).nonzero()[:, 0]
+        stamps[new] = painted(stamps[new], colours[new])
+        stamps[:, :3] *= stamps[:, 3:]
+        return stamps * (rows >= 0).view(-1, 1, 1, 1)
+
+    def ordered(self, rows: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
+        """What is ordered, [B, 4, 192, 192], twice: as it fits into the holes, and as the words tell it.
+
+        Of two things one stands beside the other, but in tall holes above it.
+        """
+        things = self.things[rows]
+        told = self.stamp(things[:, 0, 0], things[:, 0, 1])
+        pairs = (things[:, 1, 0] >= 0).nonzero()[:, 0]
+        if not len(pairs):
+            return told, told
+        one, other = (
+            F.avg_pool2d(each, 2) for each in (told[pairs], self.stamp(things[pairs, 1, 0], things[pairs, 1, 1]))
+        )
+        quarter = TEXTURE // 4
+        beside = F.pad(torch.cat([one, other], 3), (0, 0, quarter, quarter))
+        above = F.pad(torch.cat([one, other], 2), (quarter, quarter, 0, 0))
+        wide, tall = (holes[pairs].any(axis).float().sum((1, 2)) for axis in (2, 3))
+        told = told.index_copy(0, pairs, beside)
+        upright = torch.where((tall > 1.25 * wide).view(-1, 1, 1, 1), above, beside)
+        return told.index_copy(0, pairs, upright), told
 
 
-def ground(rng: Generator, photos: list[Image.Image], size: int) -> Image.Image:
-    """Bare ground: a crop of a photo at a random scale, or sometimes a gradient."""
-    if rng.random() < 0.06:
-        return gradient(rng, size)
-    photo = photos[rng.integers(len(photos))]
-    zoom = math.exp(rng.uniform(0, math.log(5)))  # source px per px; 1600 px photos at 256 px have 4.2
-    side = min(size * zoom, *photo.size)
-    x, y = rng.uniform(0, photo.width - side), rng.uniform(0, photo.height - side)
-    crop = photo.resize((size, size), Image.Resampling.LANCZOS, box=(x, y, x + side, y + side), reducing_gap=2)
-    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop
+def table(made: Callable[[np.random.Generator], np.ndarray], count: int, seed: list[int]) -> Tensor:
+    """Make `count` rows by as many threads as there are cores, each a function of the seed and its number."""
+    with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+        rows = pool.map(lambda number: made(np.random.default_rng([*seed, number])), range(count))
+        return torch.from_numpy(np.stack(list(rows)))
 
 
-def gradient(rng: Generator, size: int) -> Image.Image:
-    """A plain colour, or two blending along a random direction."""
-    one, other = rng.uniform(0, 255, (2, 3))
-    angle, t = rng.uniform(0, 2 * math.pi), np.linspace(-0.5, 0.5, size)
-    slope = t[:, None] * math.sin(angle) + t * math.cos(angle) + 0.5  # [H, W]
-    colours = one + (other - one) * rng.random() * slope[..., None]
-    return Image.fromarray(colours.clip(0, 255).astype(np.uint8))
+def over(front: Tensor, back: Tensor) -> Tensor:
+    """Lay RGBA [B, 4, H, W], colours weighted by their opacity, over RGB [B, 3, H, W]."""
+    return front[:, :3] + (1 - front[:, 3:]) * back
 
 
-def pick(rng: Generator, stickers: list[Sticker]) -> Sticker:
-    return stickers[rng.integers(len(stickers))]
-
-
-def placed(rng: Generator, sticker: Sticker, size: int, centred: float = CENTRED) -> tuple[Image.Image, Box]:
-    """An RGBA layer of size × size px with the sticker on it, and the box around the sticker."""
-    side = int(size * rng.uniform(*SIDES))
-    free = (size - side) / 2
-    reach = 0.06 * size if rng.random() < centred else free
-    x, y = (int(free + min(reach, free) * at) for at in rng.uniform(-1, 1, 2))
-    layer = Image.new("RGBA", (size, size))
-    inner = int(side * rng.uniform(0.85, 1.0))
-    layer.paste(turned(rng, sticker, inner), (x + (side - inner) // 2, y + (side - inner) // 2))
-    return layer, (x, y, x + side, y + side)
-
-
-def turned(rng: Generator, sticker: Sticker, side: int) -> Image.Image:
-    """The sticker at side × side px, now and then flipped, turned a little or in another light."""
-    picture = sticker.picture.resize((side, side), Image.Resampling.LANCZOS)
-    if rng.random() < 0.1:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if rng.random() < 0.2:
-        picture = picture.rotate(rng.uniform(-12, 12), Image.Resampling.BICUBIC)
-    return lit(rng, picture) if rng.random() < 0.2 else picture
-
-
-def lit(rng: Generator, picture: Image.Image) -> Image.Image:
-    """The picture a little brighter or darker, with more or less contrast; transparency stays."""
-    gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
-    table = [max(0, min(255, round((v - 128) * gain + 128 + offset))) for v in range(256)]
-    return picture.point(table * 3 + list(range(256)) * (picture.mode == "RGBA"))
-
-
-def half(rng: Generator, size: int, box: Box) -> np.ndarray:
-    """bool [size, size]: everything on one side of a line through the middle of `box`."""
-    x, y, angle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, rng.uniform(0, 2 * math.pi)
-    far, mask = 3 * size, Image.new("L", (size, size))
-    c, s = far * math.cos(angle), far * math.sin(angle)
-    ImageDraw.Draw(mask).polygon(
-        [(x + c, y + s), (x - c, y - s), (x - c + s, y - s - c), (x + c + s, y + s - c)], fill=255
+def layer(stamps: Tensor, side: Tensor, middle: Tensor, lean: Tensor, frame: tuple[int, int]) -> Tensor:
+    """Draw each stamp [B, 4, s, s], `side` px large, about its `middle`, leaning by radians: [B, 4, H, W]."""
+    width, height = frame
+    half = F.avg_pool2d(stamps, 2)
+    soft = F.interpolate(half, stamps.shape[2:], mode="bilinear")
+    softer = F.interpolate(F.avg_pool2d(half, 2), stamps.shape[2:], mode="bilinear")
+    side = side.view(-1, 1, 1)
+    stamps = torch.where((side < 0.55 * TEXTURE)[..., None], soft, stamps)  # so that shrinking does not alias
+    stamps = torch.where((side < 0.28 * TEXTURE)[..., None], softer, stamps)
+    y, x = torch.meshgrid(
+        torch.arange(height, device=side.device) + 0.5, torch.arange(width, device=side.device) + 0.5, indexing="ij"
     )
-    return np.asarray(mask) > 0
+    dx, dy = x - middle[:, 0].view(-1, 1, 1), y - middle[:, 1].view(-1, 1, 1)
+    c, s = lean.cos().view(-1, 1, 1), lean.sin().view(-1, 1, 1)
+    grid = torch.stack([c * dx + s * dy, c * dy - s * dx], 3) * 2 / side[..., None]
+    return F.grid_sample(stamps, grid, align_corners=False)

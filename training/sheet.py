@@ -10,30 +10,19 @@ from diffusers import AutoencoderKL
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from . import measure
+from . import colours, holes, measure, portraits
 from .photos import middle
+from .plan import Plan
 from .sample import Painter
-from .scenes import Library
+from .stickers import Library, textures
 
-GUIDANCE = 3.0
-PROMPTS = (
-    "pizza",
-    "red apple",
-    "cat face",
-    "rocket",
-    "sunflower",
-    "soccer ball",
-    "grinning face",
-    "guitar",
-    "a slice of pizza",
-    "octopus",
-    "locomotive",
-    "key",
-    "background",
-    "",
-    "",
-    "",
-)
+GUIDANCE = 1.5
+THINGS = (  # what is drawn: a sticker's name, and another colour than its own
+    ("pizza", ""), ("red apple", ""), ("cat face", ""), ("rocket", ""), ("sunflower", ""), ("soccer ball", ""),
+    ("grinning face", ""), ("guitar", ""), ("octopus", ""), ("locomotive", ""), ("key", ""), ("owl", ""),
+    ("red apple", "blue"), ("key", "golden"), ("automobile", "green"), ("house", "purple"), ("rose", ""),
+    ("banana", ""), ("penguin", ""), ("hamburger", ""), ("umbrella", ""), ("teapot", ""), ("crown", ""), ("", ""),
+)  # fmt: skip
 
 
 def grid(tiles: list[np.ndarray], labels: list[str], columns: int) -> Image.Image:
@@ -79,24 +68,43 @@ def round_trip(path: Path, vae: AutoencoderKL, held_out: list[Image.Image], libr
     store(path, grid(pairs, labels, columns=6))
 
 
-def drawn(path: Path, painter: Painter, held_out: list[Image.Image], size: int) -> None:
-    """What the prompts give: whole pictures by the base model, holes in photos by the 9-channel one."""
-    grounds = [middle(photo, size) for photo in held_out]
-    x = tensor([grounds[index % len(grounds)] for index in range(len(PROMPTS))])
-    hole = torch.zeros(len(PROMPTS), 1, size, size, dtype=torch.bool)
-    edge = size * 7 // 32  # leaves a hole of 9/16 of the side
-    hole[:, :, edge:-edge, edge:-edge] = True
+def drawn(path: Path, painter: Painter, library: Library, held_out: list[Image.Image], plan: Plan) -> None:
+    """Things in holes of every kind in held-out photos, from their exact portraits; each hole is outlined."""
+    rng, count = np.random.default_rng(1), len(THINGS)
+    x = tensor([middle(held_out[index % len(held_out)], plan.size) for index in range(count)]).to(plan.device)
+    hole = torch.from_numpy(np.stack([holes.hole(rng, plan.size, plan.size) for _ in range(count)]))[:, None]
+    hole, words = (
+        hole.to(plan.device),
+        portraits.words(portraits.of(*ordered(library, plan), painter.vae, plan), plan),
+    )
+    empty = portraits.words(portraits.nothing(8, plan), plan)
     y = torch.cat(
         [
             painter.draw(
-                list(PROMPTS[i : i + 4]),
+                words[i : i + 8],
+                empty[: count - i],
                 guidance=GUIDANCE,
                 seed=i,
-                size=size,
-                pictures=x[i : i + 4],
-                hole=hole[i : i + 4],
+                pictures=x[i : i + 8],
+                hole=hole[i : i + 8],
             )
-            for i in range(0, len(PROMPTS), 4)
+            for i in range(0, count, 8)
         ]
     )
-    store(path, grid(tiles(y), list(PROMPTS), columns=4))
+    rim = hole ^ (torch.nn.functional.max_pool2d(hole.float(), 3, 1, 1) > 0)
+    labels = [f"{colour} {name}" for name, colour in THINGS]
+    store(path, grid(tiles(torch.where(rim, 1.0, y).cpu()), labels, columns=8))
+
+
+def ordered(library: Library, plan: Plan) -> tuple[Tensor, Tensor]:
+    """(stamps of THINGS [B, 4, 168, 168], colours weighted by their opacity; none of them small)."""
+    names = [sticker.name for sticker in library.stickers]
+    rows = [library.stickers[names.index(name)] if name in names else None for name, _ in THINGS]
+    stamps = torch.zeros(len(rows), 4, portraits.SIDE, portraits.SIDE)
+    for number, sticker in enumerate(rows):
+        if sticker is not None:
+            colour = THINGS[number][1]
+            which = torch.tensor([colours.NAMES.index(colour) if colour else -1])
+            stamps[number] = colours.painted(textures([sticker], portraits.SIDE).float() / 255, which)[0]
+    stamps[:, :3] *= stamps[:, 3:]
+    return stamps.to(plan.device), torch.zeros(len(rows), device=plan.device)

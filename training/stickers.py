@@ -8,7 +8,12 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
+
+from .colours import smaller
 
 PACKAGES = {
     "pictures": "@lobehub/fluent-emoji-3d@1.1.0",
@@ -27,6 +32,14 @@ class Sticker:
     name: str
     words: tuple[str, ...]
     picture: Image.Image  # RGBA, square
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """What scenes are made of."""
+
+    photos: list[Image.Image]
+    stickers: list[Sticker]
 
 
 def fetch(folder: Path) -> None:
@@ -70,3 +83,12 @@ def keywords(name: str, words: list[str]) -> tuple[str, ...]:
     return tuple(
         word for word in dict.fromkeys(plain) if word != name and word.replace(" ", "").replace("-", "").isalpha()
     )
+
+
+def textures(stickers: list[Sticker], side: int) -> Tensor:
+    """uint8 [N, 4, side, side]: the stickers' pictures, colours and opacity."""
+    rows = []
+    for one in stickers:
+        picture = torch.from_numpy(np.array(one.picture)).permute(2, 0, 1)[None].float() / 255
+        rows.append((smaller(picture, side) * 255).round().byte())
+    return torch.cat(rows)

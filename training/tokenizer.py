@@ -12,7 +12,7 @@ from . import captions
 from .plan import Plan
 from .stickers import Sticker
 
-LENGTH = 36  # positions, start and end included; the last 25 hold a portrait, see text.py
+LENGTH = 60  # positions, start and end included; the last 49 hold a portrait, see text.py
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORD = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""  # as CLIP
 
@@ -69,5 +69,5 @@ def load(stickers: list[Sticker], plan: Plan) -> CLIPTokenizer:
 
 
 def encode(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
-    """int64 [B, 36]: the tokens of each text, padded to one length."""
+    """int64 [B, 60]: the tokens of each text, padded to one length."""
     return tokenizer(texts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt").input_ids

@@ -7,22 +7,22 @@ quickest way to learn how to fill one.  "base" drops those channels again and go
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
 
-from . import cache, checkpoint, sheet, text, tokenizer, vae
-from .captions import EMPTY
+from . import cache, checkpoint, portraits, sheet, states, vae
+from .layout import Layout, fastest
 from .plan import Plan
-from .run import Run
+from .run import Clock, Run
 from .sample import Painter, scheduler
-from .scenes import Library
+from .stickers import Library
 
 PARENT = {"first": None, "inpaint": "first", "base": "inpaint"}
-PEAK = {"first": 1e-3, "inpaint": 1e-3, "base": 5e-4}
+PEAK = {"first": 1e-3, "inpaint": 8e-4, "base": 5e-4}
 SEED = {"first": 3, "inpaint": 4, "base": 6}  # beside the plan's own
 GAMMA = 5.0  # as in Hang et al. 2023, arXiv 2303.09556: steps with little noise count less
 NOISY = 0.6  # t = 1000 u^NOISY: more of the steps in which it is decided what is drawn and where
@@ -44,32 +44,35 @@ def build(channels: int, plan: Plan) -> UNet2DConditionModel:
         attention_head_dim=4,
         norm_num_groups=16,
     )
-    unet.set_attn_processor(AttnProcessor())  # for so few tokens a third faster than the fused one
+    unet.set_attn_processor(AttnProcessor())
+    with torch.no_grad():
+        for name, weight in unet.named_parameters():
+            if name.endswith(("attn2.to_k.weight", "attn2.to_v.weight")):  # these are all that it reads of the words
+                weight[:, portraits.NUMBERS :] = 0
     return unet
 
 
 @torch.no_grad()
 def grown(channels: int, weights: dict[str, Tensor], plan: Plan) -> UNet2DConditionModel:
-    """A UNet with the trained `weights`, which ignores input channels that are new to those."""
+    """A UNet with the trained `weights`, which ignores input channels that are new to those.
+
+    Where the text encoder has another width than theirs, the keys and values made of its words begin untrained.
+    """
     unet = build(channels, plan)
+    mine = unet.state_dict()
     stem, known = torch.zeros_like(unet.conv_in.weight), weights["conv_in.weight"][:, :channels]  # [C, 4 or 9, 3, 3]
     stem[:, : known.shape[1]] = known
-    unet.load_state_dict(weights | {"conv_in.weight": stem})
+    fitting = {name: value for name, value in weights.items() if value.shape == mine[name].shape}
+    unet.load_state_dict(mine | fitting | {"conv_in.weight": stem})
     return unet
 
 
 class Lessons:
     """Noisy latents with their words; those of step i are a function of the seed and i."""
 
-    def __init__(self, mode: str, tokens: CLIPTokenizer, encoder: CLIPTextModel, plan: Plan):
-        self.mode, self.plan = mode, plan
-        self.scenes = scenes = cache.load(plan)
-        self.scale = scenes.scale
-        self.words = text.read(
-            encoder, tokenizer.encode(tokens, scenes.captions if mode == "inpaint" else scenes.titles)
-        )
-        self.bare = torch.tensor([n for n, words in enumerate(scenes.captions) if words in EMPTY])
-        self.alphas = scheduler().alphas_cumprod
+    def __init__(self, mode: str, source: cache.Cached | cache.Fresh, scale: float, plan: Plan):
+        self.mode, self.source, self.scale, self.plan = mode, source, scale, plan
+        self.alphas = scheduler().alphas_cumprod.to(plan.device)
 
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """(input [B, 4 or 9, h, w], t [B], words [B, L, d], velocity [B, 4, h, w], weight [B, 1, h, w]).
@@ -77,32 +80,29 @@ class Lessons:
         The velocity, √ᾱ noise − √(1−ᾱ) z (Salimans & Ho 2022, arXiv 2202.00512), tells colours at every noise
         level: an error in it is never magnified, as one in the noise is where hardly anything else is left.
         """
-        scenes, words, count = self.scenes, self.words, self.plan.batch
-        rng = np.random.default_rng([self.plan.seed, SEED[self.mode], step])
-        chosen = torch.from_numpy(rng.integers(len(words), size=count))
-        if self.mode == "inpaint" and len(self.bare) and step >= self.plan.ground_from * self.plan.inpaint_steps:
-            chosen[: count // 2] = self.bare[chosen[: count // 2] % len(self.bare)]
-        t = torch.from_numpy((1000 * rng.random(count) ** NOISY).astype(np.int64))
-        z = scenes.clean[chosen].float() * self.scale  # [B, 4, h, w]
-        noise = torch.from_numpy(rng.standard_normal(z.shape, dtype=np.float32))
+        rng = cache.generator(self.plan, SEED[self.mode], step)
+        scenes = self.source.at(step, rng)
+        z, hole = scenes["clean"].float() * self.scale, scenes["hole"].float()  # [B, 4, h, w], [B, 1, h, w]
+        t = (1000 * torch.rand(len(z), generator=rng, device=z.device) ** NOISY).long().clamp(max=999)
+        noise = torch.randn(z.shape, generator=rng, device=z.device)
         a = self.alphas[t].view(-1, 1, 1, 1)
         x = a.sqrt() * z + (1 - a).sqrt() * noise
         velocity = a.sqrt() * noise - (1 - a).sqrt() * z
-        hole = scenes.hole[chosen].float()  # [B, 1, h, w]
         counts = OUTSIDE + (1 - OUTSIDE) * hole
         weight = (GAMMA * (1 - a)).clamp(max=1) * counts / counts.mean((1, 2, 3), keepdim=True)  # 1 - a = 1/(SNR + 1)
         if self.mode == "inpaint":
-            x = torch.cat([x, hole, scenes.masked[chosen].float() * self.scale], 1)
-        return x, t, words[chosen].float(), velocity, weight
+            x = torch.cat([x, hole, scenes["masked"].float() * self.scale], 1)
+        words = portraits.words(portraits.vague(scenes["portrait"].float(), rng), self.plan)
+        return x, t, words, velocity, weight
 
 
-def loss_at(step: int, lessons: Lessons, unet: UNet2DConditionModel) -> tuple[Tensor, dict]:
+def loss_at(step: int, lessons: Lessons, unet: Layout) -> tuple[Tensor, dict]:
     """(loss, figures) of one step."""
     x, t, words, velocity, weight = lessons.at(step)
-    with torch.autocast("cpu", torch.bfloat16):
-        v = unet(x, t, words).sample.float()
+    with lessons.plan.autocast():
+        v = unet(x, t, words).float()
     error = (v - velocity).square()
-    return (weight * error).mean(), {"mse": error.detach().mean().item()}
+    return (weight * error).mean(), {"mse": error.detach().mean()}
 
 
 def steps_of(mode: str, plan: Plan) -> int:
@@ -110,32 +110,54 @@ def steps_of(mode: str, plan: Plan) -> int:
     return getattr(plan, f"{mode}_steps")
 
 
-def train(mode: str, library: Library, held_out: list, plan: Plan) -> None:
+def adopt(folder: Path, plan: Plan) -> None:
+    """Take the 9-channel UNet of a finished model in diffusers' layout as what the first lessons end with."""
+    path = plan.work / "first" / "final.pt"
+    if not path.exists():
+        model = UNet2DConditionModel.from_pretrained(folder / "unet_inpainting", torch_dtype=torch.float32)
+        checkpoint.save(path, {"step": 0, "seconds": 0.0, "stamp": "", "unet": model.state_dict()})
+
+
+def adopted(plan: Plan) -> bool:
+    """Whether the first lessons were taken over from a finished model."""
+    state = checkpoint.load(plan.work / "first" / "final.pt")
+    return state is not None and not state["stamp"]
+
+
+def beginning(mode: str, channels: int, plan: Plan) -> UNet2DConditionModel:
+    """The UNet before its first step: grown from its parent, which may have ended here or elsewhere."""
+    if PARENT[mode] is None:
+        return build(channels, plan)
+    parent = states.furthest(plan, PARENT[mode])
+    return build(channels, plan) if parent is None else grown(channels, parent.weights, plan)
+
+
+def train(mode: str, library: Library, held_out: list, plan: Plan, clock: Clock | None = None) -> None:
     """The finished weights of "first", "inpaint" or "base" at `work/MODE/final.pt`."""
-    autoencoder, _ = vae.load(plan)
-    tokens = tokenizer.load(library.stickers, plan)
-    encoder, stamp = text.load(tokens, plan)
+    autoencoder, stamp = vae.load(plan)
     torch.manual_seed(plan.seed)
-    channels, steps = 9 if mode == "inpaint" else 4, steps_of(mode, plan)
-    if PARENT[mode]:
-        weights = checkpoint.load(plan.work / PARENT[mode] / "final.pt")["unet"]
-        unet, stamp = grown(channels, weights, plan), checkpoint.fingerprint(weights) + stamp
-    else:
-        unet = build(channels, plan)
-    folder = plan.work / mode
-    if checkpoint.finished(folder, stamp, steps):
+    channels, steps, folder = 9 if mode == "inpaint" else 4, steps_of(mode, plan), plan.work / mode
+    if checkpoint.finished(folder, stamp, steps) or (mode == "first" and adopted(plan)):
         return
-    run = Run(folder, unet, steps, peak=PEAK[mode], plan=plan, stamp=stamp)
-    lessons = Lessons(mode, tokens, encoder, plan)
+    unet, scale = beginning(mode, channels, plan), vae.scale(plan)
+    run = Run(
+        folder, unet.to(plan.device), steps, peak=PEAK[mode], plan=plan, stamp=stamp, clock=clock, stride=plan.stride
+    )
+    if not plan.fresh:
+        cache.fill(library, plan)
+    source = cache.Fresh(library, plan) if plan.fresh else cache.Cached(plan)
+    lessons = Lessons(mode, source, scale, plan)
+    layout = fastest(unet, lambda layout: loss_at(run.step, lessons, layout)[0], plan)
 
     def report() -> None:
-        twin = build(channels, plan)
+        twin = build(channels, plan).to(plan.device)
         twin.load_state_dict(run.averaged())
-        painter = Painter(autoencoder, twin.eval(), encoder, tokens, lessons.scale)
-        sheet.drawn(folder / "sheets" / f"{run.step:06d}.png", painter, held_out, plan.size)
+        painter = Painter(autoencoder, twin.eval(), scale)
+        path = plan.out / f"{mode}.jpg" if plan.out else folder / "sheets" / f"{run.step:06d}.jpg"
+        sheet.drawn(path, painter, library, held_out, plan)
 
-    run.train(lambda step: loss_at(step, lessons, unet), report)
+    run.train(lambda step: loss_at(step, lessons, layout), report)
     checkpoint.save(
         folder / "final.pt",
-        {"step": run.step, "seconds": run.seconds, "stamp": stamp, "scale": lessons.scale, "unet": run.averaged()},
+        {"step": run.step, "seconds": run.seconds, "stamp": stamp, "unet": run.averaged()},
     )

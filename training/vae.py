@@ -13,9 +13,10 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
 from . import checkpoint, measure, sheet
+from .patches import patch
 from .plan import Plan
 from .run import Run
-from .scenes import Library, patch
+from .stickers import Library
 
 PEAK = 1e-3
 PATCH = 64
@@ -74,11 +75,11 @@ def loss(y: Tensor, x: Tensor, step: int) -> Tensor:
 
 def loss_at(step: int, vae: AutoencoderKL, library: Library, plan: Plan) -> tuple[Tensor, dict]:
     """(loss, figures) of one step."""
-    x = batch(step, library, plan)
-    noise = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
-    with torch.autocast("cpu", torch.bfloat16):
+    x = batch(step, library, plan).to(plan.device)
+    noise = torch.Generator(plan.device).manual_seed(plan.seed * 1_000_003 + step)
+    with plan.autocast():
         z = vae.quant_conv(vae.encoder(x)).float()[:, :4]  # [B, 4, h/8, w/8]
-        z = z + NOISE * z.detach().std() * torch.randn(z.shape, generator=noise)
+        z = z + NOISE * z.detach().std() * torch.randn(z.shape, generator=noise, device=z.device)
         y = vae.decoder(vae.post_quant_conv(z)).float()
     mse = F.mse_loss(y.detach().clamp(-1, 1), x).item()
     figures = {"psnr": 10 * math.log10(4 / mse), "deviation": z.detach().std().item()}
@@ -93,7 +94,7 @@ def train(library: Library, held_out: list, plan: Plan) -> None:
         return
     torch.manual_seed(plan.seed)
     vae = build(plan)
-    run = Run(folder, vae, plan.vae_steps, peak=PEAK, plan=plan)
+    run = Run(folder, vae.to(plan.device), plan.vae_steps, peak=PEAK, plan=plan)
 
     def report() -> None:
         twin = build(plan)
@@ -105,7 +106,9 @@ def train(library: Library, held_out: list, plan: Plan) -> None:
     twin = build(plan)
     twin.load_state_dict(run.averaged())
     level(twin, library, plan)
-    checkpoint.save(folder / "final.pt", {"step": run.step, "seconds": run.seconds, "vae": twin.state_dict()})
+    checkpoint.save(
+        folder / "final.pt", {"step": run.step, "seconds": run.seconds, "scale": 1.0, "vae": twin.state_dict()}
+    )
 
 
 @torch.no_grad()
@@ -132,15 +135,22 @@ def load(plan: Plan) -> tuple[AutoencoderKL, str]:
     weights = checkpoint.load(plan.work / "vae" / "final.pt")["vae"]
     vae.load_state_dict(weights)
     point(vae)
+    vae.to(plan.device, memory_format=torch.channels_last)  # twice as fast with AMX and on a GPU
     return vae.eval().requires_grad_(False), checkpoint.fingerprint(weights)
 
 
-def adopt(folder: Path, step: int, plan: Plan) -> None:
-    """A state to resume from, made of another attempt's `folder` in diffusers layout after `step` steps."""
-    vae = build(plan)
-    vae.load_state_dict(AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).state_dict())
-    point(vae)
-    run = Run(plan.work / "vae", vae, plan.vae_steps, peak=PEAK, plan=plan)
-    if run.step == 0:
-        run.step = step
-        checkpoint.save(run.folder / "state.pt", run.state())
+def scale(plan: Plan) -> float:
+    """What brings latents to unit deviation."""
+    return checkpoint.load(plan.work / "vae" / "final.pt")["scale"]
+
+
+def adopt(folder: Path, plan: Plan) -> None:
+    """Take the autoencoder of a finished model in diffusers' layout, where the work folder has none."""
+    path = plan.work / "vae" / "final.pt"
+    if path.exists():
+        return
+    model = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32)
+    checkpoint.save(
+        path,
+        {"step": plan.vae_steps, "seconds": 0.0, "vae": model.state_dict(), "scale": model.config.scaling_factor},
+    )

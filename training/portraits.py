@@ -1,0 +1,82 @@
+"""Portraits: what a thing looks like, as numbers that the text encoder learns to write and the UNets to read.
+
+A portrait has 49 positions, 7 × 7 squares of a picture of 168 px.  Each holds its 3 × 3 latent cells less those of
+grey, their opacity, whether the thing shall be small, and the square's row and column: 60 numbers, the first ones of
+the text encoder's 320.  The UNets are trained on portraits of the stickers themselves, and ignore the other numbers;
+so text encoder and UNets can be trained in any order, and one made better without the other.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from . import tokenizer
+from .plan import Plan
+
+GRID, CELLS = 7, 3  # positions a side, latent cells a side in each
+WIDE = GRID * CELLS  # latent cells a side
+SIDE = 8 * WIDE  # px of the picture
+DRAWN = 5 * CELLS**2  # numbers at a position that tell what is seen there
+NUMBERS = DRAWN + 1 + 2 * GRID  # … and the size, and the place
+POSITIONS = GRID**2
+VAGUE = 0.3  # noise on the portraits that a UNet is trained on, at most: the text encoder is never exact either
+
+
+@torch.no_grad()
+def of(stamps: Tensor, small: Tensor, model: AutoencoderKL, plan: Plan) -> Tensor:
+    """Make portraits [B, 49, 60] of stamps [B, 4, s, s] in [0, 1], whose colours are weighted by their opacity."""
+    stamps = F.interpolate(stamps, (SIDE, SIDE), mode="bilinear", antialias=True).clamp(0, 1)
+    alpha = stamps[:, 3:]
+    pictures = 2 * (stamps[:, :3] + (1 - alpha) / 2) - 1  # on grey
+    cells = torch.cat([told(pictures, model, plan), 2 * F.avg_pool2d(alpha, 8)], 1)
+    return laid_out(
+        cells * (alpha.amax((1, 2, 3), keepdim=True) > 0), small
+    )  # of nothing: zeros, whatever the rounding
+
+
+@torch.no_grad()
+def told(pictures: Tensor, model: AutoencoderKL, plan: Plan) -> Tensor:
+    """Latents [B, 4, h, w] of pictures on grey, [B, 3, H, W] in [-1, 1], less those of grey alone.
+
+    Of grey alone there is so little to normalise that it takes float32.
+    """
+    plain = model.encode(torch.zeros_like(pictures[:1])).latent_dist.mode()
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    with plan.autocast():
+        z = torch.cat([model.quant_conv(model.encoder(some))[:, :4] for some in pictures.split(64)])
+    return z.float() - plain
+
+
+def laid_out(cells: Tensor, small: Tensor) -> Tensor:
+    """[B, 49, 60] of latents and opacity [B, 5, 21, 21] and a flag [B]."""
+    cells = cells.unflatten(3, (GRID, CELLS)).unflatten(2, (GRID, CELLS))  # [B, 5, 7, 3, 7, 3]
+    cells = cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # [B, 49, 45]
+    places = torch.cartesian_prod(torch.arange(GRID), torch.arange(GRID))  # [49, 2]
+    places = F.one_hot(places, GRID).flatten(1).to(cells).expand(len(cells), -1, -1)  # [B, 49, 14]
+    return torch.cat([cells, small.to(cells).view(-1, 1, 1).expand(-1, POSITIONS, 1), places], 2)
+
+
+def nothing(count: int, plan: Plan) -> Tensor:
+    """Portraits [B, 49, 60] of bare background."""
+    return laid_out(torch.zeros(count, 5, WIDE, WIDE, device=plan.device), torch.zeros(count))
+
+
+def words(portraits: Tensor, plan: Plan) -> Tensor:
+    """What an exact text encoder makes of the words for these portraits: [B, 49, 60] -> [B, L, width]."""
+    hidden = portraits.new_zeros(len(portraits), tokenizer.LENGTH, plan.text_width)
+    hidden[:, -POSITIONS:, :NUMBERS] = portraits
+    return hidden
+
+
+def vague(portraits: Tensor, rng: torch.Generator) -> Tensor:
+    """The portraits with some noise on what is drawn, more on some than on others."""
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=rng, device=portraits.device)
+
+    amount = VAGUE * torch.rand(len(portraits), 1, 1, generator=rng, device=portraits.device)
+    noise = amount * random(len(portraits), POSITIONS, DRAWN)
+    return torch.cat([portraits[..., :DRAWN] + noise, portraits[..., DRAWN:]], 2)
