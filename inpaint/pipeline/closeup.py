@@ -131,16 +131,21 @@ class CloseUp(Scene):
         patches, hold = to_images(self.model.decode(self.strategy.restore(x))), self.request.colour_hold
         if hold and self.picture is not None:
             patches = [blending.hold_colours(patch, self.filled, hold) for patch in patches]
-        return [self.crop.place(patch) for patch in patches]
+        return [self.crop.resize_back(patch) for patch in patches]
 
     def join(
-        self, original: Image.Image, patch: Image.Image, composite: Image.Image, hole: Image.Image
+        self,
+        original: Image.Image,
+        patch: Image.Image,
+        composite: Image.Image,
+        hole: Image.Image,
+        alpha: Image.Image | None = None,
     ) -> tuple[Image.Image, str]:
-        """The patch in the original crop (RGB, and masks L, all at box size) and the finish that joined them."""
+        """Return the patch in the original crop (RGB, the others L, all at box size) and the way it was joined."""
         request = self.request
         if request.colour_match:
             patch = blending.match_colours(patch, original, hole, request.colour_match)
-        return blending.join(original, patch, composite, request.finish, request.blend)
+        return blending.join(original, patch, composite, request.finish, request.blend, alpha)
 
     def holes(self, t: float) -> Tensor:
         """Return the hole at t, [1, 1, h, w], 1 = repaint: a cell may change from the t on that its level says."""

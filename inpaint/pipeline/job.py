@@ -146,18 +146,19 @@ class Job:
             box = closeup.crop.box
             for k, patch in enumerate(patches, first):
                 if composite is not None:
-                    alpha, original = composite.crop(box), self.images[k].crop(box)
-                    patch, self.joined_by = closeup.join(original, patch, alpha, self.masks.hole.crop(box))
-                    self.scores.append(seam.seam_score(patch, alpha))
+                    pasted, original, hole = composite.crop(box), self.images[k].crop(box), self.masks.hole.crop(box)
+                    alpha = self.picture.alpha and self.picture.alpha.crop(box)
+                    patch, self.joined_by = closeup.join(original, patch, pasted, hole, alpha)
+                    self.scores.append(seam.seam_score(patch, pasted))
                 image = self.images[k].copy()
                 image.paste(patch, box[:2])
                 self.images[k] = image
 
-    def _composite(self, box: crop.Box) -> mask.Placed | None:
+    def _composite(self, box: crop.Box) -> mask.SparseMask | None:
         """What is pasted for the part of the mask in this box; of several islands only that one."""
         if self.masks is None or len(self.places) == 1:
             return self.masks and self.masks.composite
-        return mask.Placed(self.masks.composite.crop(box), *box[:2], self.picture.size)
+        return mask.SparseMask(self.masks.composite.crop(box), *box[:2], self.picture.size)
 
     def result(self) -> Result:
         """The pictures with their alpha, profile and EXIF, and the report."""
@@ -200,7 +201,7 @@ class Job:
         return self.model.quality if asked is None else asked.strip()
 
     def model_facts(self) -> dict:
-        """What the picture was made with, for its capsule."""
+        """What the picture was made with, for its record."""
         return {
             "name": self.model.name,
             "fingerprint": self.model.fingerprint,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..diffusion.sampling import LatentStep
 from ..pixels.crop import Box
-from ..pixels.mask import Placed
+from ..pixels.mask import SparseMask
 from .scene import Scene
 
 
@@ -21,7 +21,7 @@ class PreviewRenderer:
     composite  what will be pasted; None shows the patch alone
     """
 
-    def __init__(self, scene: Scene, picture: Image.Image, composite: Placed | None = None):
+    def __init__(self, scene: Scene, picture: Image.Image, composite: SparseMask | None = None):
         self.scene, self.picture, self.composite = scene, picture, composite
         self.sizes: dict[int, Size] = {}
 

@@ -1,4 +1,4 @@
-"""Joining the patch to the picture: nothing outside the mask is touched, and nothing hidden inside it shows again."""
+"""Join the patch to the picture: nothing outside the mask is touched, nothing that was inside it shows again."""
 
 from __future__ import annotations
 
@@ -9,26 +9,34 @@ import numpy as np
 from PIL import Image
 
 from .colour import from_lab, to_lab
-from .edge import Drift, Edge
-from .laplace import doubled, halved
-from .seam import Seam, around
+from .edge import Correction, Edge
+from .laplace import downsample, upsample
+from .seam import Seam, padded_box
 
 ENOUGH = 64  # pixels to measure colours on
-BROAD = 1 / 18  # of a picture's shorter side: what is wider is colour, what is narrower is detail
+BROAD = 1 / 18  # of a picture's shorter side: wider than that is colour, narrower is detail
 AROUND = 16  # pixels around the mask that are looked at
-LIFTS = {"poisson": "drift", "multiband": "kept"}  # what a finish adds to the patch
+CORRECTIONS = {"poisson": "correction", "multiband": "fading"}  # what is added to the patch
 
 
 def join(
-    original: Image.Image, patch: Image.Image, composite: Image.Image, kind: str = "auto", width: int = 4
+    original: Image.Image,
+    patch: Image.Image,
+    composite: Image.Image,
+    kind: str = "auto",
+    width: int = 4,
+    alpha: Image.Image | None = None,
 ) -> tuple[Image.Image, str]:
-    """The joined crop and the finish used; original and patch RGB, composite L, all of one size.
+    """Return the joined crop and the way that was used; original and patch RGB, composite L, all of one size.
 
     feather    mixes both over the composite's ramp
-    poisson    lifts the patch by a membrane that meets the picture at the mask's edge (Pérez et al. 2003)
+    poisson    adds to the patch a solution of Laplace's equation that meets the picture at the mask's edge (Pérez et
+               al. 2003)
     multiband  lets that fade inwards, fine detail over `width` pixels, colours over 16 times that, so that the
                patch keeps its own colours in the middle (bands after Burt & Adelson 1983)
     none       pastes hard;  auto  tries the first three and keeps the least visible seam
+
+    alpha  L, the original's transparency: what cannot be seen has no colour to meet
     """
     if composite.getbbox() is None:
         return original.copy(), "none"
@@ -36,21 +44,24 @@ def join(
     if least > 0:  # there is no edge to join it at
         whole = least == 255 or kind == "none"
         return (patch, "none") if whole else (Image.composite(patch, original, composite), "feather")
-    box = around(composite, AROUND)
+    box = padded_box(composite, AROUND)
     picture, patch, composite = (image.crop(box) for image in (original, patch, composite))
-    joint = Joint(picture, patch, Edge.of(picture, patch, composite, max(1, width)))
+    if alpha is not None:
+        picture = Image.composite(picture, patch, alpha.crop(box).point([0] + [255] * 255))
+    blend = Blend(picture, patch, Edge.of(picture, patch, composite, max(1, width)))
     if kind == "auto":
         seam = Seam(composite)
-        kind = min(("feather", "poisson", "multiband"), key=lambda name: seam.value(joint.pixels(name, seam.pixels)))
+        kind = min(("feather", "poisson", "multiband"), key=lambda name: seam.value(blend.pixels(name, seam.pixels)))
     result = original.copy()
-    result.paste(joint.image(kind), box[:2])
+    seen = alpha and composite.point([0] + [255] * 255)  # where the picture was replaced, only the mask is pasted
+    result.paste(blend.image(kind), box[:2], seen)
     return result, kind
 
 
 def match_colours(patch: Image.Image, original: Image.Image, hole: Image.Image, amount: float) -> Image.Image:
-    """The patch with the mean and spread, in LAB, that it should have had where the original is known.
+    """Return the patch with the mean and deviation, in LAB, that the original has where it is known.
 
-    Measured only outside the hole, where the model was to reproduce the picture (Reinhard et al. 2001).
+    Both are measured outside the hole only, where the model was to reproduce the picture (Reinhard et al. 2001).
     """
     outside = np.asarray(hole) == 0
     if amount == 0 or outside.sum() < ENOUGH:
@@ -63,9 +74,9 @@ def match_colours(patch: Image.Image, original: Image.Image, hole: Image.Image, 
 
 
 def hold_colours(patch: Image.Image, held: Image.Image, amount: float) -> Image.Image:
-    """The patch with its own detail on the broad colours of `held`, as far as `amount`; both RGB of one size.
+    """Return the patch with its detail on the low frequencies of `held`, as far as `amount`; both RGB, one size.
 
-    The low-pass exchange of ILVR (Choi et al. 2021, arXiv 2108.02938, eq. 6), once, on the finished picture.
+    This is the low-pass exchange of ILVR (Choi et al. 2021, arXiv 2108.02938, eq. 6), once, on the final picture.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -74,52 +85,52 @@ def hold_colours(patch: Image.Image, held: Image.Image, amount: float) -> Image.
     return Image.fromarray((new + amount * off).round().clip(0, 255).astype(np.uint8))
 
 
-class Joint:
-    """`picture` with `patch` joined in (RGB), in each of the ways: at some pixels, or all of it."""
+class Blend:
+    """`picture` with `patch` blended in (RGB), in any of the ways: some pixels of it, or all."""
 
     def __init__(self, picture: Image.Image, patch: Image.Image, edge: Edge):
         self.edge = edge
         self.before, self.new = ([np.asarray(plane) for plane in image.split()] for image in (picture, patch))
 
     @cached_property
-    def drift(self) -> list[np.ndarray]:
-        """float32 [H, W] a channel: what lifts the patch to the picture at the mask's edge."""
-        drift = Drift(self.edge, self.before, self.new)
-        return [drift.plane(k) for k in range(3)]
+    def correction(self) -> list[np.ndarray]:
+        """Return float32 [H, W] a channel: what makes the patch meet the picture at the mask's edge."""
+        found = Correction(self.edge, self.before, self.new)
+        return [found.plane(k) for k in range(3)]
 
     @cached_property
-    def kept(self) -> list[np.ndarray]:
-        """float32 [H, W] a channel: the part of the drift that is left where it fades inwards."""
-        return [drift - _faded(drift, self.edge.shares) for drift in self.drift]
+    def fading(self) -> list[np.ndarray]:
+        """Return float32 [H, W] a channel: the same, fading inwards, each band over its own width."""
+        return [plane - _faded(plane, self.edge.shares) for plane in self.correction]
 
     def pixels(self, kind: str, where: np.ndarray) -> np.ndarray:
-        """uint8 [n, 3]: the joined picture at flat indices."""
-        return np.stack([self._joined(kind, k, lambda plane: plane.take(where)) for k in range(3)], 1)
+        """Return the blended picture at flat indices, uint8 [n, 3]."""
+        return np.stack([self._blended(kind, k, lambda plane: plane.take(where)) for k in range(3)], 1)
 
     def image(self, kind: str) -> Image.Image:
-        """The joined picture."""
-        return Image.merge("RGB", [Image.fromarray(self._joined(kind, k, lambda plane: plane)) for k in range(3)])
+        """Return the blended picture."""
+        return Image.merge("RGB", [Image.fromarray(self._blended(kind, k, lambda plane: plane)) for k in range(3)])
 
-    def _joined(self, kind: str, k: int, part: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """uint8: channel k of a part of the picture; outside the hole its own bytes."""
+    def _blended(self, kind: str, k: int, part: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return channel k of a part of the picture, uint8; outside the hole its own bytes."""
         edge, before, new = self.edge, part(self.before[k]), part(self.new[k]).astype(np.float32)
         if kind == "feather":
             new = before + part(edge.level) / np.float32(255) * (new - before)
-        elif kind in LIFTS:
-            new += part(getattr(self, LIFTS[kind])[k])
+        elif kind in CORRECTIONS:
+            new += part(getattr(self, CORRECTIONS[kind])[k])
             if edge.levelled is not None:  # mixed with the picture by a soft mask's levels
                 new = before + part(edge.levelled) * (new - before)
         return np.where(part(edge.hole), np.rint(new, out=new).clip(0, 255, out=new).astype(np.uint8), before)
 
 
-def _faded(drift: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:
-    """float32 [H, W]: the part of the drift that is taken back, nothing at the hole's edge and all in its middle.
+def _faded(correction: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:
+    """Return the part of the correction that is taken back, float32 [H, W]: none at the edge, all in the middle.
 
     Each level of the pyramid has half the size and the same ramp, so its ramp is twice as wide in the picture.
     """
     if len(shares) == 1:
-        return drift * shares[0]
-    low = halved(drift)
-    out = (drift - doubled(low, drift.shape)) * shares[0]
-    out += doubled(_faded(low, shares[1:]), drift.shape)
+        return correction * shares[0]
+    low = downsample(correction)
+    out = (correction - upsample(low, correction.shape)) * shares[0]
+    out += upsample(_faded(low, shares[1:]), correction.shape)
     return out

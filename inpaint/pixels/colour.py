@@ -10,7 +10,7 @@ KNEE = (6 / 29) ** 3
 
 
 def to_lab(rgb: np.ndarray) -> np.ndarray:
-    """uint8 [..., 3] -> float32 [..., 3]: L 0 … 100, a and b about ±100."""
+    """Convert sRGB uint8 [..., 3] to LAB float32 [..., 3]: L 0 … 100, a and b about ±100."""
     c = rgb.astype(np.float32) / 255
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
     t = linear @ RGB_TO_XYZ.T / WHITE
@@ -20,7 +20,7 @@ def to_lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def from_lab(lab: np.ndarray) -> np.ndarray:
-    """float32 [..., 3] -> uint8 [..., 3]; what sRGB cannot show is cut off."""
+    """Convert LAB float32 [..., 3] to sRGB uint8 [..., 3]; what sRGB cannot show is clipped."""
     lightness, a, b = np.moveaxis(lab, -1, 0)
     y = (lightness + 16) / 116
     f = np.stack([y + a / 500, y, y - b / 200], -1)

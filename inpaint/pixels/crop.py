@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from .morphology import shrunk
+from .morphology import resize_max
 
 STEP = 8  # pixels a latent cell: working sides are multiples of it
-SLIMMEST = 4  # a working size is at most so many times longer than it is wide
-GROWTH = 0.35  # a box may grow by so much of its area, so that nothing is stretched
+SLIMMEST = 4  # the largest ratio of a working size's sides
+GROWTH = 0.35  # of its area, by which a box may grow so that nothing is stretched
 
 
 class Box(NamedTuple):
@@ -24,29 +24,29 @@ class Box(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Return width and height."""
         return self.right - self.left, self.bottom - self.top
 
     def grown(self, x: int, y: int | None = None) -> Box:
-        """Larger by x on the left and the right, and by y (or x) above and below."""
+        """Return the box larger by x on the left and the right, and by y (or x) above and below."""
         y = x if y is None else y
         return Box(self.left - x, self.top - y, self.right + x, self.bottom + y)
 
     def at_least(self, width: int, height: int | None = None) -> Box:
-        """The same middle, no side shorter than that."""
+        """Return a box with the same middle and no side shorter than that."""
         (w, h), height = self.size, width if height is None else height
         dx, dy = max(0, width - w), max(0, height - h)
         return Box(self.left - dx // 2, self.top - dy // 2, self.right + dx - dx // 2, self.bottom + dy - dy // 2)
 
     def inside(self, size: tuple[int, int]) -> Box:
-        """Slid back into a picture of that size; shrunk only where larger than it."""
+        """Return the box slid back into a picture of that size; shrunk only where it is larger."""
         (w, h), (W, H) = self.size, size
         w, h = min(w, W), min(h, H)
         left, top = min(max(self.left, 0), W - w), min(max(self.top, 0), H - h)
         return Box(left, top, left + w, top + h)
 
     def joined(self, other: Box) -> Box:
-        """The smallest box that holds both."""
+        """Return the smallest box that holds both."""
         return Box(
             min(self.left, other.left),
             min(self.top, other.top),
@@ -55,14 +55,14 @@ class Box(NamedTuple):
         )
 
     def gap(self, other: Box) -> int:
-        """Pixels between the two, the longer way of across and down; 0 where they touch or overlap."""
+        """Return the pixels between the two, the longer way of across and down; 0 where they touch or overlap."""
         return max(
             other.left - self.right, self.left - other.right, other.top - self.bottom, self.top - other.bottom, 0
         )
 
 
 def merged(boxes: list[Box], gap: int) -> list[Box]:
-    """Boxes that touch or are nearer than `gap` made one, until none are."""
+    """Return the boxes with those merged that touch or are nearer than `gap`, until none are."""
     boxes, apart = list(boxes), []
     while boxes:
         box = boxes.pop()
@@ -87,7 +87,7 @@ class Crop(NamedTuple):
     def around(
         cls, box: Box, picture_size: tuple[int, int], side: int, context: int = 32, factor: float = 1.5
     ) -> Crop:
-        """A close-up of `box` with at least `context` pixels around it and `factor` times its size."""
+        """Return a close-up of `box` with at least `context` pixels around it and `factor` times its size."""
         w, h = box.size
         x, y = (max(context, ceil(n * (factor - 1) / 2)) for n in (w, h))
         wide = Box(*box).grown(x, y).at_least(side // 2).inside(picture_size)  # enlarged twice at the most
@@ -95,12 +95,12 @@ class Crop(NamedTuple):
 
     @classmethod
     def whole(cls, picture_size: tuple[int, int], side: int) -> Crop:
-        """The whole picture."""
+        """Return the whole picture as a close-up."""
         return cls._fitted(Box(0, 0, *picture_size), picture_size, side)
 
     @classmethod
     def _fitted(cls, box: Box, picture_size: tuple[int, int], side: int) -> Crop:
-        """`box`, grown where the picture has room, so that both of its sides are scaled by exactly the same."""
+        """Return `box`, grown where the picture has room, so that both its sides are scaled by exactly the same."""
         (w, h), (W, H) = box.size, picture_size
         w, h = min(W, max(w, ceil(h / SLIMMEST))), min(H, max(h, ceil(w / SLIMMEST)))
         best, chosen = (float("inf"), 0.0), None
@@ -119,20 +119,20 @@ class Crop(NamedTuple):
         return cls(box.at_least(w, h).inside(picture_size), size)
 
     def cut(self, image: Image.Image, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
-        """The close-up at working size.  A mask (L) keeps the highest level under each pixel: no stroke is lost."""
+        """Return the close-up at working size; a mask (L) keeps the highest level of what a pixel covers."""
         if self.box.size == self.size:
             return image.crop(self.box)
         if image.mode == "L":
-            return shrunk(image.crop(self.box), self.size)
+            return resize_max(image.crop(self.box), self.size)
         return image.resize(self.size, resample, box=self.box)
 
-    def place(self, patch: Image.Image, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
-        """A patch of working size back at the size of the box."""
+    def resize_back(self, patch: Image.Image, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
+        """Return a patch of working size at the size of the box."""
         return patch if patch.size == self.box.size else patch.resize(self.box.size, resample)
 
 
 def _sizes(aspect: float, side: int) -> list[tuple[int, int]]:
-    """Working sizes of about that aspect: multiples of 8, 0.8 to 1.1 of side² in area."""
+    """Return working sizes of about that aspect: multiples of 8, 0.8 to 1.1 of side² in area."""
     aspect = min(max(aspect, 1 / SLIMMEST), SLIMMEST)
     middle, reach = side * sqrt(aspect), max(2 * STEP, side * sqrt(aspect) / 8)
     widths = range(max(STEP, int((middle - reach) // STEP) * STEP), int(middle + reach) + STEP, STEP)
@@ -147,7 +147,7 @@ def _sizes(aspect: float, side: int) -> list[tuple[int, int]]:
 
 
 def _similar(size: tuple[int, int], least: tuple[int, int]) -> list[tuple[int, int]]:
-    """Boxes of exactly the shape of `size`, not smaller than `least`: the smallest, and `size` itself if it is."""
+    """Return box sizes of exactly the shape of `size`, not below `least`: the smallest, and `size` if it fits."""
     k = gcd(*size)
     p, q = size[0] // k, size[1] // k
     n = max(ceil(least[0] / p), ceil(least[1] / q))

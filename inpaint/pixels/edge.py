@@ -1,4 +1,4 @@
-"""Where a patch meets the picture, measured once for all ways to join them."""
+"""The edge between patch and picture, measured once for all ways to join them."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import numpy as np
 from PIL import Image
 
 from . import morphology
-from .laplace import coarse, doubled, film, halved, sharpened
+from .laplace import downsample, refine, restrict, solve_planes, upsample
 
-BANDS = 5  # of the multiband joint: its widest ramp is 2⁴ times its narrowest
+BANDS = 5  # of multiband blending: its widest ramp is 2⁴ times its narrowest
 
 
 @dataclass
 class Edge:
-    """Where the patch meets the picture: what is found there once for all channels and ways to join."""
+    """The edge between patch and picture, and what is computed there once for all channels and ways to join."""
 
     level: np.ndarray  # uint8 [H, W], the composite
-    width: int  # of the joint, in pixels
+    width: int  # of the blend, in pixels
     near: np.ndarray  # bool [H, W], the picture's pixels next to the mask
-    off: np.ndarray  # float32 [3, n], how much lighter the picture is there than the patch
+    off: np.ndarray  # float32 [3, n], picture minus patch at those pixels
 
     @classmethod
     def of(cls, picture: Image.Image, patch: Image.Image, composite: Image.Image, width: int) -> Edge:
-        """Of RGB pictures and a mask (L), all of one size."""
+        """Return the edge of a mask (L) in two RGB pictures, all of one size."""
         level = np.asarray(composite)
         inside = (level > 0).astype(np.uint8)
-        near = morphology.spread(inside, 2) > inside
+        near = morphology.dilate(inside, 2) > inside
         where = np.flatnonzero(near)
         before, new = (
             np.asarray(image).reshape(-1, 3).take(where, 0).astype(np.float32).T for image in (picture, patch)
@@ -37,36 +37,36 @@ class Edge:
 
     @cached_property
     def hole(self) -> np.ndarray:
-        """bool [H, W]: where the patch is pasted; everywhere else the picture keeps its own bytes."""
+        """Return bool [H, W]: where the patch is pasted; everywhere else the picture keeps its own bytes."""
         return self.level > 0
 
     @cached_property
     def inside(self) -> np.ndarray:
-        """uint8 [H, W]: the hole as 0 and 255."""
+        """Return the hole as uint8 [H, W], 0 and 255."""
         return self.hole.astype(np.uint8) * np.uint8(255)
 
     @cached_property
     def ramp(self) -> np.ndarray:
-        """float32 [H, W], 0 … 1: rises inwards from the edge over `width` pixels."""
+        """Return float32 [H, W]: a ramp from 0 to 1 that rises inwards from the edge over `width` pixels."""
         return _share(self.inside, self.width)
 
     @cached_property
-    def hidden(self) -> np.ndarray | None:
-        """uint8 [H, W], 255 in the hole and where something was painted across its edge; None if nothing was.
+    def crossed(self) -> np.ndarray | None:
+        """Return uint8 [H, W]: 255 in the hole and where something was painted across its edge; None if nothing was.
 
-        That is where the patch is off far more than elsewhere along the edge.
+        That is where patch and picture differ far more than elsewhere along the edge.
         """
         apart = np.abs(self.off - np.median(self.off, 1, keepdims=True))
         crosses = (apart > 16 + 4 * np.median(apart, 1, keepdims=True)).any(0)
         if not crosses.any():
             return None
-        hidden = self.inside.copy()
-        hidden[self.near] = crosses * np.uint8(255)
-        return hidden
+        crossed = self.inside.copy()
+        crossed[self.near] = crosses * np.uint8(255)
+        return crossed
 
     @cached_property
     def levelled(self) -> np.ndarray | None:
-        """float32 [H, W]: a soft mask's levels without its ramp at the edge, so that what it hardly changes stays.
+        """Return float32 [H, W]: a soft mask's levels without its ramp at the edge; what it hardly changes stays.
 
         None if it is 1 all over the hole.
         """
@@ -76,49 +76,50 @@ class Edge:
 
     @cached_property
     def shares(self) -> list[np.ndarray]:
-        """float32 [H / 2ᵏ, W / 2ᵏ]: for each band, the ramp over `width` cells that rises inwards.
+        """Return for each band k, float32 [H / 2ᵏ, W / 2ᵏ], the ramp that rises inwards over `width` cells.
 
-        Of a hole that is a cell smaller, so that what is enlarged again does not reach its edge.
+        It is that of a hole one cell smaller, so that what is upsampled does not reach the edge.
         """
         ramps, inside = [self.ramp], self.inside
         while len(ramps) < BANDS and min(inside.shape) > 1:
-            inside = (halved(inside.astype(np.float32)) == 255).astype(np.uint8) * np.uint8(255)
-            ramps.append(_share(morphology.retreat(inside, 1), self.width))
+            inside = (downsample(inside.astype(np.float32)) == 255).astype(np.uint8) * np.uint8(255)
+            ramps.append(_share(morphology.erode(inside, 1), self.width))
         return [ramp * ramp * (3 - 2 * ramp) for ramp in ramps]  # no kink where a ramp begins
 
 
-class Drift:
-    """How much the patch's colours are off around the mask, carried inwards by membranes.
+class Correction:
+    """What must be added to the patch so that it meets the picture: the difference around the mask, carried inwards.
 
-    What was painted across the edge, a scarf perhaps, must not stain the whole patch: such pixels count only near
-    the edge, over `width` pixels.  What is broad is found for all channels at once, at half the size.
+    It solves Laplace's equation inside the hole.  What was painted across the edge, a scarf perhaps, must not stain
+    the whole patch: such pixels count only near the edge, over `width` pixels.  The coarse part is solved for all
+    channels at once, at half the size.
     """
 
     def __init__(self, edge: Edge, before: list[np.ndarray], new: list[np.ndarray]):
-        """Of the picture's and the patch's channels, uint8 [H, W]."""
+        """Solve the coarse part; before, new: the picture's and the patch's channels, uint8 [H, W]."""
         self.edge, self.before, self.new = edge, before, new
-        self.broad, self.colours = self._film(~edge.hole), None
-        if edge.hidden is not None:
-            self.colours = self._film(morphology.spread(edge.hidden, 1) == 0)
+        self.coarse, self.colours = self._solved(~edge.hole), None
+        if edge.crossed is not None:
+            self.colours = self._solved(morphology.dilate(edge.crossed, 1) == 0)
 
     def plane(self, k: int) -> np.ndarray:
-        """float32 [H, W]: that of channel k."""
+        """Return the correction of channel k, float32 [H, W]."""
         edge, off = self.edge, self._off(k)
-        everywhere = sharpened(self.broad[k], off, edge.hole)
+        everywhere = refine(self.coarse[k], off, edge.hole)
         if self.colours is not None:  # half the size will do for what is only colour
-            everywhere += edge.ramp * (doubled(self.colours[k], off.shape) - everywhere)
+            everywhere += edge.ramp * (upsample(self.colours[k], off.shape) - everywhere)
         return everywhere
 
     def _off(self, k: int) -> np.ndarray:
         return np.subtract(self.before[k], self.new[k], dtype=np.float32)
 
-    def _film(self, known: np.ndarray) -> np.ndarray:
-        """float32 [3, H / 2, W / 2]: the membrane between what is known."""
+    def _solved(self, known: np.ndarray) -> np.ndarray:
+        """Return float32 [3, H / 2, W / 2]: the harmonic surface between what is known."""
         known = known.astype(np.float32)
-        halves = [coarse(self._off(k), known) for k in range(len(self.before))]
-        return film(np.stack([values for values, _ in halves]), halves[0][1])
+        halves = [restrict(self._off(k), known) for k in range(len(self.before))]
+        return solve_planes(np.stack([values for values, _ in halves]), halves[0][1])
 
 
 def _share(inside: np.ndarray, width: int) -> np.ndarray:
-    """float32 [H, W] in 0 … 1: the ramp that rises inwards over `width` pixels."""
-    return morphology.depth(inside, width) / np.float32(255)
+    """Return float32 [H, W]: the ramp from 0 to 1 that rises inwards over `width` pixels."""
+    return morphology.inner_ramp(inside, width) / np.float32(255)

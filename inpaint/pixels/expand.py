@@ -35,7 +35,7 @@ def expand(picture: Picture, spec: str) -> Picture:
 
 
 def sides(spec: str, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Pixels to add on the left, at the top, on the right and at the bottom; InvalidRequest if there are none."""
+    """Return the pixels to add left, top, right and bottom; raise InvalidRequest if there are none."""
     pixels = re.fullmatch(r"\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*", spec)
     ratio = re.fullmatch(r"\s*(\d{1,4}(?:\.\d{1,4})?)\s*:\s*(\d{1,4}(?:\.\d{1,4})?)\s*", spec)
     if pixels:

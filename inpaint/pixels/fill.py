@@ -1,11 +1,11 @@
-"""What the hole holds before the first step, so that what is to go does not shine through."""
+"""Initial content of the hole, so that what is removed does not leak into the result."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-from .laplace import doubled, halved, membrane
+from .laplace import downsample, solve, upsample
 
 GREY = 127
 SOFT = 1 / 30  # of the shorter side: how far rays from the border are blurred into each other
@@ -13,10 +13,10 @@ SIGMA = 2.0  # of each blur, in pixels of its level of the pyramid
 
 
 def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
-    """The picture (RGB) with its hole (L, 255 = fill) filled; both of the working size.
+    """Return the picture (RGB) with its hole (L, 255 = fill) filled; both of the working size.
 
     original, noise  as it is;  neutral  mid-grey;  blur  its surroundings, blurred;
-    smooth  a membrane between its borders;  border  the nearest known pixel, carried inwards and softened
+    smooth  harmonic between its borders;  border  the nearest known pixel, carried inwards and softened
     """
     if kind in ("original", "noise"):
         return rgb
@@ -32,13 +32,13 @@ def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
 
 
 def _blur(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The mean of the known pixels around, each level of a pyramid reaching twice as far, until all have some."""
+    """Return the mean of the known pixels around, from a pyramid whose levels reach twice as far each."""
     share = (~hole).astype(np.float32)
-    return _spread(np.moveaxis(known, -1, 0) * share, share).transpose(1, 2, 0)
+    return _diffused(np.moveaxis(known, -1, 0) * share, share).transpose(1, 2, 0)
 
 
-def _spread(values: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """[3, H, W]: values [3, H, W], which are 0 where nothing is known, over the share [H, W] of what is."""
+def _diffused(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return values [3, H, W], 0 where nothing is known, over the share [H, W] of what is, spread outwards."""
     from scipy.ndimage import gaussian_filter
 
     near = gaussian_filter(share, SIGMA, mode="nearest", truncate=3)
@@ -46,7 +46,7 @@ def _spread(values: np.ndarray, share: np.ndarray) -> np.ndarray:
     blurred = gaussian_filter(values, (0, SIGMA, SIGMA), mode="nearest", truncate=3) / np.maximum(near, 1e-6)
     if part.min() == 1 or max(share.shape) == 1:
         return blurred
-    return blurred * part + doubled(_spread(halved(values), halved(share)), share.shape) * (1 - part)
+    return blurred * part + upsample(_diffused(downsample(values), downsample(share)), share.shape) * (1 - part)
 
 
 def _border(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -57,4 +57,4 @@ def _border(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return gaussian_filter(known[down, across], (sigma, sigma, 0), mode="nearest")
 
 
-FILLS = {"blur": _blur, "smooth": membrane, "border": _border}
+FILLS = {"blur": _blur, "smooth": solve, "border": _border}

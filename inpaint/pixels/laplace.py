@@ -1,8 +1,8 @@
-"""A soap film over a hole: the smoothest surface that meets its border (Laplace's equation).
+"""Laplace's equation over a hole: the smoothest surface that meets its border, like a soap film.
 
-Solved from coarse to fine: each level starts from the one below and is relaxed by a few Jacobi sweeps, a large one
-only where its border is new to it.  Inside, channels come first, [C, H, W]: numpy is several times quicker with long
-rows than with threes.
+Solved by multigrid, from coarse to fine: each level starts from the one below and is relaxed by a few Jacobi sweeps,
+a large one only where its border is new to it.  Inside, channels come first, [C, H, W]: numpy is several times
+quicker with long rows than with threes.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import numpy as np
 
 from . import morphology
 
-SWEEPS = ((80, 12), (160, 6))  # up to such a side so many sweeps over all of the hole
-BLOCK = 1 << 14  # numbers that are doubled at a time
-LEAST = 4  # on larger levels, which start best, in a rim that so many sweeps can reach
+SWEEPS = ((80, 12), (160, 6))  # (longest side, sweeps over all of the hole)
+BLOCK = 1 << 14  # numbers that are upsampled at a time
+RIM_SWEEPS = 4  # on larger levels, which start best, in the rim that so many sweeps can reach
 
 
-def membrane(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """float32 [H, W, C]: `values` outside the hole (bool [H, W]), harmonic inside; 0 if all of it is hole."""
-    return np.ascontiguousarray(film(np.moveaxis(values, -1, 0), hole).transpose(1, 2, 0))
+def solve(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Return float32 [H, W, C]: `values` outside the hole (bool [H, W]), harmonic inside; 0 if all of it is hole."""
+    return np.ascontiguousarray(solve_planes(np.moveaxis(values, -1, 0), hole).transpose(1, 2, 0))
 
 
-def film(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The same, [C, H, W] or [H, W]."""
+def solve_planes(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Solve the same for [C, H, W] or [H, W]."""
     if not hole.any():
         return values.astype(np.float32)
     if hole.all():
@@ -30,35 +30,35 @@ def film(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
     values = np.ascontiguousarray(values, np.float32)
     known = (~hole).astype(np.float32)
     if max(hole.shape) <= 2:
-        return _relaxed(values * known, hole)
-    return sharpened(film(*coarse(values, known)), values, hole)
+        return _relax(values * known, hole)
+    return refine(solve_planes(*restrict(values, known)), values, hole)
 
 
-def coarse(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same task at half the size: the mean of what is `known` (float32 [H, W], 0 … 1), and where nothing is."""
-    share = halved(known)
-    return halved(values * known) / np.maximum(share, np.float32(1e-6)), share == 0
+def restrict(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the task at half the size: the mean of what is `known` (float32 [H, W], 0 … 1), and where none is."""
+    share = downsample(known)
+    return downsample(values * known) / np.maximum(share, np.float32(1e-6)), share == 0
 
 
-def sharpened(half: np.ndarray, values: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The film of half the size as that of `values`, which it meets exactly again."""
-    start = doubled(half, hole.shape)
+def refine(half: np.ndarray, values: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Return the solution of half the size at the size of `values`, which it meets exactly again."""
+    start = upsample(half, hole.shape)
     np.copyto(start, values, where=~hole)
-    return _relaxed(start, hole)
+    return _relax(start, hole)
 
 
-def halved(a: np.ndarray) -> np.ndarray:
-    """Half the size: the mean of each 2 × 2 of [..., H, W], an odd last row or column counted twice."""
+def downsample(a: np.ndarray) -> np.ndarray:
+    """Return the mean of each 2 × 2 of [..., H, W], an odd last row or column counted twice."""
     odd = [(0, 0)] * (a.ndim - 2) + [(0, n % 2) for n in a.shape[-2:]]
     a = np.pad(a, odd, mode="edge") if a.shape[-1] % 2 or a.shape[-2] % 2 else a
     rows = a[..., ::2, :] + a[..., 1::2, :]
     return (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
 
 
-def doubled(a: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """[..., H/2, W/2] made by `halved` back at `shape`, bilinearly: each lies a quarter of the way to a neighbour.
+def upsample(a: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return what `downsample` has made at `shape` again, bilinearly: pixels lie a quarter of the way to the next.
 
-    Some rows at a time, which stay in the processor's cache.
+    It works on some rows at a time, which stay in the processor's cache.
     """
     *channels, h, w = a.shape
     tall = np.concatenate([a[..., :1, :], a, a[..., -1:, :]], axis=-2)
@@ -77,11 +77,11 @@ def doubled(a: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return out[..., : shape[0], : shape[1]]
 
 
-def _relaxed(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Inside the hole each pixel becomes the mean of its four neighbours, some times over."""
+def _relax(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Replace each pixel of the hole by the mean of its four neighbours, SWEEPS times; changes `values`."""
     sweeps = next((n for side, n in SWEEPS if max(hole.shape) <= side), None)
     if sweeps is None:
-        return _relaxed_rim(values, hole)
+        return _relax_rim(values, hole)
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
     part = np.s_[..., max(0, rows[0] - 1) : rows[-1] + 2, max(0, columns[0] - 1) : columns[-1] + 2]
     inside, some = hole[part[1:]], values[part]
@@ -101,11 +101,11 @@ def _relaxed(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return values
 
 
-def _relaxed_rim(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The same, LEAST times, for the pixels of the hole that lie that near its border."""
+def _relax_rim(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Do the same RIM_SWEEPS times for the pixels of the hole that lie that near its border."""
     h, w = hole.shape
     outside = (~hole).view(np.uint8)
-    rim = np.flatnonzero(hole & (morphology.spread(outside, LEAST + 1) > 0))
+    rim = np.flatnonzero(hole & (morphology.dilate(outside, RIM_SWEEPS + 1) > 0))
     y, x = np.divmod(rim, w)
     near = [
         np.maximum(y - 1, 0) * w + x,
@@ -114,6 +114,6 @@ def _relaxed_rim(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
         y * w + np.minimum(x + 1, w - 1),
     ]
     for plane in values.reshape(-1, h * w):
-        for _ in range(LEAST):
+        for _ in range(RIM_SWEEPS):
             plane[rim] = sum(plane.take(each) for each in near) * np.float32(0.25)
     return values

@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from ..files.picture import Picture
     from ..request import Request
 
-FAINT, FULL = 26, 253  # levels below a tenth are nothing, above 99 % everything: a soft brush has a foot and a top
+FAINT, FULL = 26, 253  # levels below a tenth count as 0, above 99 % as 255: a soft brush has a foot and a top
 SAME_SHAPE = 1.02  # how much more one side may be scaled than the other without a word
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-MANY, MOST, THIN = 0.95, 64, 2  # of the picture, of islands, pixels from the edge of a stroke to its middle
+MANY = 0.95  # of the picture painted: little is left to go by
+MOST = 64  # islands
+THIN = 2  # pixels from the edge of a stroke to its middle
 
 
-class Placed(NamedTuple):
-    """A mask (L) as large as its picture of which only a part is kept: all around that it is black."""
+class SparseMask(NamedTuple):
+    """A mask (L) of which only the part that is not black is stored."""
 
     part: Image.Image
     left: int
@@ -42,7 +44,7 @@ class Placed(NamedTuple):
     mode: str = "L"
 
     def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
-        """As of the whole."""
+        """Return a part of the whole mask."""
         left, top, right, bottom = box
         return self.part.crop((left - self.left, top - self.top, right - self.left, bottom - self.top))
 
@@ -51,19 +53,19 @@ class Placed(NamedTuple):
         return self.left, self.top, self.left + self.part.width, self.top + self.part.height
 
     def whole(self) -> Image.Image:
-        """A new image of the picture's size."""
+        """Return the whole mask as a new image."""
         return self.crop((0, 0, *self.size))
 
 
 class Masks(NamedTuple):
     """Masks of the result's size, what to say about them, and where they are not black."""
 
-    painted: Placed  # where it is 0 the result is the picture, bit for bit
-    hole: Placed  # what the model may repaint: painted, and a margin around it
-    composite: Placed  # how much of the patch is pasted; softened inwards only
+    painted: SparseMask  # where it is 0 the result is the picture, bit for bit
+    hole: SparseMask  # what the model may repaint: painted, and a margin around it
+    composite: SparseMask  # how much of the patch is pasted; softened inwards only
     notes: tuple[str, ...]
     box: Box  # around the hole
-    opacity: Placed | None = None  # how much opaquer the result is than a picture with transparency
+    opacity: SparseMask | None = None  # how much opaquer the result is than a picture with transparency
 
 
 def prepare(picture: Picture, request: Request) -> Masks | None:
@@ -83,22 +85,24 @@ def prepare(picture: Picture, request: Request) -> Masks | None:
     painted = np.asarray(placed.crop(near))
     inside = np.where(painted > 0, np.uint8(255), np.uint8(0))
     notes += _remarks(painted, inside, placed.size)
-    soft = _scaled(painted, morphology.depth(inside, request.feather)) if request.feather else painted
+    soft = _scaled(painted, morphology.inner_ramp(inside, request.feather)) if request.feather else painted
     composite = _scaled(
         np.minimum(soft.astype(np.uint16) * 4, 255).astype(np.uint8),  # a level that hardly changes
-        morphology.depth(inside, request.blend),  # takes no loss from the VAE
+        morphology.inner_ramp(inside, request.blend),  # takes no loss from the VAE
     )
-    parts = [painted, morphology.spread(soft, request.margin), composite]
+    parts = [painted, morphology.dilate(soft, request.margin), composite]
     if picture.alpha is not None:
         parts[2:] = _over_transparency(composite, inside, _opacity(picture, request, near), request)
     left, top, right, bottom = Image.fromarray(np.ascontiguousarray(parts[1])).getbbox()
     box = Box(near.left + left, near.top + top, near.left + right, near.top + bottom)
-    masks = [Placed(Image.fromarray(np.ascontiguousarray(part)), near.left, near.top, placed.size) for part in parts]
+    masks = [
+        SparseMask(Image.fromarray(np.ascontiguousarray(part)), near.left, near.top, placed.size) for part in parts
+    ]
     return Masks(*masks[:3], tuple(notes), box, *masks[3:])
 
 
 def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:
-    """[1, 1, h, w] in 0 … 1: the highest level in each cell, so that a hairline still repaints its cells."""
+    """Return [1, 1, h, w] in 0 … 1: the highest level in each cell, so that a hairline still repaints its cells."""
     import torch
 
     level = torch.from_numpy(np.array(hole, dtype=np.float32) / 255)[None, None]
@@ -106,9 +110,9 @@ def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:
 
 
 def islands(mask: Image.Image, gap: int) -> list[Box]:
-    """Boxes of what is painted, those nearer than `gap` pixels joined, from left to right; at most 64 of them."""
+    """Return boxes of what is painted, from left to right, those nearer than `gap` pixels merged; at most 64."""
     scale = max(1, min(gap // 4, 8))  # islands that touch at this scale are joined anyway
-    while len(boxes := morphology.patches(mask, scale)) > 1000:
+    while len(boxes := morphology.components(mask, scale)) > 1000:
         scale *= 2  # a mask of specks
     while len(joined := merged([Box(*box) for box in boxes], gap)) > MOST:
         boxes, gap = joined, max(1, 2 * gap)
@@ -133,13 +137,13 @@ def fitted(mask: Image.Image, size: tuple[int, int], orientation: int = 1) -> tu
         notes.append("The mask has another shape than the picture: check where it lies.")
     hard = not any(mask.histogram()[1:255])
     if size[0] < mask.width or size[1] < mask.height:
-        mask = morphology.shrunk(mask, size)
+        mask = morphology.resize_max(mask, size)
     else:
         mask = mask.resize(size, Image.Resampling.BILINEAR)
     return (mask.point(lambda v: 255 * (v >= 128)) if hard else mask), notes
 
 
-def _painted(picture: Picture, request: Request) -> tuple[Placed | None, list[str]]:
+def _painted(picture: Picture, request: Request) -> tuple[SparseMask | None, list[str]]:
     """Return what is painted of the picture itself, None for nothing, and what to say about it."""
     mask, notes = _given(picture, request)
     if mask is not None and request.invert:
@@ -151,7 +155,7 @@ def _painted(picture: Picture, request: Request) -> tuple[Placed | None, list[st
     painted = _levels(np.asarray(mask.crop(near)), request)
     if not painted.any():
         return None, notes
-    return Placed(Image.fromarray(np.ascontiguousarray(painted)), near.left, near.top, mask.size), notes
+    return SparseMask(Image.fromarray(np.ascontiguousarray(painted)), near.left, near.top, mask.size), notes
 
 
 def _given(picture: Picture, request: Request) -> tuple[Image.Image | None, list[str]]:
@@ -168,7 +172,7 @@ def _given(picture: Picture, request: Request) -> tuple[Image.Image | None, list
     return (clear if mask is None else lighter(clear, mask)), notes
 
 
-def _with_canvas(placed: Placed | None, added: tuple[int, int, int, int], size: tuple[int, int]) -> Placed:
+def _with_canvas(placed: SparseMask | None, added: tuple[int, int, int, int], size: tuple[int, int]) -> SparseMask:
     """Return what is painted of the expanded picture: all that is new, and in the picture what was painted before."""
     left, top, right, bottom = added
     width, height = size
@@ -177,7 +181,7 @@ def _with_canvas(placed: Placed | None, added: tuple[int, int, int, int], size: 
     if placed is not None:
         whole.paste(placed.part, (left + placed.left, top + placed.top))
     box = whole.getbbox()
-    return Placed(whole.crop(box), box[0], box[1], whole.size)
+    return SparseMask(whole.crop(box), box[0], box[1], whole.size)
 
 
 def _levels(work: np.ndarray, request: Request) -> np.ndarray:
@@ -188,9 +192,9 @@ def _levels(work: np.ndarray, request: Request) -> np.ndarray:
     else:
         painted = np.where((work >= 128) | _hairlines(work), np.uint8(255), np.uint8(0))
     if request.fill_holes:
-        painted = np.where(morphology.filled(painted > 0) & (painted == 0), np.uint8(255), painted)
+        painted = np.where(morphology.fill_holes(painted > 0) & (painted == 0), np.uint8(255), painted)
     if request.grow:
-        painted = (morphology.spread if request.grow > 0 else morphology.retreat)(painted, abs(request.grow))
+        painted = (morphology.dilate if request.grow > 0 else morphology.erode)(painted, abs(request.grow))
     return painted
 
 
@@ -219,20 +223,20 @@ def _over_transparency(composite: np.ndarray, inside: np.ndarray, alpha: np.ndar
 
 
 def _hairlines(work: np.ndarray) -> np.ndarray:
-    """bool [h, w]: strokes of one pixel that lie between two rows of pixels, so only half as bright in both."""
+    """Return bool [h, w]: strokes of one pixel that lie between two rows of pixels, only half as bright in both."""
     half = work >= 64
     if not (half & (work < 128)).any():
         return np.zeros(work.shape, bool)
-    return half & (work.astype(np.int16) - morphology.spread(morphology.retreat(work, 1), 1) >= 64)  # a white top-hat
+    return half & (work.astype(np.int16) - morphology.dilate(morphology.erode(work, 1), 1) >= 64)  # white top-hat
 
 
 def _remarks(painted: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> list[str]:
-    """What a person may not have meant."""
+    """Return sentences about what a person may not have meant."""
     brightest = int(painted.max())
     notes = []
     if np.count_nonzero(inside) > MANY * size[0] * size[1]:
         notes.append("Nearly everything is painted: little of the picture is left to go by.")
-    if not morphology.retreat(inside, THIN).any():
+    if not morphology.erode(inside, THIN).any():
         notes.append(f"Only thin strokes are painted, at most {2 * THIN} pixels wide.")
     if brightest < FAINT:
         notes.append(f"The mask is faint, at most {brightest} of 255: hardly anything changes.  Paint in white.")
@@ -240,7 +244,7 @@ def _remarks(painted: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> 
 
 
 def _scaled(level: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """uint8: level × by / 255, rounded up so that nothing painted becomes nothing."""
+    """Return uint8 level × by / 255, rounded up so that nothing painted becomes 0."""
     return ((level.astype(np.uint16) * by + 254) // 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""What a result is worth, in numbers: measured on the finished pixels, never assumed."""
+"""What a result is worth, in numbers measured on the finished pixels: seam, blend width, change outside the mask."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from PIL.ImageChops import difference
 
 from . import morphology
 from .crop import Box
-from .mask import Placed
+from .mask import SparseMask
 
 RING = 3  # pixels on either side of the edge that a seam is compared with
 BAND = 128  # rows that are looked at together
 
 
-def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.Image | Placed) -> int:
-    """The largest change of any channel, 0 … 255, where `painted` (L) is 0; both pictures of one mode and size."""
+def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.Image | SparseMask) -> int:
+    """Return the largest change of any channel, 0 … 255, where `painted` (L) is 0; pictures of one mode and size."""
     most, (width, height) = 0, painted.size
     for top in range(0, height, BAND):  # band by band, so that a large picture needs no room for a third one
         rows = (0, top, width, min(top + BAND, height))
@@ -32,9 +32,9 @@ def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.I
 
 
 def seam_score(image: Image.Image, composite: Image.Image) -> float:
-    """How the picture jumps across the mask's edge, over how it varies on both sides: about 1 is no seam at all.
+    """Return how much the picture jumps across the mask's edge, over how it varies beside it: about 1 is no seam.
 
-    0 where there is no edge.  image RGB, composite L of the same size.
+    0 without an edge.  image RGB, composite L of the same size.
     """
     return Seam(composite).score(image)
 
@@ -48,7 +48,7 @@ class Seam:
 
     def __init__(self, composite: Image.Image):
         found = []
-        box = around(composite, RING + 1)
+        box = padded_box(composite, RING + 1)
         inside = np.asarray(composite.crop(box)) > 0
         h, w = inside.shape
         for axis, stride in ((0, w), (1, 1)):
@@ -57,7 +57,7 @@ class Seam:
             first[:] = np.diff(inside, axis=axis)
             if not edge.any():
                 continue
-            near = morphology.square(edge.view(np.uint8), RING) > 0
+            near = morphology.dilate_square(edge.view(np.uint8), RING) > 0
             (near[-1:] if axis == 0 else near[:, -1:])[:] = False  # there is no next pixel
             where = np.flatnonzero(near)
             found.append((where, where + stride, edge.ravel()[where]))
@@ -70,11 +70,11 @@ class Seam:
         self.pixels = (at // w + box.top) * composite.width + at % w + box.left
 
     def score(self, image: Image.Image) -> float:
-        """`seam_score` of an RGB picture."""
+        """Return the `seam_score` of an RGB picture."""
         return self.value(np.asarray(image).reshape(-1, 3).take(self.pixels, 0))
 
     def value(self, rows: np.ndarray) -> float:
-        """The same of the colours, uint8 [n, 3], of its pixels."""
+        """Return the same from the colours of `pixels`, uint8 [n, 3]."""
         if not self.pairs:
             return 0.0
         across, beside = [], []
@@ -87,7 +87,7 @@ class Seam:
 
 
 def blend_width(composite: Image.Image) -> int:
-    """How many pixels wide the joint is: the pixels that mix both pictures, for each pixel of edge."""
+    """Return how many pixels wide the blend is: the pixels that mix both pictures, for each pixel of edge."""
     level = np.asarray(composite)
     inside = np.pad(level > 0, 1)
     rim = inside[1:-1, 1:-1] & ~(inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:])
@@ -95,6 +95,6 @@ def blend_width(composite: Image.Image) -> int:
     return round(float(mixed.sum() / max(1, rim.sum())))
 
 
-def around(mask: Image.Image, margin: int) -> Box:
-    """The box of what is not black in the mask (L), grown by so many pixels inside the picture; all if all is."""
+def padded_box(mask: Image.Image, margin: int) -> Box:
+    """Return the bounding box of the mask (L), padded and clipped; all of it if the mask is empty."""
     return Box(*(mask.getbbox() or (0, 0, *mask.size))).grown(margin).inside(mask.size)

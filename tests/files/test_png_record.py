@@ -287,7 +287,7 @@ def test_a_forged_setting_of_ours_is_left_out(value):
     assert set(settings) <= set(options()) and "steps" not in settings
 
 
-# forged capsules
+# forged records
 
 GOOD = result_of(Request("x", photo(mode="RGBA"), disc(), seed=1)).to_bytes()
 
@@ -416,7 +416,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_forged_capsule_is_refused_in_a_sentence(name):
+def test_a_forged_record_is_refused_in_a_sentence(name):
     with pytest.raises(InvalidRequest) as caught:
         Request.from_image(forged(**BAD[name]))
     assert len(str(caught.value)) < 300 and "\n" not in str(caught.value) and caught.value.advice

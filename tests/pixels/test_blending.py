@@ -1,4 +1,4 @@
-"""Fills, joints, colours and the report: nothing outside changes, nothing hidden shows again, seams are measured."""
+"""Fills, blending, colours and the report: nothing outside changes, nothing hidden shows, seams are measured."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from inpaint.files.picture import Picture
 from inpaint.pixels import blending, colour, seam
 from inpaint.pixels.expand import expand, sides
 from inpaint.pixels.fill import fill
-from inpaint.pixels.laplace import membrane
+from inpaint.pixels.laplace import solve
 from inpaint.request import FILLS, FINISHES
 
 
@@ -47,28 +47,28 @@ def test_a_fill_hides_the_hole_and_nothing_else(kind):
     assert full.size == picture.size
 
 
-def test_the_membrane_is_harmonic():
-    """A linear function is its own membrane; and the film never leaves the range of its border."""
+def test_the_solution_is_harmonic():
+    """A linear function solves Laplace's equation; and a solution never leaves the range of its border."""
     y, x = np.mgrid[0:80, 0:100].astype(np.float32)
     values = np.stack([x + 2 * y, x - y], -1)
     hole = np.zeros((80, 100), bool)
     hole[15:60, 20:85] = True
-    solved = membrane(np.where(hole[..., None], 999, values), hole)
+    solved = solve(np.where(hole[..., None], 999, values), hole)
     assert np.array_equal(solved[~hole], values[~hole])
     assert np.abs(solved - values).max() < 2.5
     steep = np.zeros((200, 240, 1), np.float32)  # 0 on the left, 1 on the right; above and below nothing flows out
     steep[:, -1] = 1
     between = np.ones((200, 240), bool)
     between[:, [0, -1]] = False
-    assert np.abs(membrane(steep, between)[..., 0] - np.linspace(0, 1, 240)).max() < 0.05
+    assert np.abs(solve(steep, between)[..., 0] - np.linspace(0, 1, 240)).max() < 0.05
     noisy = np.random.default_rng(0).uniform(-1, 1, (80, 100, 1))
-    film = membrane(noisy, hole)
-    assert film.min() >= -1 and film.max() <= 1
-    assert membrane(noisy, np.ones((80, 100), bool)).max() == 0
+    surface = solve(noisy, hole)
+    assert surface.min() >= -1 and surface.max() <= 1
+    assert solve(noisy, np.ones((80, 100), bool)).max() == 0
 
 
 @pytest.mark.parametrize("kind", FINISHES)
-def test_a_joint_touches_nothing_outside_and_shows_nothing_hidden(kind):
+def test_blending_touches_nothing_outside_and_shows_nothing_hidden(kind):
     original, truth, alpha = ramp(), ramp(), disc()
     original.paste((255, 0, 0), mask=alpha)  # what is to be removed
     soft = alpha.filter(ImageFilter.GaussianBlur(2))
@@ -245,3 +245,19 @@ def test_a_soft_mask_over_everything_is_pasted_by_its_level(kind, level):
     before, new = np.asarray(original, float), np.asarray(patch, float)
     assert np.abs(np.asarray(joined) - (before + share * (new - before))).max() <= 1
     assert used == ("none" if kind == "none" else "feather")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FINISHES if kind != "none"])
+def test_colours_that_cannot_be_seen_are_not_met(kind):
+    patch, composite = ramp().transpose(Image.Transpose.ROTATE_180), disc()
+    alpha = Image.new("L", patch.size, 255)
+    alpha.paste(0, (0, 0, 45, 90))  # the left of the picture, under the mask and beside it
+    made = []
+    for hidden in ("black", "magenta"):
+        original = ramp()
+        original.paste(hidden, (0, 0, 45, 90))
+        joined, used = blending.join(original, patch, composite, kind, alpha=alpha)
+        outside = np.asarray(composite) == 0
+        assert np.array_equal(np.asarray(joined)[outside], np.asarray(original)[outside])
+        made.append((np.asarray(joined)[~outside].tobytes(), used))
+    assert made[0] == made[1]

@@ -42,7 +42,7 @@ def test_nothing_is_resampled_at_the_models_own_size():
     crop = Crop(Box(40, 24, 296, 280), (256, 256))
     assert crop.cut(picture).tobytes() == picture.crop(crop.box).tobytes()
     patch = crop.cut(picture)
-    assert crop.place(patch) is patch
+    assert crop.resize_back(patch) is patch
 
 
 def shift(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
@@ -66,7 +66,7 @@ def test_out_and_back_moves_nothing(box, side, rng):
     smooth = gaussian_filter(rng.normal(size=(230, 310)), 5)
     picture = Image.fromarray(((smooth - smooth.min()) / np.ptp(smooth) * 255).astype(np.uint8)).convert("RGB")
     crop = Crop.around(Box(*box), picture.size, side, 0, 1.0)
-    back = np.asarray(crop.place(crop.cut(picture)).convert("L")).astype(float)
+    back = np.asarray(crop.resize_back(crop.cut(picture)).convert("L")).astype(float)
     true = np.asarray(picture.crop(crop.box).convert("L")).astype(float)
     assert max(map(abs, shift(back - back.mean(), true - true.mean()))) < 0.05
 
