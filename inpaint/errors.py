@@ -18,6 +18,10 @@ class InpaintError(Exception):
         self.problem, self.advice = problem, advice
         super().__init__(f"{problem} {advice}".strip())
 
+    def __reduce__(self):
+        """Cross a process boundary whole: pickle would give back `args`, which is the finished sentence."""
+        return type(self), (self.problem, self.advice)
+
 
 class InvalidRequest(InpaintError):
     """The request cannot be carried out as asked; `field` is the one to change."""
@@ -25,6 +29,9 @@ class InvalidRequest(InpaintError):
     def __init__(self, field: str, problem: str, advice: str = ""):
         self.field = field
         super().__init__(problem, advice)
+
+    def __reduce__(self):
+        return type(self), (self.field, self.problem, self.advice)
 
 
 class UnreadablePicture(InpaintError):

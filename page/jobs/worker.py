@@ -19,7 +19,7 @@ from inpaint import InpaintError, InvalidRequest, Request, Result
 from .current_model import current_model
 from .events import Event, Failed, Finished, Preview
 from .kept_steps import SIDE, KeptStep, jpeg
-from .zerogpu import ACTIVE, gpu, seconds
+from .zerogpu import ACTIVE, gpu, seconds, translated
 
 if TYPE_CHECKING:
     from inpaint import Step
@@ -51,7 +51,7 @@ def paint(name: str, requests: list[Request], resume: Resume | None = None) -> I
                     raise event.error
                 yield event
     except gr.Error as error:
-        raise InpaintError(str(error.message)) from error
+        raise translated(error) from error
 
 
 @gpu(duration=seconds)

@@ -12,7 +12,11 @@ from collections.abc import Callable
 from math import ceil
 from typing import TYPE_CHECKING
 
+from inpaint.errors import InpaintError
+
 if TYPE_CHECKING:
+    import gradio as gr
+
     from inpaint import Request
 
 # The variable by which `spaces` itself knows; Hugging Face installs the package into every Gradio Space.
@@ -37,3 +41,12 @@ def seconds(name: str, requests: list[Request], *_: object) -> int:
     steps = sum(map(steps_of, requests))
     loading = LOAD if name != current_model.name else 0
     return min(LONGEST, START + loading + ceil(STEP * steps))
+
+
+def translated(error: gr.Error) -> Exception:
+    """Return what an error of `spaces` means: its own sentence on quotas and queues, or that the worker failed."""
+    if getattr(error, "title", "") != "ZeroGPU worker error":
+        return InpaintError(str(error.message))
+    if "aborted" in str(error.message):
+        return InpaintError("The job took longer than ZeroGPU lends a GPU for.", "Choose fewer steps or variations.")
+    return RuntimeError(str(error.message))

@@ -78,7 +78,7 @@ class Opening:
         """These bytes as the picture, or as everything their record tells."""
         self.page.limits.check_file(data, session.language)
         try:
-            record = Request.from_image(data)
+            record = Request.from_image(data, max_pixels=round(self.page.limits.megapixels * 1e6))
         except InvalidRequest:
             record = None
         if record is None or record.picture is None:
