@@ -139,3 +139,75 @@ def test_a_crowd_with_some_who_leave(endpoint, files):
     for n, job in enumerate(jobs[3:], 3):
         _, report = job.result(timeout=60)
         assert json.loads(report)["seed"] == n
+
+
+def call(endpoint: str, files: list[str], **settings) -> str:
+    """Posts a job over plain HTTP; the id of its event."""
+    import httpx
+
+    data = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in files]
+    answer = httpx.post(
+        f"{endpoint}/gradio_api/call/inpaint", json={"data": [*data, "slow", json.dumps(settings), ""]}
+    )
+    return answer.raise_for_status().json()["event_id"]
+
+
+def uploaded(endpoint: str, files) -> list[str]:
+    import httpx
+
+    send = [("files", (Path(file["path"]).name, Path(file["path"]).read_bytes())) for file in files]
+    return httpx.post(f"{endpoint}/gradio_api/upload", files=send).raise_for_status().json()
+
+
+def test_a_job_that_nobody_listens_to_is_never_begun(endpoint, files, monkeypatch):
+    """The next one does not wait for it, and one whose listener comes a little later is done."""
+    import httpx
+
+    from page import api
+    from page.jobs import worker
+
+    begun, real = [], worker.paint
+    monkeypatch.setattr(api, "PATIENCE", 1)
+    monkeypatch.setattr(
+        worker, "paint", lambda name, requests: begun.append(requests[0].seed) or real(name, requests)
+    )
+    paths = uploaded(endpoint.rstrip("/"), files)
+    call(endpoint.rstrip("/"), paths, steps=20, seed=1)
+    event = call(endpoint.rstrip("/"), paths, steps=2, seed=2)
+    with httpx.stream("GET", f"{endpoint.rstrip('/')}/gradio_api/call/inpaint/{event}", timeout=20) as answer:
+        text = "".join(answer.iter_text())
+    assert "complete" in text and begun == [2]
+
+
+def test_results_count_as_files_on_the_disk(endpoint, files, monkeypatch, tmp_path):
+    """A job that would find no room is refused before it is begun, and one that finds none ends in a sentence."""
+    from page.api import KeptResults
+    from page.storage import Storage, megabytes_in
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "small"))
+    results = KeptResults(Storage(megabytes=1))
+    from inpaint import InpaintError
+
+    stored = []
+    with pytest.raises(InpaintError, match="no room"):
+        while len(stored) < 100:
+            stored.append(results.add(bytes(100_000), "a.png"))
+    assert 9 <= len(stored) <= 12 and megabytes_in(tmp_path / "small") < 1.2
+
+
+def test_what_the_result_remembers_is_asked_for(endpoint, files, tmp_path):
+    from gradio_client import Client
+    from gradio_client.exceptions import AppError
+
+    import inpaint
+
+    client = Client(endpoint, verbose=False, download_files=tmp_path)
+    original = Image.open(files[0]["path"]).convert("RGB").tobytes()
+    for metadata, kept in (({}, False), ({"metadata": "full"}, True)):
+        (result,), _ = client.predict(
+            *files, "", json.dumps({"steps": 2, "seed": 7, **metadata}), api_name="/inpaint"
+        )
+        request = inpaint.Request.from_image(result)
+        assert request.seed == 7 and (request.picture.rgb.tobytes() == original) is kept
+    with pytest.raises(AppError, match="settings, full, none"):
+        client.predict(*files, "", '{"metadata": "all"}', api_name="/inpaint")

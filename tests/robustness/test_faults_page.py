@@ -108,6 +108,27 @@ def test_a_tab_that_closes_in_the_middle_of_a_run(place):
     served(place)
 
 
+def test_a_lost_heartbeat_loses_nothing(tmp_path):
+    """A phone sleeps, a network changes: who comes back finds everything; who does not is forgotten."""
+    from page.limits import Limits
+
+    with hosted(tmp_path / "files", Limits(away_seconds=2)) as (address, page):
+        back, listening, gone = (Visitor(address) for _ in range(3))
+        for visitor in (back, listening, gone):
+            visitor.open(png())
+            beat = Stream(address, f"/heartbeat/{visitor.session}")
+            beat.read_until(lambda told: "ALIVE" in told)
+            beat.close()
+        until(lambda: all(session.away for session in page.sessions.all.values()))
+        beat = Stream(address, f"/heartbeat/{listening.session}")
+        beat.read_until(lambda told: "ALIVE" in told)
+        assert back.run(painted(), **{"option-steps": 3})[-1]["kind"] == "result"
+        until(lambda: gone.session not in page.sessions.all)
+        assert {back.session, listening.session} <= set(page.sessions.all)
+        assert back.act("save", format="png")["kind"] == "file"
+        beat.close()
+
+
 def test_an_api_client_that_goes_in_the_middle_of_a_stream(place):
     address, page, _ = place
     visitor = Visitor(address)

@@ -21,8 +21,21 @@ OURS = (
     "[::1]",
     "LOCALHOST:1",
 )
-FOREIGN = ("evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example", "192.168.1.7:7860",
-           "0.0.0.0", "[::2]", "", None, "127.0.0.1@evil.example", "localhost:7860/x", "a:b:c", "[::1].evil.example")  # fmt: skip
+FOREIGN = (
+    "evil.example",
+    "evil.example:7860",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example",
+    "192.168.1.7:7860",
+    "0.0.0.0",
+    "[::2]",
+    "127.0.0.1@evil.example",
+    "localhost:7860/x",
+    "a:b:c",
+    "[::1].evil.example",
+    "",
+    None,
+)
 
 
 @pytest.mark.parametrize("host", OURS)

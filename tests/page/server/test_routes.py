@@ -75,9 +75,24 @@ def test_what_the_page_needs_is_still_there():
     assert len(known) > 50
 
 
-@pytest.mark.parametrize("path", ["/gradio_api/run/inpaint", "/gradio_api/api/predict", "//config", "/config/x", "/x",
-                                  "/gradio_api", "/gradio_api/", "/gradio_api/mcp", "/gradio_api/mcp/", "/../config",
-                                  "/gradio_api/proxy=http://x", "/gradio_api/upload/x", "/GRADIO_API/info"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/run/inpaint",
+        "/gradio_api/api/predict",
+        "//config",
+        "/config/x",
+        "/x",
+        "/gradio_api",
+        "/gradio_api/",
+        "/gradio_api/mcp",
+        "/gradio_api/mcp/",
+        "/../config",
+        "/gradio_api/proxy=http://x",
+        "/gradio_api/upload/x",
+        "/GRADIO_API/info",
+    ],
+)
 def test_what_is_not_listed_is_closed(path):
     assert not routes.is_open(path, mcp=False)
 
