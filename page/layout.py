@@ -65,7 +65,10 @@ class Page:
                 theme = gr.Button(word("theme"), elem_id="theme", size="sm", elem_classes="mini")
             with gr.Tabs(elem_id="tabs"):
                 with gr.Tab(word("tab_paint"), id="paint"), gr.Row(elem_id="desk", equal_height=False):
-                    self.editor = editor(examples.thumbnails(), {"bytes": self.limits.megabytes * 2**20})
+                    self.editor = editor(
+                        examples.thumbnails(),
+                        {"bytes": self.limits.megabytes * 2**20, "metadata": self.limits.metadata},
+                    )
                     with gr.Column(elem_id="panel", min_width=280):
                         self.controls = Controls(self.limits, self.models, self.model)
                 with gr.Tab(word("tab_batch"), id="batch"):

@@ -110,7 +110,8 @@ function select(key, choices, value) {
 
 function savePanel(editor) {
   const [formatRow, format] = select("format", [["png", "PNG"], ["jpg", "JPEG"], ["webp", "WebP"]], "png");
-  const [metaRow, metadata] = select("metadata", [["full", say("meta_full")], ["settings", say("meta_settings")], ["none", say("meta_none")]], "full");
+  const [metaRow, metadata] = select("metadata", [["full", say("meta_full")], ["settings", say("meta_settings")], ["none", say("meta_none")]],
+    editor.gradio.props.limits.metadata);
   const panel = el("div.menu.up", { role: "group", "aria-label": say("download") }, formatRow, metaRow,
     button("solid", "save", "download", () => {
       editor.act("save", { format: format.value, metadata: metadata.value });

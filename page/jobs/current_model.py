@@ -7,11 +7,9 @@ one's files are all there, so that neither a mistyped name nor a download costs 
 from __future__ import annotations
 
 import gc
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from inpaint.errors import OutOfMemory
@@ -20,7 +18,7 @@ from . import kept_steps
 from .events import Loading
 
 TICK = 0.5  # seconds between two events while a model is downloaded or loaded
-FINDS = ("config", "inpaint", "vae", "offline", "allow_pickle")  # the options that say which files are read
+FINDS = ("config", "inpaint", "vae", "loras", "offline", "allow_pickle")  # options that say which files are read
 
 
 class CurrentModel:
@@ -35,7 +33,6 @@ class CurrentModel:
         self.name, self.painter = "", None
         self.options: dict[str, Any] = {}
         self._chosen: dict[str, Any] = {}  # the options of the loaded one
-        self._downloads: dict[str, _Thread] = {}
 
     name: str
     painter: Any  # Inpainter, of which importing the type imports torch
@@ -43,7 +40,8 @@ class CurrentModel:
     def switch_to(self, name: str) -> Iterator[Loading]:
         """Yield Loading while the model is on its way, nothing if it is loaded; on ModelError the old one stays.
 
-        Closing the iterator leaves a download to go on by itself, and waits for a model that is being read.
+        Closing the iterator stops a download, which the next one takes up where it was, and waits for a model that is
+        being read.
         """
         if name == self.name:
             return
@@ -82,15 +80,22 @@ class CurrentModel:
             raise
 
     def _downloaded(self, name: str) -> Iterator[Loading]:
-        """Find the model's files; a download that an earlier job began and left is waited for, not begun anew."""
-        download = self._downloads.get(name)
-        if download is None:
-            download = self._downloads[name] = _Thread(lambda: self._find(name, **self.options), f"find {name}")
-        before = downloaded_bytes()
-        while not download.ended(TICK):
-            yield Loading(name, round((downloaded_bytes() - before) / 2**20))
-        del self._downloads[name]
-        download.raise_error()
+        """Yield Loading while the model's files are found and downloaded; closing it stops the download."""
+        reached, stopped = 0, threading.Event()
+
+        def progress(step: Any) -> None:
+            nonlocal reached
+            if stopped.is_set():
+                raise _Stopped
+            reached = step.done
+
+        finding = _Thread(lambda: self._find(name, progress=progress, **self.options), f"find {name}")
+        try:
+            while not finding.ended(TICK):
+                yield Loading(name, round(reached / 2**20))
+        finally:
+            stopped.set()
+        finding.raise_error()
 
     def _put(self, name: str, options: dict[str, Any]) -> None:
         from inpaint.inpainter import Inpainter
@@ -109,6 +114,10 @@ class CurrentModel:
 
             empty_cache(device)
             trim()
+
+
+class _Stopped(Exception):
+    """Nobody waits for this download any more."""
 
 
 class _Thread:
@@ -140,28 +149,16 @@ class _Thread:
             raise self._error
 
 
-def downloaded_bytes() -> int:
-    """Return the size of the Hub's cache, unfinished downloads included."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = os.environ.get("HF_HOME") or caches / "huggingface"
-    blobs = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").glob("models--*/blobs/*")
-    total = 0
-    for blob in blobs:
-        with suppress(OSError):  # it may have been renamed just now
-            total += blob.stat().st_size
-    return total
-
-
 def _load(name: str, **options: Any) -> Any:
     from inpaint.models.loading import load
 
     return load(name, **options)
 
 
-def _find(name: str, **options: Any) -> None:
+def _find(name: str, progress: Callable[[Any], None] | None = None, **options: Any) -> None:
     from inpaint.models.loading import find
 
-    find(name, **{key: value for key, value in options.items() if key in FINDS})
+    find(name, progress=progress, **{key: value for key, value in options.items() if key in FINDS})
 
 
 current_model = CurrentModel()

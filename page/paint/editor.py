@@ -68,7 +68,7 @@ def known() -> list[str]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
-def editor(examples: list[dict[str, str]], limits: dict[str, int]) -> gr.HTML:
+def editor(examples: list[dict[str, str]], limits: dict[str, int | str]) -> gr.HTML:
     """Return the component; it takes messages (see `message`) and sends "open", "example", "mask", "act", "scrub"."""
     # no subclass of gr.HTML: gradio would write a .pyi beside this file
     return gr.HTML(

@@ -103,26 +103,31 @@ def test_switching_tells_that_the_model_is_on_its_way(current):
     assert list(current.switch_to("a")) == []
 
 
-def test_whoever_cancels_a_download_frees_the_others_and_it_is_not_begun_anew(models, monkeypatch):
-    monkeypatch.setattr(module, "downloaded_bytes", lambda: 0)
-    arrives, begun = threading.Event(), []
+def test_whoever_cancels_a_download_stops_it_and_frees_the_others(models):
+    pieces, told, ended = threading.Semaphore(0), [], threading.Event()
 
-    def find(name, **_):
-        if name == "large":
-            begun.append(name)
-            assert arrives.wait(20)
+    def find(name, progress=None, **_):
+        if name != "large":
+            return
+        try:
+            for done in range(0, 100 * 2**20, 2**20):
+                assert pieces.acquire(timeout=20)
+                progress(SimpleNamespace(done=done))
+                told.append(done)
+        finally:
+            ended.set()
 
     current = CurrentModel(models.load, find)
     current.load("a")
     leaving = current.switch_to("large")
-    assert next(leaving) == next(leaving) == Loading("large", 0)
-    leaving.close()  # the download goes on, and nobody waits for it
-    assert current.name == "a" and list(current.switch_to("a")) == []
-    again = current.switch_to("large")
-    next(again), next(again)
-    arrives.set()
-    assert all(isinstance(event, Loading) for event in again)
-    assert current.name == "large" and begun == ["large", "large"], "found once for both, and once before loading"
+    assert next(leaving) == Loading("large", 0)
+    pieces.release(4)
+    assert next(event for event in leaving if event.megabytes == 3)
+    leaving.close()
+    assert current.name == "a" and list(current.switch_to("a")) == [], "nobody waits for it"
+    pieces.release(1)
+    assert ended.wait(20) and len(told) == 4, "the next piece is not asked for"
+    assert models.loaded == ["a"]
 
 
 def test_kept_steps_let_go_of_the_model_before_the_next_one_comes(current, models):
