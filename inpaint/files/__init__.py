@@ -1,1 +1,1 @@
-"""Pictures in and out, with what they remember."""
+"""Pictures read and written, with their metadata and the record of how they were made."""

@@ -1,4 +1,4 @@
-"""A photo's EXIF block: which way up, what may be kept, the place taken out, a comment put in or read."""
+"""EXIF blocks: orientation, what may be kept, GPS taken out, a comment read or written."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def directories(block: bytes | None) -> dict[int, Any]:
 
 
 def without_gps(block: bytes | None) -> bytes | None:
-    """The EXIF block without the place; None if it cannot be read, so that no place can hide in it."""
+    """Return the EXIF block without the place; None if it cannot be read, so that no place can hide in it."""
     exif = _load(block)
     if exif is None:
         return None
@@ -117,7 +117,7 @@ def without_gps(block: bytes | None) -> bytes | None:
 
 
 def without_settings(block: bytes | None) -> bytes | None:
-    """The block without a comment that an earlier run, ours or another tool's, has left in the photo."""
+    """Return the block without a comment that an earlier run, ours or another tool's, has left in the photo."""
     exif = _load(block)
     if exif is None or "Steps: " not in comment(block):
         return block
@@ -126,7 +126,7 @@ def without_settings(block: bytes | None) -> bytes | None:
 
 
 def with_comment(block: bytes | None, text: str) -> bytes:
-    """The EXIF block with `text` as its UserComment, written as Stable Diffusion tools do; no thumbnail."""
+    """Return the EXIF block with `text` as its UserComment, written as Stable Diffusion tools do; no thumbnail."""
     comment = b"UNICODE\0" + text.encode("utf-16-be", "replace")
     for exif in (_load(block), Image.Exif()):  # a broken block is left behind
         written = _bytes(exif, comment) if exif is not None else None  # an empty one is false
@@ -136,7 +136,7 @@ def with_comment(block: bytes | None, text: str) -> bytes:
 
 
 def comment(block: bytes | None) -> str:
-    """The UserComment, or "": UNICODE in either byte order, ASCII, or UTF-8 without a prefix."""
+    """Return the UserComment, or "": UNICODE in either byte order, ASCII, or UTF-8 without a prefix."""
     exif = _load(block)
     try:
         raw = exif.get_ifd(DETAILS).get(COMMENT, b"") if exif is not None else b""

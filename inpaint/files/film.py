@@ -1,4 +1,4 @@
-"""A film of a run: from the picture to the result, as WebP, GIF or animated PNG."""
+"""Animations of a run, from the picture to the result, as WebP, GIF or PNG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SETTINGS = {"WEBP": {"quality": 85, "method": 4}, "GIF": {}, "PNG": {"compress_l
 
 
 def save_film(path: str | Path, frames: Sequence[Image.Image], seconds: float = 4.0) -> Path:
-    """Where the film was written: `frames` over so many seconds, then the last one held, over and over.
+    """Write `frames` as a looping animation of so many seconds, then the last one held; return its path.
 
     All frames take the size of the last; their kind is told by the suffix.
     """
@@ -43,18 +43,18 @@ def save_film(path: str | Path, frames: Sequence[Image.Image], seconds: float = 
 
 
 def format_of(path: str | Path) -> str:
-    """WEBP, GIF or PNG by the suffix; InvalidRequest otherwise."""
+    """Return WEBP, GIF or PNG by the suffix; raise InvalidRequest for another one."""
     return writing.format_of(path, FORMATS, "film", "Films")
 
 
 def times(count: int, seconds: float) -> list[int]:
-    """Milliseconds each frame is shown; multiples of 10, as GIF counts, and the last 1.5 s longer."""
+    """Return the milliseconds each frame is shown; multiples of 10, as GIF counts, and the last 1.5 s longer."""
     each = max(20, round(seconds * 100 / count) * 10)
     return [each] * (count - 1) + [each + 1500]
 
 
 def _alike(frames: Sequence[Image.Image]) -> list[Image.Image]:
-    """RGB frames at the size of the last one."""
+    """Return the frames as RGB at the size of the last one."""
     from PIL import Image
 
     size = frames[-1].size

@@ -16,7 +16,7 @@ EDGE, BLOCK, BLOCKS = 1 << 20, 1 << 14, 64
 
 
 def of_files(files: Iterable[Path]) -> str:
-    """The fingerprint of these files, in this order; ModelError if one of them has gone meanwhile."""
+    """Return the fingerprint of these files, in this order; ModelError if one of them has gone meanwhile."""
     digest = blake2b(digest_size=6)
     try:
         for path in files:
@@ -40,7 +40,7 @@ def _add(digest, path: Path) -> None:
 
 
 def of_all(files: Iterable[Path]) -> str:
-    """A digest of every byte of these files: a second for 2 GB."""
+    """Return a digest of every byte of these files; it takes a second for 2 GB."""
     digest = sha256()
     for path in files:
         with open(path, "rb") as file:
@@ -50,5 +50,5 @@ def of_all(files: Iterable[Path]) -> str:
 
 
 def combined(plain: str, extras: list) -> str:
-    """The fingerprint of a model that something was added to; without extras it is `plain`."""
+    """Return the fingerprint of a model with LoRAs or other parts added; without any it is `plain`."""
     return blake2b(repr((plain, extras)).encode(), digest_size=6).hexdigest() if extras else plain

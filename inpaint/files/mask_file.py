@@ -199,7 +199,7 @@ class Palette(NamedTuple):
 
     @property
     def share(self) -> float:
-        """How much of the pixels the commonest colours cover: near 1 for a mask, little for a photo."""
+        """Return how much of the pixels the commonest colours cover: near 1 for a mask, little for a photo."""
         return float(self.counts[:LABELS].sum() / max(1, self.counts.sum()))
 
     def blackness(self) -> float:

@@ -1,4 +1,4 @@
-"""The original picture of a result: as little of it as the result does not show, and put together again."""
+"""The original picture of a result: store the pixels that the result does not show, and rebuild it from both."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def part(picture: Picture, image: Image.Image, offset: tuple[int, int]) -> tuple
 
 
 def rebuilt(record: Any, shown: Picture, parts: dict[bytes, bytes]) -> tuple[Picture, list[str]]:
-    """The original picture from the result as it is shown, and notes; InvalidRequest if that cannot be."""
+    """Return the original picture, rebuilt from the result as shown, and notes; or raise InvalidRequest."""
     if not isinstance(record, dict):
         raise damaged("it does not say where the original is")
     whole, offset = size(record.get("size")), _whole_numbers(record.get("offset"), 2)
@@ -99,7 +99,7 @@ def png(image: Image.Image | np.ndarray) -> bytes:
 
 
 def unpng(parts: dict[bytes, bytes], name: str, size: tuple[int, int], mode: str) -> Image.Image:
-    """The stored part of this name; size and mode are compared before a pixel of it is decoded."""
+    """Return the stored part of this name; size and mode are compared before a pixel of it is decoded."""
     from PIL import Image
 
     data = parts.get(name.encode())
@@ -118,7 +118,7 @@ def unpng(parts: dict[bytes, bytes], name: str, size: tuple[int, int], mode: str
 
 
 def size(value: Any) -> tuple[int, int]:
-    """Width and height, if they are such and not too large."""
+    """Return width and height; raise InvalidRequest if they are none, or too large."""
     width, height = _whole_numbers(value, 2)
     if width < 1 or height < 1 or width * height > MAX_PIXELS:
         raise damaged("its sizes make no sense")
@@ -159,7 +159,7 @@ def _with_samples(samples: np.ndarray | None, parts: dict[bytes, bytes], box: tu
 
 
 def _seen(rgb: Image.Image, alpha: Image.Image | None, size: tuple[int, int], offset: tuple[int, int]):
-    """The part of the result that is the picture; black where the result does not reach."""
+    """Return the part of the result that is the picture, and its alpha; black where the result does not reach."""
     box = (*offset, offset[0] + size[0], offset[1] + size[1])
     return rgb.crop(box), alpha and alpha.crop(box)
 

@@ -51,13 +51,13 @@ class Picture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
+        """Return width and height in pixels."""
         return self.rgb.size
 
     def repainted(self, rgb: Image.Image, alpha: Image.Image | None = None) -> Image.Image:
-        """`rgb` made RGBA with this picture's transparency (or `alpha`) if it has any; profile and EXIF in its info.
+        """Return `rgb` with this picture's transparency (or `alpha`) if it has any, and its metadata in `info`.
 
-        Unless it is this picture's own, `rgb` itself is returned: a copy of 12 megapixels is 48 MB.
+        Unless it is this picture's own or gets transparency, that is `rgb` itself: a copy of 12 megapixels is 48 MB.
         """
         alpha = alpha or self.alpha
         image = rgb.copy() if rgb is self.rgb and not alpha else rgb
@@ -88,13 +88,13 @@ def _pixels(got: Opened) -> tuple[Image.Image, Image.Image | None, np.ndarray | 
 
 
 def _bare(image: Image.Image) -> Image.Image:
-    """The image, which is our own, with none of the file's words."""
+    """Return the image, which is our own, without the file's info."""
     image.info = {}
     return image
 
 
 def _rgb_profile(image: Image.Image) -> bytes | None:
-    """The colour profile, if it is one for RGB: on RGB pixels a CMYK or grey one would be a lie."""
+    """Return the colour profile if it is one for RGB: one for CMYK or grey does not fit RGB pixels."""
     profile = image.info.get("icc_profile")
     if image.mode in ("CMYK", "LAB") or not isinstance(profile, bytes):
         return None

@@ -20,7 +20,7 @@ DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Mode RGB, and what had to be done, in words."""
+    """Return mode RGB, and what had to be done, in words."""
     if image.mode in DEEP:
         import numpy as np
 
@@ -40,7 +40,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
 
 
 def alpha_of(image: Image.Image) -> Image.Image | None:
-    """Mode L, 255 = opaque; None for a picture without transparency."""
+    """Return the transparency as mode L, 255 = opaque; None for a picture without."""
     if image.mode in ("RGBa", "La"):
         image = image.convert(image.mode.upper())
     if image.mode in ("RGBA", "LA", "PA"):
@@ -81,7 +81,7 @@ def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def _managed(image: Image.Image, profile: bytes | None) -> Image.Image | None:
-    """RGB through littleCMS, or None if the profile (LAB's own for None) is missing, broken or for other colours."""
+    """Convert to RGB with littleCMS; None if the profile (LAB's own for None) is missing, broken or does not fit."""
     from PIL import ImageCms
 
     if image.mode == "CMYK" and not profile:

@@ -174,12 +174,12 @@ def _parts(image: Image.Image) -> dict[bytes, bytes]:
 
 
 def _at_hand(source: Any) -> Any:
-    """The same source, a file object read once."""
+    """Return the same source, or the bytes of a file object, which can be read only once."""
     return source.read() if hasattr(source, "read") else source
 
 
 def _record(image: Image.Image) -> dict[str, Any] | None:
-    """The JSON object; None if there is none."""
+    """Return the JSON object; None if there is none, InvalidRequest if it is damaged or newer than this program."""
     text = image.info.get(KEY)
     if not isinstance(text, str):
         return None

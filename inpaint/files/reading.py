@@ -1,4 +1,4 @@
-"""Anything that may hold a picture becomes a decoded, upright Pillow image, or one sentence why not."""
+"""Read anything that may hold a picture: a decoded, upright Pillow image, or one sentence why not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Opened(NamedTuple):
 
 
 def opened(source: Any) -> Opened:
-    """The picture in a path, bytes, file object, array or Pillow image; or UnreadablePicture."""
+    """Return the picture in a path, bytes, file object, array or Pillow image; or UnreadablePicture."""
     if isinstance(source, Image.Image):
         return _decoded(source, "The picture")
     if isinstance(source, (str, os.PathLike)):
@@ -176,7 +176,7 @@ def _decoded(image: Image.Image, name: str) -> Opened:
 
 
 def _several(image: Image.Image) -> bool:
-    """More than one frame or page; the depth maps and previews in a phone's MPO are not for people."""
+    """Return whether there are more frames or pages; the depth maps and previews in a phone's MPO do not count."""
     at = image.tell()
     try:
         return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
@@ -187,7 +187,7 @@ def _several(image: Image.Image) -> bool:
 
 
 def _from_array(source: Any) -> Opened:
-    """[H, W], [H, W, 1], [H, W, 3] or [H, W, 4]: bool, 0 … 255, uint16, or float 0 … 1."""
+    """Return an array [H, W], or [H, W, 1, 3 or 4], of bool, 0 … 255, uint16 or float 0 … 1 as an image."""
     import numpy as np
 
     array = np.asarray(source)
@@ -211,7 +211,7 @@ def _from_array(source: Any) -> Opened:
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:
-    """uint8 of the same shape."""
+    """Return uint8 of the same shape."""
     import numpy as np
 
     if array.dtype == np.uint8:

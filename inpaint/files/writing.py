@@ -28,7 +28,7 @@ EXIF_ROOM = {"JPEG": 65_533 - 2, "WEBP": 2**31}  # a JPEG segment holds 64 kB, i
 
 
 def format_of(path: str | Path, formats: dict[str, str] = FORMATS, field: str = "out", what: str = "Pictures") -> str:
-    """PNG, JPEG or WEBP, or what else `formats` knows, by the suffix; InvalidRequest otherwise."""
+    """Return PNG, JPEG, WEBP or TIFF, or what else `formats` knows, by the suffix; or raise InvalidRequest."""
     suffix = Path(path).suffix.lower()
     if suffix not in formats:
         raise InvalidRequest(
@@ -203,7 +203,7 @@ def numbered(path: Path, number: int) -> list[Path]:
 
 
 def _place(part: Path, target: Path) -> None:
-    """Give the written part its name; FileExistsError if anything is there, even what came a moment ago."""
+    """Give the written part its name; raise FileExistsError if anything is there, even what came a moment ago."""
     try:
         os.link(part, target)
     except FileExistsError:
