@@ -19,7 +19,7 @@ from .session import Sessions
 from .storage import Storage
 from .words.say import i18n
 
-COLLECT = "(packed, ...rest) => [window.inpaint.collect(), ...rest]"
+COLLECT = "(packed, ...rest) => [window.inpaint.collect(rest), ...rest]"
 FAILED = "() => window.inpaint.failed()"  # Gradio refused an event before its handler, or could not send it
 DICE = "() => [String(Math.floor(Math.random() * 2 ** 32)), false]"
 THEME_JS = """() => { document.body.classList.toggle('dark');
@@ -112,7 +112,6 @@ class Page:
         editor.scrub(self.keeping.scrub, None, editor, **free)
         c.cancel.click(self.running.cancel, None, None, **free)
         c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")
-        c.by_name["seed"].input(None, None, c.fresh, js="() => false", api_visibility="private")  # typed to be used
         brought = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
         c.task.input(task_settings, [c.task, c.by_name["prompt"]], brought, **free)
         for connect in self.after:

@@ -1,6 +1,8 @@
 // The mask editor: puts its parts together, knows its mode (empty, paint, run, result, stopped), sends what is asked.
 
-import { button, download, el, say } from "./dom.js";
+import { watchConnection } from "./connection.js";
+import { button, download, el, picture, say } from "./dom.js";
+import { Draft } from "./draft.js";
 import { handle, paint } from "./messages.js";
 import { Pointer } from "./pointer.js";
 import { Compare, progressBar, results } from "./results.js";
@@ -33,8 +35,15 @@ export class MaskEditor {
       this.options, this.progress), this.below(), el("p.hide", { id: "inpaint-keys" }, say("keys")));
     this.mode("empty");
     shortcuts(this);
+    watchConnection(this);
+    this.draft = new Draft();
+    this.restore();
     document.addEventListener("click", (event) => event.target.closest?.("#cancel") && this.cancelling());
-    document.addEventListener("input", (event) => unmarked(event.target.closest?.(".wrong")));
+    document.addEventListener("input", (event) => {
+      unmarked(event.target.closest?.(".wrong"));
+      // a seed that is typed or pasted is meant; Gradio's own event does not tell of what is pasted
+      if (event.target.closest?.("#seed")) document.querySelector("#fresh input:checked")?.click();
+    });
   }
 
   // the row under the picture; its height is always the same, so that nothing moves when there is a result
@@ -56,6 +65,39 @@ export class MaskEditor {
     const side = beside && tools.width ? tools.right - port.left + gap : gap;
     const lowest = [options, ...(beside ? [] : [tools])].filter((box) => box.height).map((box) => port.bottom - box.top);
     return [side, corner.height ? corner.bottom - port.top + gap : gap, gap, Math.max(0, ...lowest) + gap];
+  }
+
+  // what was here before the page was reloaded
+  async restore() {
+    const old = await this.draft.found();
+    if (!old || this.current !== "empty") return;
+    this.restoring = old;
+    if (old.example) this.upload.example(old.example, old.settings);
+    else this.upload.send(new File([old.file], old.name, { type: old.file.type }), old.settings);
+  }
+
+  // a picture has been opened: its mask may be one from before a reload
+  async opened() {
+    const { restoring } = this;
+    this.restoring = null;
+    if (!restoring) return;
+    if (restoring.mask) {
+      const url = URL.createObjectURL(restoring.mask);
+      this.pointer.mask.load(await picture(url));
+      this.pointer.refresh();
+      URL.revokeObjectURL(url);
+    }
+    this.announce(say("back"));
+  }
+
+  // keeps the mask once the hand has rested for a moment
+  keepMask() {
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      const { mask } = this.pointer;
+      if (mask && !mask.empty) mask.canvas().toBlob((blob) => this.draft.keep({ mask: blob }));
+      else this.draft.keep({ mask: null });
+    }, 700);
   }
 
   get current() {
@@ -80,6 +122,7 @@ export class MaskEditor {
     const { stroke, points } = this.pointer;
     if ((stroke || points) && this.view.style !== "tint") this.look("tint");
     this.hint();
+    if (this.current !== "empty" && !stroke && !points) this.keepMask();
   }
 
   // the first thing to do, until something is painted
@@ -96,7 +139,9 @@ export class MaskEditor {
   announce(text, bad = false) {
     this.status.textContent = text;
     this.status.classList.toggle("bad", bad);
-    if (bad) this.busy(false);
+    if (!bad) return;
+    this.restoring = null;
+    this.busy(false);
   }
 
   // says what is wrong with a setting, beside its field as well
@@ -118,8 +163,9 @@ export class MaskEditor {
     this.trigger("act", { do: what, index: this.result?.chosen ?? 0, ...more });
   }
 
-  // what the run button sends: the mask, and the step to branch from
-  collect() {
+  // what the run button sends: the mask, and the step to branch from; settings are the values of all controls
+  collect(settings) {
+    this.draft.keep({ settings });
     document.querySelectorAll("#panel .wrong").forEach(unmarked);
     if (this.current === "run") return "{}";
     const { mask } = this.pointer;
@@ -136,6 +182,7 @@ export class MaskEditor {
     this.area = null;
     this.root.dataset.previews = 0;
     this.announce("");
+    this.heard = performance.now();
     this.mode("run");
     this.progress.set(null, say("starting"));
     this.root.scrollIntoView({ block: "nearest" });
@@ -159,6 +206,7 @@ export class MaskEditor {
   }
 
   receive(message) {
+    this.heard = performance.now();
     this.turn = (this.turn || Promise.resolve()).then(() => handle(this, message)).catch((error) => console.error(error));
   }
 

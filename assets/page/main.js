@@ -9,7 +9,7 @@ export function main({ element, props, trigger, watch, upload }) {
   speak(props.words);
   const editor = new MaskEditor(element.querySelector(".editor"), { props, trigger, upload });
   if (props.known.length) new Suggest(props.known);
-  window.inpaint = { editor, collect: () => editor.collect(), failed: (sentence) => editor.failed(sentence) };
+  window.inpaint = { editor, collect: (settings) => editor.collect(settings), failed: (sentence) => editor.failed(sentence) };
   watch("value", () => editor.receive(props.value));
   if (props.value) editor.receive(props.value);
 }

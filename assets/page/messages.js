@@ -31,6 +31,10 @@ async function onPicture(editor, message) {
   if (message.mask) await onMask(editor, { src: message.mask });
   editor.busy(false);
   editor.announce("");
+  if (message.opened) {
+    editor.draft.keep({ mask: null, settings: null, ...editor.restoring, ...editor.upload.chosen });
+    await editor.opened();
+  }
   view.fit();
   if (away) view.port.focus({ preventScroll: true });
   editor.root.dataset.ready = message.n;

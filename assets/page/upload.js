@@ -24,6 +24,7 @@ export async function sent(gradio, file, announce) {
 
 export class Upload {
   // announce(text, isError) shows a sentence; begin() says that something is on its way
+  // `chosen` is {file, name, example} of what was sent last
   constructor(root, gradio, announce, begin) {
     Object.assign(this, { root, gradio, announce, begin });
     this.file = el("input.hide", { type: "file", accept: TYPES, "aria-label": say("open"), tabindex: "-1",
@@ -48,15 +49,20 @@ export class Upload {
     this.file.click();
   }
 
-  async send(file) {
+  // settings: values of the controls to go with it, after a reload
+  async send(file, settings = null) {
     if (file) this.begin();
     const path = await sent(this.gradio, file, this.announce);
-    if (path) this.gradio.trigger("open", { path, name: file.name || "pasted.png" });
+    if (!path) return;
+    const name = file.name || "pasted.png";
+    this.chosen = { file, name, example: null };
+    this.gradio.trigger("open", { path, name, settings });
   }
 
-  example(name) {
+  example(name, settings = null) {
     this.begin();
-    this.gradio.trigger("example", { name });
+    this.chosen = { file: null, name, example: name };
+    this.gradio.trigger("example", { name, settings });
   }
 
   async camera() {

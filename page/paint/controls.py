@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from inpaint import InvalidRequest
-from inpaint.options import AUTO, kind_of, optional, to_text
+from inpaint.options import AUTO, from_text, kind_of, optional, to_text
 from inpaint.request import SPEEDS, options
 
 from ..limits import Limits
@@ -123,9 +123,9 @@ class Controls:
             return gr.Checkbox(default, **words)
         if kind is str:
             return gr.Textbox(to_text(field, default), **words)
+        if optional(field):  # text, since an empty number box turns into 0 once it is seen
+            return gr.Textbox("", placeholder=AUTO, max_lines=1, max_length=40, **words)
         step = meta["step"] or (1 if kind is int else 0.05)
-        if optional(field):  # an empty box leaves it to the program; the request checks the limits, in words
-            return gr.Number(None, placeholder=AUTO, step=step, precision=0 if kind is int else None, **words)
         most = min(meta["high"], getattr(self.limits, name, meta["high"]))
         return gr.Slider(meta["low"], most, default, step=step, **words)
 
@@ -137,17 +137,38 @@ class Controls:
     def components(self) -> list[Any]:
         return list(self.by_name.values())
 
+    def fits(self, name: str, value: Any) -> bool:
+        """Return whether a control could have had this value."""
+        component = self.by_name[name]
+        try:
+            component.preprocess(value)
+            component.postprocess(value)
+        except Exception:  # each kind of component refuses in its own way
+            return False
+        return True
+
     def settings(self, values) -> dict[str, Any]:
-        """Return {option: value} from the components' values, in their order; InvalidRequest for a bad seed."""
+        """Return {option: value} from the components in their order; InvalidRequest for a text that means none."""
         settings = dict(zip(self.names, values, strict=True))
         settings["expand"] = settings["expand"] or ""
         settings["seed"] = seed_of(settings["seed"])
+        for name, field in options().items():
+            if self.is_typed(field) and isinstance(settings.get(name), str):
+                text = unicodedata.normalize("NFKC", settings[name]).strip()
+                settings[name] = from_text(field, text or AUTO)
         return settings
+
+    @staticmethod
+    def is_typed(field: Field) -> bool:
+        """Tell whether an option is a number that is shown as text: empty or auto leaves it to the program."""
+        return optional(field) and kind_of(field) is not str and field.name not in FIRST + UNASKED
 
     def shown(self, name: str, value: Any) -> Any:
         """Return an option's value as its component shows it."""
         field = options()[name]
-        return to_text(field, value) if name != "seed" and kind_of(field) is str else value
+        if self.is_typed(field) or name == "seed":
+            return "" if value is None else str(value)
+        return to_text(field, value) if kind_of(field) is str else value
 
 
 def seed_of(text: Any) -> Any:

@@ -38,7 +38,7 @@ class Opening:
         try:
             data = taken(str(event._data.get("path", "")))
             self.page.sessions.check_room(session)
-            return self.put(session, data, str(event._data.get("name")))
+            return self.put(session, data, str(event._data.get("name")), event._data.get("settings"))
         except InpaintError as error:
             return self.sorry(str(error))
 
@@ -51,9 +51,10 @@ class Opening:
             picture, mask, prompt = examples.read(str(event._data.get("name", "")))
         except InpaintError as error:
             return self.sorry(str(error))
-        session.put(picture, self.page.limits.session_megabytes)
-        session.name = "example"
-        told = self.picture(session, mask=images.shown_grey(mask))
+        self.place(session, picture, say("example_name", session.language))
+        told = self.picture(session, mask=images.shown_grey(mask), opened=True)
+        if event._data.get("settings"):
+            return told, *self.restored(event._data["settings"])
         settings = {"prompt": prompt, "expand": ""}
         return told, gr.update(value="fill"), gr.skip(), *self.settings(settings)
 
@@ -74,8 +75,8 @@ class Opening:
         except InpaintError as error:
             return message(say=str(error), bad=True)
 
-    def put(self, session: Session, data: bytes, name: str):
-        """These bytes as the picture, or as everything their record tells."""
+    def put(self, session: Session, data: bytes, name: str, values: Any = None):
+        """These bytes as the picture, or as everything their record tells; `values` are controls to put back."""
         self.page.limits.check_file(data, session.language)
         try:
             record = Request.from_image(data, max_pixels=round(self.page.limits.megapixels * 1e6))
@@ -84,17 +85,21 @@ class Opening:
         if record is None or record.picture is None:
             picture = Picture.open(data)
             self.check_size(picture, session.language)
-            session.put(picture, self.page.limits.session_megabytes)
-            session.name = filenames.stem(name)
+            self.place(session, picture, filenames.stem(name))
             notes = " ".join(picture.notes)
-            return self.picture(session, say=notes), gr.skip(), gr.skip(), *self.skips()
+            return self.picture(session, opened=True, say=notes), *self.restored(values)
         self.check_size(record.picture, session.language)
-        session.put(record.picture, self.page.limits.session_megabytes)
-        session.name = filenames.stem(name)
+        self.place(session, record.picture, filenames.stem(name))
         mask = images.shown_grey(record.mask) if record.mask is not None else None
-        told = self.picture(session, mask=mask, say=say("restored", session.language))
+        told = self.picture(session, mask=mask, opened=True, say=say("restored", session.language))
         settings = record.settings()
         return told, gr.update(value=presets.of(settings)), gr.update(value=False), *self.settings(settings)
+
+    def place(self, session: Session, picture: Picture, name: str) -> None:
+        """Make this the picture being worked on; what was under way for another one stops."""
+        session.cancel("paint")
+        session.put(picture, self.page.limits.session_megabytes)
+        session.name = name
 
     def check_size(self, picture: Picture, words: str = "en") -> None:
         """Raises UnreadablePicture for more pixels than this page takes."""
@@ -117,6 +122,20 @@ class Opening:
 
     def sorry(self, sentence: str):
         return message(say=sentence, bad=True), gr.skip(), gr.skip(), *self.skips()
+
+    def restored(self, values: Any) -> list[Any]:
+        """Updates for task, fresh seed and all controls, from what the run button sent along before a reload."""
+        names = self.page.controls.names
+        if not isinstance(values, list) or len(values) != 3 + len(names):
+            return [gr.skip(), gr.skip(), *self.skips()]
+        task, _, fresh, *rest = values
+        fits = self.page.controls.fits
+        settings = {name: value for name, value in zip(names, rest, strict=True) if fits(name, value)}
+        if task not in presets.TASKS:
+            return [gr.skip(), gr.skip(), *self.settings(settings)]
+        if task != "expand":
+            settings.pop("expand", None)
+        return [gr.update(value=task), gr.update(value=bool(fresh)), *self.settings(settings)]
 
     def skips(self) -> list[Any]:
         return [gr.skip() for _ in self.page.controls.names]

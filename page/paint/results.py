@@ -49,8 +49,8 @@ class Keeping:
             log.exception("a deed failed")
             return message(say=say("unexpected", session.language, error=type(error).__name__), bad=True)
 
-    def results(self, session: Session) -> dict[str, Any]:
-        """The message that shows what a run has made."""
+    def results(self, session: Session, note: str = "") -> dict[str, Any]:
+        """Return the message that shows what a run has made; `note` is added to its report."""
         first = session.pending[0].result
         methods = len({chosen.result.report.get("method") for chosen in session.pending}) > 1
         items = []
@@ -64,7 +64,7 @@ class Keeping:
                     "src": images.shown(chosen.image),
                     "caption": chosen.caption,
                     "label": label,
-                    "report": report_line(chosen, session.language),
+                    "report": " · ".join(filter(None, (report_line(chosen, session.language), note))),
                     "details": report_details(chosen, session.language),
                 }
             )

@@ -1,4 +1,4 @@
-"""The run button: what is on the page becomes a request; what comes back becomes messages for the stage."""
+"""The run button: what is on the page becomes a request; what comes back becomes messages for the editor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio.to_thread
 import gradio as gr
-from PIL import Image
+from PIL import Image, ImageChops
 
 from inpaint import InpaintError, InvalidRequest, Request
 
@@ -24,6 +24,8 @@ from ..words.say import language, say
 from .controls import seed_of
 from .editor import message
 
+SEEDS = 2**32
+
 log = logging.getLogger("inpaint.page")
 
 
@@ -33,32 +35,30 @@ class Running:
     def __init__(self, page):
         self.page = page
 
-    async def run(self, request: gr.Request, packed: str, task: str, model: str, fresh: bool, *values: Any):
-        """Messages while the picture forms, then the results; (message, seed) each time."""
+    async def run(self, request: gr.Request, packed: Any, task: Any, model: Any, fresh: Any, *values: Any):
+        """Yield messages while the picture forms, then the results; (message, seed) each time.
+
+        The values come as the browser sent them: whatever is wrong with one is told in a sentence of ours.
+        """
         session = self.page.sessions.of(request)
         session.language = language(request)
-        kept = None
         try:
             # in a thread: a mask of many megapixels takes a while, and meanwhile nobody else would get an answer
-            asked, method, kept = await anyio.to_thread.run_sync(self.asked, session, packed, task, fresh, values)
+            asked, method, resume = await anyio.to_thread.run_sync(self.asked, session, packed, task, fresh, values)
+            model = str(model or self.page.model)
             self.page.check_model(model, session.language)
             requests = worker.requests_for(asked, method)
             await anyio.to_thread.run_sync(self.page.limits.check_jobs, requests, session.language)
-            async for told in self.watch(session, model, requests, kept):
+            note = "" if fresh else self.seed_note(values, session.language)
+            async for told in self.watch(session, model, requests, resume, note):
                 yield told, gr.skip()
             if session.pending:
                 yield gr.skip(), session.pending[0].result.request.seed
-        except QueueFull as full:
-            yield message("stopped", say=say("busy", session.language, n=full.position), bad=True), gr.skip()
-        except InpaintError as error:
-            yield message("stopped", say=str(error), bad=True), gr.skip()
         except Exception as error:
-            log.exception("a run failed")
-            sentence = say("unexpected", session.language, error=type(error).__name__)
-            yield message("stopped", say=sentence, bad=True), gr.skip()
+            yield refusal(error, session.language), gr.skip()
 
     async def rescue(self, request: gr.Request):
-        """A finished picture of the last step of a cancelled run."""
+        """Yield the messages that make a finished picture of a cancelled run's last step."""
         session = self.page.sessions.of(request)
         kept = session.film[-1].kept if session.film else None
         try:
@@ -66,13 +66,8 @@ class Running:
                 raise InvalidRequest("picture", say("no_result", session.language))
             async for told in self.watch(session, current_model.name, [session.asked], (kept, True)):
                 yield told
-        except QueueFull as full:
-            yield message("stopped", say=say("busy", session.language, n=full.position), bad=True)
-        except InpaintError as error:
-            yield message("stopped", say=str(error), bad=True)
         except Exception as error:
-            log.exception("a rescue failed")
-            yield message("stopped", say=say("unexpected", session.language, error=type(error).__name__), bad=True)
+            yield refusal(error, session.language)
 
     def asked(self, session: Session, packed: Any, task: Any, fresh: Any, values) -> tuple[Request, str, Any]:
         """The request, the method as chosen on the page, and the step to branch from."""
@@ -96,6 +91,13 @@ class Running:
         )
         return asked, method, self.branch(session, packed.get("branch"))
 
+    def seed_note(self, values, words: str) -> str:
+        """Return a sentence if the seed that was typed is another one here: seeds are taken modulo 2³²."""
+        typed = self.page.controls.settings(values)["seed"]
+        return (
+            "" if typed is None or typed == typed % SEEDS else say("seed_taken", words, typed=typed, n=typed % SEEDS)
+        )
+
     def branch(self, session: Session, index: Any):
         """The live step of that number in the last film; None for a run from the beginning."""
         if not isinstance(index, int) or not 0 <= index < len(session.film):
@@ -103,13 +105,18 @@ class Running:
         kept = session.film[index].kept
         return None if kept is None or kept.step is None else (kept, False)
 
-    async def watch(self, session: Session, model: str, requests: list[Request], resume: worker.Resume | None):
-        """Yield the messages of one job, from the queue to its results."""
+    async def watch(
+        self, session: Session, model: str, requests: list[Request], resume: worker.Resume | None, note: str = ""
+    ):
+        """Yield the messages of one job, from the queue to its results; nothing more once another picture is open."""
         film, results, previews, told_at = [], [], 0, 0.0
-        words, session.asked = session.language, requests[0]
+        words, session.asked, stencil = session.language, requests[0], Stencil()
         with session.running("paint") as cancel:
             work = partial(worker.paint, model, requests, resume)
             async for event in self.page.queue.run(work, address=session.address, cancel=cancel):
+                if session.picture is not requests[0].picture:
+                    cancel.cancel()
+                    continue  # to its end, which comes within one step
                 match event:
                     case Waiting(position):
                         yield message("wait", text=say("waiting", words, place=position))
@@ -120,18 +127,20 @@ class Running:
                         film.append(event)
                         if event.jpeg or perf_counter() - told_at > worker.PAUSE:
                             told_at, previews = perf_counter(), previews + bool(event.jpeg)
-                            yield self.step(event, words)
+                            yield self.step(event, words, stencil.of(event))
                     case Finished(result):
                         results.append(result)
                     case Stopped():
                         yield self.stopped(session, film, previews)
                         return
+        if session.picture is not requests[0].picture:
+            return
         session.film = session.film[: resume[0].index + 1] + film if resume else film
         session.pending = [Chosen(result, k) for result in results for k in range(len(result.images))]
-        yield await anyio.to_thread.run_sync(self.page.keeping.results, session)
+        yield await anyio.to_thread.run_sync(self.page.keeping.results, session, note)
 
-    def step(self, preview: Preview, words: str) -> dict[str, Any]:
-        """The step bar's words and the preview, if there is a new one."""
+    def step(self, preview: Preview, words: str, area: str | None) -> dict[str, Any]:
+        """Return the step bar's words, and the preview and where it may be seen, if there is a new one."""
         done = preview.index + 1
         eta = preview.seconds / done * (preview.total - done)
         return message(
@@ -139,6 +148,7 @@ class Running:
             fraction=done / preview.total,
             text=say("step", words, i=done, n=preview.total, eta=max(0, round(eta))),
             src=images.data_url(preview.jpeg) if preview.jpeg else None,
+            area=area,
         )
 
     def stopped(self, session: Session, film: list, previews: int) -> dict[str, Any]:
@@ -150,6 +160,35 @@ class Running:
     def cancel(self, request: gr.Request) -> None:
         """Stop what this visitor has under way on the paint tab, within one step."""
         self.page.sessions.of(request).cancel("paint")
+
+
+class Stencil:
+    """Where the previews of one run may differ from the picture, so that all else stays as sharp as it is."""
+
+    def __init__(self):
+        self.seen, self.mask = None, None
+
+    def of(self, preview: Preview) -> str | None:
+        """Return the `data:` address of the stencil (see `images.stencil`) if it has changed, or None."""
+        render = getattr(preview.step, "render", None)
+        if render is None or render is self.seen or render.composite is None:
+            return None
+        self.seen, now = render, images.reduced(render.composite.whole())
+        self.mask = now if self.mask is None else ImageChops.lighter(self.mask, now)  # islands are painted in turn
+        return images.stencil(self.mask)
+
+
+def refusal(error: Exception, words: str) -> dict[str, Any]:
+    """Return the message that gives the page back with one sentence, and names the field to change."""
+    match error:
+        case QueueFull():
+            sentence = say("busy", words, n=error.position)
+        case InpaintError():
+            sentence = str(error)
+        case _:
+            log.error("a run failed", exc_info=error)
+            sentence = say("unexpected", words, error=type(error).__name__)
+    return message("stopped", say=sentence, bad=True, field=getattr(error, "field", None))
 
 
 def unpacked(packed: Any) -> dict[str, Any]:

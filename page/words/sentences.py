@@ -22,6 +22,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "cancel": ("Cancel", "取消"),
     "or_example": ("or begin with an example", "或从示例开始"),
     "example": ("Example", "示例"),
+    "example_name": ("example", "示例"),
     "opening": ("Opening …", "正在打开……"),
     "no_file": ("There was no picture in that. Drop or paste an image file.", "其中没有图片。请拖放或粘贴图片文件。"),
     "too_large": ("This file is larger than {mb} MB. Choose a smaller one.", "文件超过 {mb} MB。请选择较小的文件。"),
@@ -42,6 +43,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "That could not be done: the server refused it or cannot be reached. Your picture and mask are still here.",
         "未能完成：服务器拒绝了请求或无法连接。图片和蒙版仍在。",
     ),
+    "lost": (
+        "The connection to the server is lost. Your picture and mask are kept; the page comes back by itself.",
+        "与服务器的连接已断开。图片和蒙版会保留；连接恢复后页面会自动回来。",
+    ),
+    "back": ("Your picture, mask and settings are back.", "图片、蒙版和设置已恢复。"),
     "no_answer": (
         "The server has not answered for a minute. Your picture and mask are still here: try once more.",
         "服务器已有一分钟没有回应。图片和蒙版仍在：请重试。",
@@ -130,6 +136,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "variations": ("Variations", "变体数量"),
     "seed": ("Seed", "种子"),
     "seed_new": ("New seed each time", "每次使用新种子"),
+    "seed_taken": ("Seed {typed} counts as {n} here (modulo 2³²)", "种子 {typed} 在此计为 {n}（取模 2³²）"),
     "seed_random": ("random", "随机"),
     "dice": ("Another seed", "换一个种子"),
     "model": ("Model", "模型"),

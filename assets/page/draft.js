@@ -1,0 +1,58 @@
+// Keeps the photo, the mask and the settings in this browser tab, so that a reload brings them back.
+// Only this tab can see them; they go after a day.
+
+const STORE = "drafts", DAY = 86_400_000;
+
+export class Draft {
+  constructor() {
+    this.record = { at: Date.now() };
+    this.id = sessionStorage.getItem("inpaint-tab");
+    if (!this.id) sessionStorage.setItem("inpaint-tab", (this.id = crypto.randomUUID?.() ?? String(Math.random())));
+    this.writing = Promise.resolve();
+  }
+
+  // adds to what is kept; what is given as null is forgotten
+  keep(parts) {
+    Object.assign(this.record, parts, { at: Date.now() });
+    this.writing = this.writing.then(() => store((drafts) => drafts.put(this.record, this.id))).catch(() => {});
+    return this.writing; // without storage (a private window, a full disk) the page works as well, it only forgets
+  }
+
+  // {file, name, example, mask, settings} as they were in this tab, or null
+  async found() {
+    try {
+      const old = await store((drafts) => drafts.get(this.id));
+      await store((drafts) => forget(drafts));
+      if (old && Date.now() - old.at < DAY && (old.file || old.example)) return (this.record = old);
+    } catch (error) {
+      // as above
+    }
+    return null;
+  }
+}
+
+// one request to the store, as a promise of its result
+function store(ask) {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open("inpaint", 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+      const database = opening.result, transaction = database.transaction(STORE, "readwrite");
+      const request = ask(transaction.objectStore(STORE));
+      transaction.oncomplete = () => { database.close(); resolve(request?.result); };
+      transaction.onerror = transaction.onabort = () => { database.close(); reject(transaction.error); };
+    };
+  });
+}
+
+// drafts of tabs that were closed long ago
+function forget(drafts) {
+  const walk = drafts.openCursor();
+  walk.onsuccess = () => {
+    const cursor = walk.result;
+    if (!cursor) return;
+    if (Date.now() - cursor.value.at >= DAY) cursor.delete();
+    cursor.continue();
+  };
+}
