@@ -33,7 +33,7 @@ class Painter:
         pause = threading.Event()
         picture = request.picture.rgb
         mask = request.mask.resize(picture.size).point(lambda v: 255 * (v > 127))
-        seeds = tuple((request.seed + k) % 2**32 for k in range(request.count))
+        seeds = tuple(((request.seed or 0) + k) % 2**32 for k in range(request.count))
         images = []
         for k, seed in enumerate(seeds):
             colour = tuple((seed * n + 60) % 200 + 40 for n in (1, 7, 13))
