@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from inpaint.errors import InvalidRequest, UnreadablePicture
 from inpaint.files.reading import size_of
-from inpaint.models.hub import is_id
 
 from .jobs.work import most_steps_of, steps_of
 from .words.say import say
@@ -106,6 +105,8 @@ class Limits:
             return
         if self.public:
             raise InvalidRequest("model", say("not_here", language))
+        from inpaint.models.hub import is_id  # imports torch
+
         if not is_id(name) or Path(name).exists():
             raise InvalidRequest("model", say("model_by_path", language))
 
