@@ -1,4 +1,4 @@
-"""Noise that is the same on every device and at every batch size."""
+"""Seeded noise, the same on every device and at every batch size."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ class Noise:
 
     def __init__(self, seeds: tuple[int, ...], shape: tuple[int, int, int], device: torch.device | str = "cpu"):
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.shape, self.device = shape, device
+        self.shape, self.device = shape, torch.device(device)
 
     def __call__(self) -> Tensor:
-        each = [torch.randn(self.shape, generator=g, dtype=torch.float32) for g in self.generators]
-        return torch.stack(each).to(self.device)
+        """Return the next draw, on the device.
+
+        To CUDA it goes through pinned memory: the host need not wait until the device has done the step before.
+        """
+        draw = torch.stack([torch.randn(self.shape, generator=g, dtype=torch.float32) for g in self.generators])
+        if self.device.type == "cuda":
+            return draw.pin_memory().to(self.device, non_blocking=True)
+        return draw.to(self.device)
 
     def states(self) -> tuple[Tensor, ...]:
         """Return where each image's generator stands, to go on from there another time."""
@@ -28,5 +34,5 @@ class Noise:
 
 
 def draw_seed() -> int:
-    """A seed nobody chose, 0 … 2³²-1."""
+    """Return a random seed, 0 … 2³²-1."""
     return secrets.randbits(32)

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionInpaintPipeli
 from inpaint.diffusion import schedule
 from inpaint.diffusion.noise import Noise
 from inpaint.diffusion.sampling import InpaintUNet, MaskedBase, Strategy, denoise, guided
-from inpaint.diffusion.schedulers import CLASSES, sampler
+from inpaint.diffusion.schedulers import SOLVERS, sampler
 from inpaint.models.toy import SCHEDULE, alphas_cumprod
 from inpaint.unet.forward import whole
 
@@ -84,7 +84,7 @@ def test_strength_decides_how_many_steps_run(steps, strength, exact, run):
     assert walked[0] <= max(1000 * strength + 1000 / steps, run)  # no finer levels than the model's own
 
 
-@pytest.mark.parametrize("name", ["ddim", *CLASSES])
+@pytest.mark.parametrize("name", ["ddim", *SOLVERS])
 def test_an_oracle_is_recovered_by_every_sampler(name):
     x0 = latent(3)
     noise = Noise((5,), (4, 8, 8))
@@ -97,7 +97,7 @@ def test_an_oracle_is_recovered_by_every_sampler(name):
     assert (steps[-1].x - x0).abs().max() < 0.6
 
 
-@pytest.mark.parametrize("name", ["ddim", *CLASSES])
+@pytest.mark.parametrize("name", ["ddim", *SOLVERS])
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 def test_every_sampler_keeps_what_it_must(name, strength):
     x0, other, hole, noise = latent(1), latent(2), square_hole(), Noise((5,), (4, 8, 8))
@@ -139,7 +139,7 @@ def test_nine_channels_in_the_order_the_weights_were_trained():
 
 
 @pytest.mark.parametrize("w", [1.0, 5.0])
-@pytest.mark.parametrize("name", ["ddim", *CLASSES])
+@pytest.mark.parametrize("name", ["ddim", *SOLVERS])
 def test_nine_channels_of_several_seeds_at_once_are_those_of_each_seed_alone(name, w):
     unet, _ = tiny_networks(9)
     text = torch.randn(2, 77, 32, generator=torch.Generator().manual_seed(1))

@@ -10,12 +10,12 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import resca
 from inpaint.diffusion import prediction, schedule
 from inpaint.diffusion.noise import Noise
 from inpaint.diffusion.sampling import MaskedBase, Strategy, denoise
-from inpaint.diffusion.schedulers import CLASSES, sampler
+from inpaint.diffusion.schedulers import SOLVERS, sampler
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 ZERO = {**SD, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "set_alpha_to_one": True}
 TEXT = torch.tensor([0.3, 1.0]).reshape(2, 1, 1)
-SAMPLERS = ["ddim", *CLASSES]
+SAMPLERS = ["ddim", *SOLVERS]
 
 
 class Model:
@@ -25,10 +25,16 @@ class Model:
         self.schedule, self.alphas_cumprod = config, schedule.alphas_cumprod(config)
 
 
-def unet(x, t, text):
-    """Some smooth function of everything a UNet is given."""
-    x = x.repeat(len(text) // len(x), 1, 1, 1)
-    return torch.sin(x * 1.3 + float(t) / 300) * text.reshape(-1, 1, 1, 1) + 0.2 * x.roll(1, -1)
+def unet_of(config, kind):
+    """Some smooth and bounded idea of the clean picture, predicted as a model of this kind would."""
+    abar = schedule.alphas_cumprod(config)
+
+    def unet(x, t, text):
+        x, a = x.repeat(len(text) // len(x), 1, 1, 1), float(abar[int(t)])
+        x0 = torch.sin(x * 1.3 + float(t) / 300) * text.reshape(-1, 1, 1, 1) / 2 + 0.2 * x.roll(1, -1)
+        return prediction.target(kind, x0, (x - a**0.5 * x0) / (1 - a) ** 0.5, a)
+
+    return unet
 
 
 def latent(seed, b=1):
@@ -41,13 +47,13 @@ def theirs(name, config, kind, steps, run, x0=None, rescale=0.0):
     if name == "ddim":
         settings |= {"clip_sample": False, "set_alpha_to_one": config.get("set_alpha_to_one", False)}
     settings = {"timestep_spacing": "leading", "steps_offset": 1} | settings
-    cls, extra = CLASSES.get(name, ("DDIMScheduler", {}))
+    _, cls, extra = SOLVERS.get(name, (None, "DDIMScheduler", {}))
     made = getattr(diffusers, cls)(**settings, **extra)
     made.set_timesteps(steps)
     walked = made.timesteps[len(made.timesteps) - run :]
     if hasattr(made, "set_begin_index"):
         made.set_begin_index(len(made.timesteps) - run)
-    noise = Noise((5,), (4, 8, 8))
+    noise, unet = Noise((5,), (4, 8, 8)), unet_of(config, kind)
     x = noise() * made.init_noise_sigma if x0 is None else made.add_noise(x0, noise(), walked[:1])
     extra = {"generator": noise.generators} if name in ("euler a", "ddpm", "lcm") else {}
     for t in walked:
@@ -63,7 +69,7 @@ def ours(name, config, kind, steps, strength, x0=None, rescale=0.0):
     first = noise()
     walker = sampler(name, Model(config), steps, strength, noise=noise, predicts=kind)
     x = first * walker.init_noise_sigma if x0 is None else walker.q_sample(x0, walker.timesteps[0], first)
-    return list(denoise(unet, TEXT, Strategy(), walker, x, 3.0, rescale))
+    return list(denoise(unet_of(config, kind), TEXT, Strategy(), walker, x, 3.0, rescale))
 
 
 @pytest.mark.parametrize("config", [SD, ZERO], ids=["usual", "zero snr"])
@@ -76,7 +82,9 @@ def test_a_walk_from_noise_equals_diffusers(name, kind, rescale, config):
         *_, last = ours(name, config, kind, steps, 1.0, rescale=rescale)
         expected = theirs(name, config, kind, steps, steps, rescale=rescale)
         assert last.x.isfinite().all()
-        torch.testing.assert_close(last.x, expected, atol=3e-5, rtol=3e-5)
+        # at zero SNR Euler's sigma is 4096: diffusers' subtraction there rounds to 2.4e-4
+        close = 3e-4 if name == "euler" and config is ZERO else 3e-5
+        torch.testing.assert_close(last.x, expected, atol=close, rtol=close)
 
 
 @pytest.mark.parametrize("config", [SD, ZERO], ids=["usual", "zero snr"])
@@ -169,6 +177,7 @@ def test_noise_is_measured_the_same_before_during_and_after_a_walk(name, config)
     every = walker.timesteps
     before = [walker.q_sample(x0, t, first) for t in every]
     strategy = MaskedBase(x0, lambda t: torch.zeros(1, 1, 8, 8), walker, lambda: first)
+    unet = unet_of(config, "v_prediction")
     for step in denoise(unet, TEXT, strategy, walker, first * walker.init_noise_sigma):
         expected = (1 - float(model.alphas_cumprod[step.t])) ** 0.5 * first  # all is kept, and the picture is 0
         torch.testing.assert_close(step.seen, expected, atol=2e-2, rtol=2e-2)  # Karras' levels lie between timesteps
@@ -179,7 +188,7 @@ def test_noise_is_measured_the_same_before_during_and_after_a_walk(name, config)
 
 def test_a_walk_can_start_anywhere_and_goes_the_same_way():
     for name in ("ddim", "euler", "euler a", "ddpm", "lcm"):  # the multistep samplers remember the steps before
-        noise = Noise((5,), (4, 8, 8))
+        noise, unet = Noise((5,), (4, 8, 8)), unet_of(SD, "epsilon")
         walker = sampler(name, Model(SD), 10, 1.0, noise=noise)
         kept = []
         for step in denoise(unet, TEXT, Strategy(), walker, noise() * walker.init_noise_sigma, 3.0):

@@ -1,0 +1,189 @@
+"""The steps of the other samplers, each a few lines of its paper, with coefficients in Python floats.
+
+Every solver knows its noise levels (alpha, sigma), x_t = alpha x0 + sigma eps: one for each timestep and (1, 0) for
+the end.  Only latents are on the device, so a step never waits for it and no dtype rounds a coefficient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import expm1, inf, log, sqrt
+
+from torch import Tensor
+
+from . import prediction
+
+Level = tuple[float, float]
+
+
+class Solver:
+    """A walk over `every` timestep, descending; `levels` has one more entry than there are timesteps.
+
+    init_noise_sigma  what pure noise is multiplied by at the start
+    noise             draws a fresh [B, 4, h, w] for the samplers that add noise
+    predicts          what the UNet predicts: epsilon, v_prediction or sample
+    """
+
+    def __init__(
+        self,
+        every: list[float],
+        levels: list[Level],
+        init_noise_sigma: float = 1.0,
+        noise: Callable[[], Tensor] | None = None,
+        predicts: str = "epsilon",
+    ):
+        self.every, self.levels, self.init_noise_sigma = every, levels, init_noise_sigma
+        self.noise, self.predicts = noise, predicts
+        self.first = self.index = 0  # of the walk, of the next step
+
+    @property
+    def timesteps(self) -> list[float]:
+        """The timesteps still to walk from where it starts, descending."""
+        return self.every[self.first :]
+
+    def start_at(self, index: int) -> None:
+        """Leave out the first `index` timesteps."""
+        self.first = self.index = index
+
+    def q_sample(self, x0: Tensor, t: float, noise: Tensor) -> Tensor:
+        """x_t = alpha x0 + sigma noise"""
+        alpha, sigma = self.level(t)
+        return alpha * x0 + sigma * noise
+
+    def scale(self, x: Tensor, t: float) -> Tensor:
+        """Return what the UNet expects to see: alpha and sigma on the unit circle, as in training."""
+        alpha, sigma = self.level(t)
+        return x / sqrt(alpha**2 + sigma**2)
+
+    def step(self, x: Tensor, out: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        """x_t -> (x_{t-1}, pred_x0)"""
+        alpha, sigma = self.level(t)
+        square = alpha**2 + sigma**2
+        pred_x0, eps = prediction.x0_and_eps(self.predicts, out, x / sqrt(square), alpha**2 / square)
+        x = self.update(x, eps, pred_x0)
+        self.index += 1
+        return x, pred_x0
+
+    def target(self, x0: Tensor, noise: Tensor, t: float) -> Tensor:
+        """Return what a perfect UNet predicts where x_t is x0 noised with `noise`."""
+        alpha, sigma = self.level(t)
+        return prediction.target(self.predicts, x0, noise, alpha**2 / (alpha**2 + sigma**2))
+
+    def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
+        """Return x at the next level."""
+        raise NotImplementedError
+
+    def level(self, t: float) -> Level:
+        """Return (alpha, sigma) at t: of the walk's own place if it is there, for Karras' timesteps may repeat."""
+        here = min(self.index, len(self.every) - 1)
+        return self.levels[here if self.every[here] == t else self.every.index(t)]
+
+    def log_snr(self, index: int) -> float:
+        """Return lambda = log(alpha / sigma) of a level."""
+        alpha, sigma = self.levels[index]
+        return log(alpha / sigma) if sigma else inf
+
+
+class Euler(Solver):
+    """Euler's method on the probability-flow ODE (Karras et al. 2022, arXiv 2206.00364, algorithm 1); alpha is 1."""
+
+    def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
+        return pred_x0 + self.levels[self.index + 1][1] * eps  # x + (after - sigma) eps without cancellation
+
+
+class EulerAncestral(Solver):
+    """Euler's method down to a lower level, then noise back up (k-diffusion's ancestral sampling); alpha is 1."""
+
+    def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
+        (_, sigma), (_, after) = self.levels[self.index : self.index + 2]
+        up = sqrt(after**2 * (sigma**2 - after**2) / sigma**2)
+        x = pred_x0 + sqrt(after**2 - up**2) * eps
+        return x + up * self.noise() if up else x
+
+
+class DDPM(Solver):
+    """Ancestral sampling from q(x_{t-1} | x_t, x0) (Ho et al. 2020, arXiv 2006.11239, eq. 7)."""
+
+    def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
+        (alpha, sigma), (a_next, s_next) = self.levels[self.index : self.index + 2]
+        variance = (s_next / sigma) ** 2 * (1 - (alpha / a_next) ** 2)
+        x = a_next * pred_x0 + sqrt(s_next**2 - variance) * eps
+        return x + sqrt(variance) * self.noise() if variance else x
+
+
+class LCM(Solver):
+    """Latent consistency: jump to x0, then noise it to the next level (Luo et al. 2023, arXiv 2310.04378)."""
+
+    SIGMA_DATA, TIMESTEP_SCALING = 0.5, 10
+
+    def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
+        t = self.every[self.index] * self.TIMESTEP_SCALING
+        norm = t**2 + self.SIGMA_DATA**2
+        denoised = t / sqrt(norm) * pred_x0 + self.SIGMA_DATA**2 / norm * x
+        alpha, sigma = self.levels[self.index + 1]
+        return alpha * denoised + sigma * self.noise() if sigma else denoised
+
+
+class DPMSolver2M(Solver):
+    """DPM-Solver++, second order, multistep, midpoint (Lu et al. 2022, arXiv 2211.01095, algorithm 2)."""
+
+    previous: Tensor | None = None  # pred_x0 of the step before
+
+    def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
+        previous, self.previous = self.previous, pred_x0
+        (_, sigma), (a_next, s_next) = self.levels[self.index : self.index + 2]
+        if not s_next:
+            return pred_x0
+        h, D = self.log_snr(self.index + 1) - self.log_snr(self.index), pred_x0
+        if previous is not None:
+            r = (self.log_snr(self.index) - self.log_snr(self.index - 1)) / h
+            D = pred_x0 + (pred_x0 - previous) / (2 * r)
+        return s_next / sigma * x - a_next * expm1(-h) * D
+
+
+class UniPC(Solver):
+    """Unified predictor-corrector of order 2, B(h) = e^h - 1 (Zhao et al. 2023, arXiv 2302.04867)."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.history: list[Tensor] = []  # pred_x0 of the last two steps
+        self.last: Tensor | None = None  # x before the last predictor
+
+    def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
+        if self.history:
+            x = self.correct(pred_x0)
+        self.history, self.last = [*self.history[-1:], pred_x0], x
+        return self.predict(x)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """UniP: x at the next level; of first order in the first step and the last."""
+        base, h = self._exponential(x, self.index, self.history[-1])
+        if len(self.history) < 2 or not self.levels[self.index + 1][1]:
+            return base
+        slope, _ = self._slope(self.index, h)
+        return base - self.levels[self.index + 1][0] * expm1(-h) * 0.5 * slope
+
+    def correct(self, pred_x0: Tensor) -> Tensor:
+        """UniC: the last prediction made again, now that pred_x0 is known at its end."""
+        base, h = self._exponential(self.last, self.index - 1, self.history[-1])
+        change = pred_x0 - self.history[-1]
+        if len(self.history) < 2:
+            residual = 0.5 * change
+        else:
+            slope, r = self._slope(self.index - 1, h)
+            first = expm1(-h) / -h - 1
+            b1, b2 = first / expm1(-h), 2 * (first / -h - 0.5) / expm1(-h)
+            rho = (b1 - b2) / (1 - r)  # the solution of two equations: rho + rho' = b1, r rho + rho' = b2
+            residual = rho * slope + (b1 - rho) * change
+        return base - self.levels[self.index][0] * expm1(-h) * residual
+
+    def _exponential(self, x: Tensor, index: int, pred_x0: Tensor) -> tuple[Tensor, float]:
+        """Return the first-order step from level `index` to the next, and its length in lambda."""
+        (_, sigma), (a_next, s_next) = self.levels[index : index + 2]
+        h = self.log_snr(index + 1) - self.log_snr(index)
+        return s_next / sigma * x - a_next * expm1(-h) * pred_x0, h
+
+    def _slope(self, index: int, h: float) -> tuple[Tensor, float]:
+        """Return how pred_x0 changed per r in the step before level `index`, and r, that step's length over -h."""
+        r = (self.log_snr(index - 1) - self.log_snr(index)) / h
+        return (self.history[-2] - self.history[-1]) / r, r
