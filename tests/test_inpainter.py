@@ -315,40 +315,45 @@ def test_soft_masks_change_more_where_they_are_lighter(painters, photo):
 
 
 class Failing(Toy):
-    """A toy whose UNet runs out of memory until the ladder has been taken `rungs` steps down."""
+    """A toy whose UNet runs out of memory until it was made leaner `failures` times in a job, of `most` possible."""
 
-    def __init__(self, rungs: int, ladder: int):
+    def __init__(self, failures: int, most: int):
         super().__init__()
-        self.rungs, self.ladder = rungs, [f"Rung {k} was taken." for k in range(ladder, 0, -1)]
+        self.failures, self.most, self.given_up = failures, most, 0
 
     def unet(self, method):
         def network(x, t, text):
-            if self.rungs > 0 and t < 700:
+            if self.given_up < self.failures and t < 700:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return self.wiener(x, t, text)
 
         return network
 
-    def relieve(self):
-        self.rungs -= 1
-        return self.ladder.pop() if self.ladder else None
+    def free_some_memory(self, network):
+        assert network == "unet"
+        self.given_up += 1
+        return f"Gave up {self.given_up}." if self.given_up <= self.most else None
+
+    def restore_policy(self):
+        self.given_up = 0
 
 
-def test_out_of_memory_walks_the_ladder_and_says_so(photo):
-    painter = Inpainter(Failing(rungs=2, ladder=5))
+def test_out_of_memory_makes_the_job_leaner_and_says_so(photo):
+    painter = Inpainter(Failing(failures=2, most=5))
     request = Request("", photo, disc(photo.size), seed=3, steps=10)
     result = painter(request)
-    assert [n for n in result.report["notes"] if "Rung" in n] == ["Rung 1 was taken.", "Rung 2 was taken."]
+    assert [n for n in result.report["notes"] if "Gave up" in n] == ["Gave up 1.", "Gave up 2."]
     assert result.image.tobytes() == inpaint.load("toy")(request).image.tobytes()
-    assert "Rung 3" not in str(painter(request).report["notes"])  # the next job just works
+    painter.model.failures = 0
+    assert "Gave up" not in str(painter(request).report["notes"])  # the next job has the model's own policy again
 
 
-def test_at_the_end_of_the_ladder_one_sentence_and_the_next_job_works(photo):
-    painter = Inpainter(Failing(rungs=3, ladder=1))
+def test_with_nothing_left_to_give_up_one_sentence_and_the_next_job_works(photo):
+    painter = Inpainter(Failing(failures=3, most=1))
     request = Request("", photo, disc(photo.size), seed=3, steps=10)
     with pytest.raises(OutOfMemory, match="smaller"):
         painter(request)
-    painter.model.rungs = 0
+    painter.model.failures = 0
     assert painter(request).report["steps"] == 10
 
 

@@ -6,11 +6,12 @@ import torch
 
 from ..errors import ModelError
 
+CPU_FLAGS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private: without them it is float32
 SMALL = 50_000_000  # parameters; below it half precision saves nothing worth its rounding on a CPU
 
 
 def pick(asked: str = "auto") -> torch.device:
-    """The device asked for, or the best there is: cuda, mps, cpu."""
+    """Return the device asked for, or the best there is: cuda, mps, cpu."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if asked == "auto":
         return torch.device(next(kind for kind, here in there.items() if here))
@@ -21,7 +22,7 @@ def pick(asked: str = "auto") -> torch.device:
 
 
 def precision(kind: str, asked: str = "auto", *, parameters: int, bfloat16: bool) -> torch.dtype:
-    """The networks' dtype on a device of this kind; `bfloat16`: does its processor compute with it?
+    """Return the networks' dtype on a device of this kind; `bfloat16`: does its processor compute with it?
 
     cuda float16 · mps float16 · cpu bfloat16 where the processor has it, else float32.  Never float16 on a CPU:
     it is 5 to 300 times slower there than float32.  Small models run in float32 on a CPU.
@@ -38,21 +39,35 @@ def precision(kind: str, asked: str = "auto", *, parameters: int, bfloat16: bool
     return dtype
 
 
+def wider(dtype: torch.dtype, device: torch.device) -> torch.dtype | None:
+    """Return a dtype of larger range for a network that produced NaN or infinity; None for float32.
+
+    bfloat16 has float32's range in half the memory; float16 ends at 65504.
+    """
+    if dtype is torch.float32:
+        return None
+    return torch.bfloat16 if dtype is torch.float16 and has_bfloat16(device) else torch.float32
+
+
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is computed there and not emulated: AVX-512 BF16 or AMX, CUDA from Ampere on, MPS."""
+    """Return whether bfloat16 is computed there and not emulated: AVX-512 BF16 or AMX, CUDA from Ampere on, MPS."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "mps":
         return True
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return any(getattr(torch.cpu, name, bool)() for name in CPU_FLAGS)
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that is free on the device now; a CPU's is what the system says is available."""
+    """Return the memory that is free on the device now; of a CPU, what the system says is available.
+
+    Blocks that torch only caches count as free: the next allocation takes them.
+    """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
     if device.type == "mps":
-        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
     try:
         with open("/proc/meminfo", encoding="utf-8") as lines:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -61,11 +76,11 @@ def free_bytes(device: torch.device) -> int:
 
 
 def vae_precision(kind: str, dtype: torch.dtype) -> torch.dtype:
-    """The VAE's dtype: the networks' own, but float32 on MPS, where Stable Diffusion's VAE overflows in float16."""
+    """Return the VAE's dtype: the networks' own, but float32 on MPS, where float16 overflows in its decoder."""
     return torch.float32 if kind == "mps" and dtype is torch.float16 else dtype
 
 
 def empty_cache(device: torch.device) -> None:
-    """Give freed memory back to the device."""
+    """Return memory that torch only caches to the device."""
     if device.type != "cpu":
         getattr(torch, device.type).empty_cache()

@@ -1,4 +1,4 @@
-"""Which network sits on which device, and when it moves."""
+"""Which network is on which device, and when it moves."""
 
 from __future__ import annotations
 
@@ -7,62 +7,102 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from . import device as devices
 from . import paging
 from .policy import Policy
 
 
-class Placing:
-    """Keeps networks where the policy wants them, and brings one to the device while it works."""
+class Offloader:
+    """Keeps networks where the policy wants them, and brings one to the device when it is used.
+
+    With the policy offload a network stays on the device until another one is used: the UNet moves once a walk, not
+    once a step.
+    """
 
     def __init__(self, device: torch.device, policy: Policy):
         self.device, self.policy = device, policy
-        self.last = lambda: None  # the network that worked last, as long as it lives
+        self.last = lambda: None  # the network that was used last, as long as it lives
+        self.host_tensors: list[tuple[nn.Module, str, Tensor]] = []  # where the weights of `last` are on the host
 
-    def settle(self, policy: Policy, networks: list[nn.Module]) -> None:
+    def apply(self, policy: Policy, networks: list[nn.Module]) -> None:
         """Put all of them where they rest under this policy."""
+        self.evict()
         self.policy = policy
         for network in networks:
             if policy.placement == "sequential" and self.device.type != "cpu":
-                self._stream(network)
+                _stream(network, self.device)
             else:
+                _stop_streaming(network)
                 network.to(self.device if policy.placement == "resident" else "cpu")
 
-    def crowded(self, network: nn.Module) -> bool:
-        """Whether another network like this had better not stay beside those that are on the device."""
+    def too_tight(self, network: nn.Module) -> bool:
+        """Return whether another network of this size had better not stay beside those that are on the device."""
         if self.device.type == "cpu":
             return False  # weights are mapped from disk: they come and go by themselves
         size = sum(weight.nbytes for weight in network.parameters())
         return self.policy.placement != "resident" or devices.free_bytes(self.device) < 1.5 * size
 
     @contextmanager
-    def at_work(self, network: nn.Module) -> Iterator[None]:
-        """On the device inside the block; back to where it rests after it.
+    def on_device(self, network: nn.Module) -> Iterator[None]:
+        """Have the network on the device inside the block, in the place of the one that was used before it.
 
-        On a CPU, where there is nowhere else to go, the network that worked before makes room.
+        On a CPU, where there is nowhere else to go, the weights of the one before are paged out.
         """
-        if self.policy.placement == "offload" and self.device.type == "cpu":
-            before = self.last()
-            if before is not None and before is not network:
-                paging.page_out(before)
+        if self.policy.placement == "offload" and self.last() is not network:
+            if self.device.type == "cpu":
+                if self.last() is not None:
+                    paging.page_out(self.last())
+            else:
+                self.evict()
+                self._bring(network)
             self.last = weakref.ref(network)
-        moves = self.policy.placement == "offload" and self.device.type != "cpu"
-        if moves:
-            network.to(self.device)
-        try:
-            yield
-        finally:
-            if moves:
-                network.to("cpu")
+        yield
 
-    def _stream(self, network: nn.Module) -> None:
-        """accelerate's hooks bring each layer to the device as it is called."""
-        if getattr(network, "_streamed", False):
-            return
-        from accelerate import cpu_offload
+    def _bring(self, network: nn.Module) -> None:
+        """Copy the weights to the device and remember those on the host, which need no copy back."""
+        self.last = weakref.ref(network)
+        for module, name, tensor in _own_tensors(network):
+            self.host_tensors.append((module, name, tensor))
+            _set(module, name, tensor.to(self.device))
 
-        network.to("cpu")
-        cpu_offload(network, self.device)
-        network._streamed = True
+    def evict(self) -> None:
+        """Point the network on the device back at its weights on the host; nothing is copied."""
+        for module, name, tensor in self.host_tensors:
+            _set(module, name, tensor)
+        self.host_tensors, self.last = [], lambda: None
+
+
+def _own_tensors(network: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
+    """Return (module, name, data) of every parameter and buffer."""
+    return [
+        (module, name, tensor.data)
+        for module in network.modules()
+        for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    ]
+
+
+def _set(module: nn.Module, name: str, tensor: Tensor) -> None:
+    getattr(module, name).data = tensor
+
+
+def _stream(network: nn.Module, device: torch.device) -> None:
+    """Let accelerate's hooks bring each layer to the device as it is called."""
+    if getattr(network, "_streamed", False):
+        return
+    from accelerate import cpu_offload
+
+    network.to("cpu")
+    cpu_offload(network, device)
+    network._streamed = True
+
+
+def _stop_streaming(network: nn.Module) -> None:
+    """Take accelerate's hooks away again; the weights are on the host then."""
+    if not getattr(network, "_streamed", False):
+        return
+    from accelerate.hooks import remove_hook_from_module
+
+    remove_hook_from_module(network, recurse=True)
+    network._streamed = False

@@ -1,32 +1,36 @@
-"""How a model fits into memory: a decision table, a ladder to climb down, and how to tell that it did not fit."""
+"""How a model fits into memory: a decision table, what to give up next, and how to tell that memory ran out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 
 from ..errors import ModelError, OutOfMemory
 
 PLACEMENTS = ("resident", "offload", "sequential")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Policy:
     """resident: everything stays on the device; offload: one network at a time; sequential: one layer at a time.
 
-    On a CPU offload means that a network's weights, mapped from disk, give way while another one works.
+    On a CPU offload means that a network's weights, mapped from disk, are paged out while another one works.
+    `second_copy`: OpenVINO may hold the UNet's weights once more.
     """
 
     placement: str = "resident"
     vae_tiling: bool = False
     attention_slicing: bool = False
+    second_copy: bool = True
 
 
 def choose(kind: str, free: int, model: int, side: int, asked: str = "auto") -> Policy:
-    """The policy for a device of this kind with `free` bytes, a model of `model` bytes and a working size of `side`.
+    """Return the policy for a device with `free` bytes, a model of `model` bytes and a working size of `side`.
 
     A pass needs room beside the weights, about 2 KiB for each pixel of the working size in half precision.
     """
@@ -48,41 +52,77 @@ def choose(kind: str, free: int, model: int, side: int, asked: str = "auto") -> 
     return Policy("sequential", vae_tiling=True, attention_slicing=True)
 
 
-def rung(policy: Policy, kind: str) -> tuple[Policy, str] | None:
-    """One step more frugal, and the sentence that says so; None at the foot of the ladder."""
-    if not policy.vae_tiling:
-        return replace(policy, vae_tiling=True), "Memory ran out: the VAE now works in tiles."
-    if not policy.attention_slicing:
-        return replace(policy, attention_slicing=True), "Memory ran out: attention is now computed in slices, slower."
+def next_policy(policy: Policy, kind: str, network: str) -> tuple[Policy, str] | None:
+    """Return a policy that needs less memory for this network ("unet", "vae", "text"), and what to say of it.
+
+    None if nothing is left.  Fused attention on CUDA holds no table of scores, so slices would save nothing there.
+    """
+    if network == "vae" and not policy.vae_tiling:
+        return replace(policy, vae_tiling=True), "Memory ran out: the VAE works in tiles for this picture."
+    if network == "unet" and kind != "cuda" and not policy.attention_slicing:
+        return replace(policy, attention_slicing=True), "Memory ran out: attention is computed in slices, slower."
     if kind != "cpu" and policy.placement == "resident":
-        return replace(policy, placement="offload"), "Memory ran out: networks now take turns on the device."
+        return replace(policy, placement="offload"), "Memory ran out: networks take turns on the device."
     if kind != "cpu" and policy.placement == "offload":
-        return replace(policy, placement="sequential"), "Memory ran out: layers now take turns on the device, slowly."
+        return replace(policy, placement="sequential"), "Memory ran out: layers take turns on the device, slowly."
     return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is any of the ways in which torch and Python say that memory ran out."""
+    """Return whether this is any of the ways in which torch and Python say that memory ran out."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     words = str(error).lower()
-    return isinstance(error, RuntimeError) and any(
-        sign in words
-        for sign in (
-            "out of memory",
-            "can't allocate memory",
-            "cannot allocate memory",
-            "failed to allocate",
-            "not enough memory",
-            "alloc_failed",  # cuBLAS, cuDNN
-            "invalid buffer size",
-        )
-    )  # MPS, for one tensor too large
+    signs = (
+        "out of memory",
+        "can't allocate memory",
+        "cannot allocate memory",
+        "failed to allocate",
+        "not enough memory",
+        "alloc_failed",  # cuBLAS, cuDNN
+        "invalid buffer size",  # MPS, for one tensor too large
+    )
+    return isinstance(error, RuntimeError) and any(sign in words for sign in signs)
+
+
+class MemoryFallback:
+    """What one job does when memory runs out: fewer variations at a time, then one leaner policy after the other.
+
+    The model's own policy is in force again when the next job begins.  `batch` is how many variations are made at a
+    time; what was given up is said in `notes`.
+    """
+
+    def __init__(self, model, notes: list[str], batch: int):
+        self.model, self.notes, self.batch = model, notes, batch
+        self.run("text", model.restore_policy)
+
+    def run(self, network: str, work: Callable[[], T]) -> T:
+        """Return what `work` returns, repeated with less memory each time it runs out; OutOfMemory at the end."""
+        while True:
+            try:
+                return work()
+            except Exception as error:
+                self.free_some_memory(network, error)
+
+    def free_some_memory(self, network: str, error: Exception) -> None:
+        """Give something up after an out-of-memory error; raise it again if it is another one, or nothing is left."""
+        if not is_out_of_memory(error):
+            raise error
+        error.__traceback__ = None  # its frames hold what did not fit
+        self.model.free()
+        if network == "unet" and self.batch > 1:
+            self.batch = (self.batch + 1) // 2
+            self.notes.append(f"Memory ran out: variations are made {self.batch} at a time.")
+            return
+        note = self.model.free_some_memory(network)
+        if note is None:
+            raise too_much() from error
+        self.notes.append(note)
 
 
 @contextmanager
 def within_memory(model) -> Iterator[None]:
-    """Out of memory beyond the ladder is one sentence; what is only cached goes back to the device at the end."""
+    """Turn out-of-memory errors into one sentence, and free the device's cached memory at the end."""
     try:
         yield
     except Exception as error:
@@ -94,7 +134,7 @@ def within_memory(model) -> Iterator[None]:
 
 
 def too_much() -> OutOfMemory:
-    """The end of the ladder, in words."""
+    """Return the error for the case that nothing is left to give up."""
     return OutOfMemory(
         "This picture needs more memory than there is.",
         "Try a smaller working size, fewer variations or a smaller model.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from ..files import fingerprint
 from ..memory import device as devices
 from ..memory import malloc
 from ..memory import policy as memory
-from ..memory.offload import Placing
+from ..memory.offload import Offloader
 from ..unet import deepcache, forward, onednn, supported
 from . import lora, prompt_syntax
 from .text_encoder import Text
@@ -49,6 +50,7 @@ class Model:
         closing: float = 1.0,
     ):
         self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
+        self.applied, self.unet_dtype = policy, dtype  # the policy now in force, which a job may make leaner
         config = parts.schedule()
         self.quality, self.closing, self.notes = quality, closing, []
         self.engine = engine  # what may run a UNet in torch's place
@@ -67,7 +69,7 @@ class Model:
         self.fingerprint = self.plain
         self.unets: dict[str, nn.Module] = {}
         self.loras: list[lora.Lora] = []
-        self.placing = Placing(device, policy)
+        self.offloader = Offloader(device, policy)
         self.text = Text(parts.tokenizer(), self._read_text_encoder(), embeddings)
         self.set_loras(loras)
         self._place()
@@ -91,14 +93,15 @@ class Model:
         run = self._runner(network, method, fast)
         given: Tensor | None = None
         cast: Tensor | None = None
+        dtype = self.unet_dtype
 
         @torch.no_grad()
         def predict(x: Tensor, t: float, text: Tensor) -> Tensor:
             nonlocal given, cast
             if given is None or not forward.same_memory(given, text):
-                given, cast = text, text.to(x.device, self.dtype)
-            with self.placing.at_work(network):
-                return run(x.to(self.dtype), t, cast).float()
+                given, cast = text, text.to(x.device, dtype)
+            with self.offloader.on_device(network):
+                return run(x.to(dtype), t, cast).float()
 
         return predict
 
@@ -115,7 +118,7 @@ class Model:
                 prompt, self.text.learned, {Path(one.name).stem: one.weight for one in self.loras}
             )
         self.notes += [note for note in dict.fromkeys(remarks) if note not in self.notes]
-        with self.placing.at_work(self.text.encoder):
+        with self.offloader.on_device(self.text.encoder):
             return self.text.embed(prompts, clip_skip=clip_skip, layer=layer, chunks=chunks).to(self.device)
 
     def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -140,35 +143,51 @@ class Model:
             self._reload(before)
             raise
 
-    def relieve(self) -> str | None:
-        """One rung down the memory ladder, said in a sentence; None at its foot."""
+    def free_some_memory(self, network: str) -> str | None:
+        """Make the policy in force leaner for this network ("unet", "vae", "text"); return how, or None."""
         if self.backend == "openvino":
-            self.engine = None
-            return "Memory ran out: torch runs the UNet now, without OpenVINO's copy of it."
-        step = memory.rung(self.policy, self.device.type)
+            self._apply(replace(self.applied, second_copy=False))
+            self.engine.release(*self.unets.values())
+            return "Memory ran out: torch runs the UNet, without OpenVINO's copy of its weights."
+        step = memory.next_policy(self.applied, self.device.type, network)
         if step is None:
             return None
-        self.policy, sentence = step
-        self._place()
-        return sentence
+        self._apply(step[0])
+        return step[1]
+
+    def restore_policy(self) -> None:
+        """Put the policy the model was loaded with in force again."""
+        if self.applied != self.policy:
+            self._apply(self.policy)
+
+    def widen_unet(self) -> bool:
+        """Read the UNet again in a dtype of larger range, after it produced NaN or infinity; False if it has one."""
+        wider = devices.wider(self.unet_dtype, self.device)
+        if wider is None:
+            return False
+        names = [str(dtype).removeprefix("torch.") for dtype in (self.unet_dtype, wider)]
+        self.notes.append("The UNet produced no valid numbers in {} and runs in {} from here on.".format(*names))
+        self.unet_dtype = wider
+        self._drop_unets()
+        return True
 
     def free(self) -> None:
-        """Give memory that is only cached back to the device."""
-        if self.device.type == "cpu":
-            malloc.trim(malloc.ENOUGH)
-        else:
+        """Return memory that is only cached to the device and to the system."""
+        if self.device.type != "cpu":
             gc.collect()
             devices.empty_cache(self.device)
+        malloc.trim(malloc.ENOUGH)
 
     def _network(self, method: str) -> nn.Module:
         if method not in self.lenders:
             raise InvalidRequest("method", f"The model {self.name} has no {method} UNet.", "Use method auto.")
         if method not in self.unets:
-            network = self.lenders[method].unet(method, self.dtype).requires_grad_(False)
+            network = self.lenders[method].unet(method, self.unet_dtype).requires_grad_(False)
             lora.merge(network, "unet", self.loras)
-            if self.placing.crowded(network):
-                self.unets.clear()  # one UNet at a time
-                self.free()
+            if self.device.type == "cuda":  # what its convolutions compute with
+                network.to(memory_format=torch.channels_last)
+            if self.offloader.too_tight(network):
+                self._drop_unets()  # one at a time
             self.unets[method] = network
             self._place()
         return self.unets[method]
@@ -177,12 +196,12 @@ class Model:
         """Who runs this network: every step whole, or as Fast does; by torch, or by the engine."""
         compiled = None
         if self.engine:
-            compiled = self.engine.runner(network, self.lenders[method].unet_files(method), self.loras, self.policy)
+            compiled = self.engine.runner(network, self.lenders[method].unet_files(method), self.loras, self.applied)
         if compiled is None and self._small(network):
             onednn.prepack(network)
         if not supported.fits(network):
             return forward.whole(network)
-        walked = forward.UNet(network, sliced=self.policy.attention_slicing)
+        walked = forward.UNet(network, sliced=self.applied.attention_slicing)
         if fast:
             return deepcache.DeepCache(walked, run=compiled)
         return lambda *inputs: (compiled or walked)(*inputs)[0]
@@ -190,8 +209,8 @@ class Model:
     def _small(self, network: nn.Module) -> bool:
         """Whether a CPU would spend much of its passes on reordering weights, and has room for them ordered."""
         size = sum(weight.numel() for weight in network.parameters())
-        resident = self.device.type == "cpu" and self.policy.placement == "resident"
-        return resident and self.dtype is torch.float32 and size < devices.SMALL
+        resident = self.device.type == "cpu" and self.applied.placement == "resident"
+        return resident and self.unet_dtype is torch.float32 and size < devices.SMALL
 
     def _read_text_encoder(self) -> nn.Module:
         encoder = self.parts.text_encoder(self.dtype).requires_grad_(False)
@@ -200,25 +219,37 @@ class Model:
     def _reload(self, loras: list[lora.Lora]) -> None:
         """The networks that LoRAs can change, from their files, with these."""
         loaded, self.loras = list(self.unets), loras
-        self.unets.clear()
+        self._drop_unets()
         self.text.replace_encoder(self._read_text_encoder())
         self.fingerprint = fingerprint.combined(self.plain, [(one.stamp, one.weight) for one in loras])
         self._place()
         for method in loaded:
             self._network(method)
 
+    def _drop_unets(self) -> None:
+        self.offloader.evict()
+        self.unets.clear()
+        self.free()
+
+    def _apply(self, policy: memory.Policy) -> None:
+        self.applied = policy
+        self._place()
+
     def _place(self) -> None:
+        """Put every network where the policy in force wants it."""
+        sliced = self.applied.attention_slicing
         for network in self.unets.values():
-            if not supported.fits(network):  # the others are run by forward.UNet, which does it itself
-                network.set_attention_slice("auto" if self.policy.attention_slicing else None)
-        (self.vae.enable_tiling if self.policy.vae_tiling else self.vae.disable_tiling)()
-        self.placing.settle(self.policy, [self.vae, self.text.encoder, *self.unets.values()])
+            if sliced != getattr(network, "_sliced", False) and not supported.fits(network):
+                network.set_attention_slice("auto" if sliced else None)  # the others are run by forward.UNet
+                network._sliced = sliced
+        (self.vae.enable_tiling if self.applied.vae_tiling else self.vae.disable_tiling)()
+        self.offloader.apply(self.applied, [self.vae, self.text.encoder, *self.unets.values()])
 
     def _by_vae(self, run: Callable[[], Tensor]) -> Tensor:
-        with self.placing.at_work(self.vae):
+        with self.offloader.on_device(self.vae):
             found = run()
         if not found.isfinite().all() and self.autoencoder.widen():
             self._place()
-            with self.placing.at_work(self.vae):
+            with self.offloader.on_device(self.vae):
                 found = run()
         return finite(found)

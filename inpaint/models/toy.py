@@ -81,8 +81,14 @@ class Model:
     ) -> Tensor:
         return torch.zeros(len(prompts), 1, 1)
 
-    def relieve(self) -> None:
-        return None  # nothing to give back
+    def free_some_memory(self, network: str) -> None:
+        return None  # there is nothing to give up
+
+    def restore_policy(self) -> None:
+        pass
+
+    def widen_unet(self) -> bool:
+        return False  # it computes in float32 at least
 
     def free(self) -> None:
         pass

@@ -77,6 +77,9 @@ class CloseUp(Scene):
         if branch and (branch.finish or not walker.timesteps):
             yield replace(_latents(branch.step), x=x, pred_x0=x)
             return
+        if self.method == "inpaint":
+            for t in walker.timesteps:  # while the VAE is at hand: in the walk it would take the UNet's place
+                self.context(t)
         for step in self._denoise(walker, every, x, text.repeat_interleave(len(seeds), 0)):
             yield replace(step, index=done + step.index, total=len(every))
 
@@ -123,12 +126,13 @@ class CloseUp(Scene):
     def patches(self, x: Tensor) -> list[Image.Image]:
         """The finished latents [B, 4, h, w] as RGB patches at the size of the crop's box, their colours held."""
         if not x.isfinite().all():
-            half = getattr(self.model, "dtype", torch.float32) != torch.float32
             raise ModelError(
-                "The UNet produced no valid numbers.",
-                "Load the model with dtype float32." if half else "Try another seed, prompt or model.",
+                "The UNet produced no valid numbers, not even in float32.", "Try another seed, prompt or model."
             )
-        patches, hold = to_images(self.model.decode(self.strategy.restore(x))), self.request.colour_hold
+        latents, hold = self.strategy.restore(x), self.request.colour_hold
+        patches = [
+            image for one in latents.split(1) for image in to_images(self.model.decode(one))
+        ]  # in one's memory
         if hold and self.picture is not None:
             patches = [blending.hold_colours(patch, self.filled, hold) for patch in patches]
         return [self.crop.resize_back(patch) for patch in patches]

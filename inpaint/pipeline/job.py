@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
+from math import ceil
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from PIL.ImageChops import screen
@@ -13,7 +15,7 @@ from PIL.ImageChops import screen
 from ..diffusion.sampling import LatentStep
 from ..diffusion.schedule import runs
 from ..errors import InvalidRequest
-from ..memory.ladder import Ladder
+from ..memory.policy import MemoryFallback
 from ..pixels import crop, expand, mask, seam
 from ..request import Request
 from ..result import Result
@@ -23,6 +25,9 @@ from .defaults import resolved
 from .latents import Encoder
 from .step import PreviewRenderer, Step
 from .timing import Stopwatch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Job:
@@ -34,9 +39,9 @@ class Job:
         self.asked, notes = resolved(branch.asked(asked) if branch else asked, model, method)
         self.seeds = tuple((self.asked.seed + k) % 2**32 for k in range(self.asked.count))
         self.notes: list[str] = [*(asked.picture.notes if asked.picture else ()), *notes]
-        self.ladder = Ladder(model, self.notes)
+        self.fallback = MemoryFallback(model, self.notes, 1 if model.device.type == "cpu" else len(self.seeds))
         self.model.notes.clear()
-        self.steps, self.joined_by, self.scores = 0, "none", []
+        self.steps, self.steps_done, self.joined_by, self.scores = 0, 0, "none", []
         with self.watch.stage("prepare"):
             self._prepare()
         if branch and len(self.places) > 1:
@@ -75,22 +80,22 @@ class Job:
 
     def paint(self) -> Iterator[Step]:
         """Walk every close-up for every seed, pasting each patch as it is ready."""
-        request, batch = self.request, 1 if self.model.device.type == "cpu" else len(self.seeds)
+        request = self.request
         run = runs(request.steps, request.strength, request.exact_steps, len(self.model.alphas_cumprod))
         self._advise(run)
         with self.watch.stage("text"):
             prompt = ", ".join(part for part in (request.prompt.strip(), self.quality()) if part)
-            text = self.ladder.within(
+            text = self.fallback.run(
+                "text",
                 lambda: self.model.embed(
                     [request.negative_prompt, prompt], clip_skip=request.clip_skip, layer=request.text_layer
-                )
+                ),
             )
-        walks = len(self.places) * -(-len(self.seeds) // batch)
-        total, done = walks * run, 0
-        for place, box in self.places:
+        for index, (place, box) in enumerate(self.places):
             composite = self._composite(box)
             with self.watch.stage("encode"):
-                closeup = self.ladder.within(
+                closeup = self.fallback.run(
+                    "vae",
                     partial(
                         CloseUp,
                         self.model,
@@ -100,12 +105,13 @@ class Job:
                         place,
                         place.cut(self.picture.rgb) if self.picture else None,
                         place.cut(self.masks.hole) if self.masks else None,
-                    )
+                    ),
                 )
-            for first in range(0, len(self.seeds), batch):
-                for step in self._walk(closeup, first, self.seeds[first : first + batch], text, composite):
-                    yield replace(step, index=done + step.index, total=total)
-                done += step.total
+                if self.model.device.type != "cpu":  # for previews: later the VAE would take the UNet's place for it
+                    self.encoder.prior()
+            first, after = 0, len(self.places) - index - 1
+            while first < len(self.seeds):
+                first += yield from self._walk(closeup, first, text, composite, run, after)
 
     def _advise(self, run: int) -> None:
         """Notes on settings that do less than they seem to."""
@@ -120,19 +126,44 @@ class Job:
                 "ask for exact steps to run all."
             )
 
-    def _walk(self, closeup, first: int, seeds, text, composite) -> Iterator[Step]:
-        """Run one walk to its patches; after out-of-memory once more from its start, by the next policy."""
+    def _walk(
+        self, closeup: CloseUp, first: int, text: Tensor, composite, run: int, places_after: int
+    ) -> Generator[Step, None, int]:
+        """Walk as many seeds from `first` on as memory holds, paste their patches, and return how many these were.
+
+        After out-of-memory the walk begins again with fewer of them or a leaner policy, and where the UNet produced
+        NaN or infinity, with one in a wider dtype.
+        """
         while True:
+            seeds, ran, overflow = self.seeds[first : first + self.fallback.batch], 0, False
             try:
-                render, ran = PreviewRenderer(closeup, self.images[first], composite), 0
+                render = PreviewRenderer(closeup, self.images[first], composite)
                 for step in self.watch.each("denoise", closeup.walk(seeds, text, self.branch)):
-                    yield self.shown(step, first, seeds[0], closeup.noise.states(), render)
+                    last = step.index + 1 == step.total
+                    overflow = (not ran or last) and self._overflows(step.x)  # looking each time would wait each time
+                    if overflow:
+                        break
                     ran += 1
-                self._paste(closeup, first, step.x, composite)
-                self.steps += 0 if self.branch and self.branch.finish else ran
-                return
+                    total = self.steps_done + run * self._walks_left(first, places_after)
+                    counted = replace(step, index=self.steps_done + step.index, total=total)
+                    yield self.shown(counted, first, seeds[0], closeup.noise.states(), render)
             except Exception as error:
-                self.ladder.down(error)
+                self.fallback.free_some_memory("unet", error)
+                continue
+            if overflow:
+                continue
+            self._paste(closeup, first, step.x, composite)
+            self.steps += 0 if self.branch and self.branch.finish else ran
+            self.steps_done += step.total
+            return len(seeds)
+
+    def _overflows(self, x: Tensor) -> bool:
+        """Return whether x holds NaN or infinity and the UNet now runs in a wider dtype."""
+        return not x.isfinite().all() and self.model.widen_unet()
+
+    def _walks_left(self, first: int, places_after: int) -> int:
+        batch, count = self.fallback.batch, len(self.seeds)
+        return ceil((count - first) / batch) + places_after * ceil(count / batch)
 
     def shown(self, step: LatentStep, image_index: int, seed: int, noise, render: PreviewRenderer) -> Step:
         """Return the step with what it needs to show itself and to be gone on from."""
@@ -141,7 +172,7 @@ class Job:
 
     def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:
         with self.watch.stage("decode"):
-            patches = closeup.patches(x)
+            patches = self.fallback.run("vae", partial(closeup.patches, x))
         with self.watch.stage("finish"):
             box = closeup.crop.box
             for k, patch in enumerate(patches, first):

@@ -52,11 +52,16 @@ class Engine:
     def runs(self, network: nn.Module) -> bool:
         return self.ready.get(network) is not None
 
+    def release(self, *networks: nn.Module) -> None:
+        """Forget the compiled copies of these networks; `runner` compiles them again."""
+        for network in networks:
+            self.ready.pop(network, None)
+
     def runner(self, network: nn.Module, files: list[Path], loras: list, policy: Policy) -> Pass | None:
         """Return a callable like `forward.UNet` for this network of these files, or None if torch must run it."""
         reason = self._reason_against(network, loras, policy)
         if reason:
-            self.ready.pop(network, None)
+            self.release(network)
             self._log(f"torch runs the UNet, not OpenVINO: {reason}.")
             return None
         if network not in self.ready:

@@ -1,4 +1,4 @@
-"""Decision tables for device, precision and memory, through fakes; and the ladder."""
+"""Decision tables for device, precision and memory, through fakes; and what is given up when memory runs out."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from inpaint import load
 from inpaint.errors import ModelError
 from inpaint.memory import device, malloc
 from inpaint.memory import policy as memory
-from inpaint.memory.offload import Placing
+from inpaint.memory.offload import Offloader
 
 GIB = 2**30
 
@@ -32,6 +32,26 @@ GIB = 2**30
 )
 def test_precision(kind, asked, parameters, bfloat16, dtype):
     assert device.precision(kind, asked, parameters=parameters, bfloat16=bfloat16) is dtype
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bfloat16", "wider"),
+    [
+        (torch.float16, True, torch.bfloat16),
+        (torch.float16, False, torch.float32),  # GTX 16xx and older
+        (torch.bfloat16, True, torch.float32),
+        (torch.float32, True, None),
+    ],
+)
+def test_what_overflows_is_tried_in_a_wider_dtype(monkeypatch, dtype, bfloat16, wider):
+    monkeypatch.setattr(device, "has_bfloat16", lambda _: bfloat16)
+    assert device.wider(dtype, torch.device("cuda")) is wider
+
+
+def test_without_torchs_private_processor_flags_a_cpu_computes_in_float32(monkeypatch):
+    for name in device.CPU_FLAGS:
+        monkeypatch.delattr(torch.cpu, name)
+    assert device.has_bfloat16(torch.device("cpu")) is False
 
 
 def test_the_vae_is_float32_where_half_precision_overflows():
@@ -89,13 +109,26 @@ def test_policy_that_was_asked_for():
         memory.choose("cpu", GIB, GIB, 512, "huge")
 
 
-@pytest.mark.parametrize(("kind", "rungs"), [("cuda", 4), ("mps", 4), ("cpu", 2)])
-def test_the_ladder_ends_and_says_each_rung(kind, rungs):
-    policy, said = memory.Policy(), []
-    while (step := memory.rung(policy, kind)) is not None:
+@pytest.mark.parametrize(
+    ("kind", "network", "words"),
+    [
+        ("cuda", "unet", ["networks take turns", "layers take turns"]),  # fused attention has nothing to slice
+        ("cuda", "vae", ["tiles", "networks take turns", "layers take turns"]),
+        ("cuda", "text", ["networks take turns", "layers take turns"]),
+        ("mps", "unet", ["slices", "networks take turns", "layers take turns"]),
+        ("cpu", "unet", ["slices"]),
+        ("cpu", "vae", ["tiles"]),
+        ("cpu", "text", []),
+    ],
+)
+def test_what_is_given_up_suits_the_network_that_ran_out(kind, network, words):
+    policy, sentences = memory.Policy(), []
+    while (step := memory.next_policy(policy, kind, network)) is not None:
         policy, sentence = step
-        said.append(sentence)
-    assert len(said) == len(set(said)) == rungs and all(s.startswith("Memory ran out") for s in said)
+        sentences.append(sentence)
+    assert len(sentences) == len(words)
+    for sentence, word in zip(sentences, words, strict=True):
+        assert sentence.startswith("Memory ran out") and word in sentence
 
 
 @pytest.mark.parametrize(
@@ -123,13 +156,13 @@ def test_mapped_weights_give_way_to_the_next_network_and_come_back(tmp_path):
         return network
 
     first, second = mapped("first.safetensors"), mapped("second.safetensors")
-    placing = Placing(torch.device("cpu"), memory.Policy("offload", vae_tiling=True))
-    with placing.at_work(first):
+    offloader = Offloader(torch.device("cpu"), memory.Policy("offload", vae_tiling=True))
+    with offloader.on_device(first):
         total = first.weight.sum().item()
     before = process_memory("VmRSS")
-    with placing.at_work(second):
+    with offloader.on_device(second):
         assert before - process_memory("VmRSS") > 48 * 2**20, "64 MiB of weights stayed in memory"
-    with placing.at_work(first):
+    with offloader.on_device(first):
         assert first.weight.sum().item() == total
         assert torch.equal(first.weight.flatten()[:5], torch.arange(5.0))
 

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 import inpaint
 from inpaint import ModelError, ModelUnavailable, Request
-from inpaint.memory.policy import Policy
 from inpaint.models import hub, loading
 from inpaint.models.loading import load
 from tests.conftest import GOLDEN
@@ -164,72 +163,6 @@ def test_another_vae(tiny, tmp_path):
     model = load(str(LDM), config=str(CONFIG), vae="builtin", dtype="float32")
     assert model.vae.config.scaling_factor != tiny.vae.config.scaling_factor
     assert model.unet("base")(latents(model), 1, model.embed(["x"])).shape == (1, 4, 8, 8)
-
-
-@pytest.mark.parametrize("plain", [True, False])
-def test_relief_is_applied_and_results_stay_close(monkeypatch, plain):
-    model = load(str(LDM), config=str(CONFIG), dtype="float32")
-    if not plain:  # left to diffusers, with its own slices
-        monkeypatch.setattr("inpaint.unet.supported.fits", lambda network: False)
-    x, text = latents(model), model.embed(["a cat"])
-    before = model.unet("base")(x, 301, text)
-    assert model.policy == Policy() and "tiles" in model.relieve() and model.vae.use_tiling
-    assert "slices" in model.relieve() and model.relieve() is None
-    most, attend = [], torch.nn.functional.scaled_dot_product_attention
-    monkeypatch.setattr(
-        "torch.nn.functional.scaled_dot_product_attention",
-        lambda q, *rest, **more: most.append(q.shape[1]) or attend(q, *rest, **more),
-    )
-    torch.testing.assert_close(model.unet("base")(x, 301, text), before, rtol=1e-4, atol=1e-4)
-    assert set(most) == ({1} if plain else set())  # head by head, or without fused attention
-
-
-def test_networks_take_turns_when_asked_to(monkeypatch):
-    """Offloading through a fake device: each network is there while it works, and only one at a time."""
-    from inpaint.memory.offload import Placing
-
-    class Network(torch.nn.Module):
-        where = "nowhere"
-
-        def to(self, place):
-            self.where = str(place)
-            return self
-
-    vae, unet = Network(), Network()
-    placing = Placing(torch.device("meta"), Policy())
-    placing.settle(Policy("offload"), [vae, unet])
-    assert (vae.where, unet.where) == ("cpu", "cpu")
-    with placing.at_work(unet):
-        assert (vae.where, unet.where) == ("cpu", "meta")
-    with pytest.raises(RuntimeError), placing.at_work(vae):
-        assert (vae.where, unet.where) == ("meta", "cpu")
-        raise RuntimeError
-    assert (vae.where, unet.where) == ("cpu", "cpu")
-    placing.settle(Policy(), [vae, unet])
-    assert (vae.where, unet.where) == ("meta", "meta")
-
-
-def test_layers_take_turns_through_accelerate(tiny):
-    """Sequential offload, with the CPU in the device's place: weights come for each layer and go, same numbers."""
-    from inpaint.memory.offload import Placing
-
-    model = load(str(LDM), config=str(CONFIG), dtype="float32")
-    x, text = latents(model), model.embed(["a cat"])
-    model.unet("base")
-    Placing(torch.device("cpu"), Policy())._stream(model.unets["base"])
-    assert {weight.device.type for weight in model.unets["base"].parameters()} == {"meta"}
-    torch.testing.assert_close(model.unet("base")(x, 301, text), tiny.unet("base")(x, 301, text))
-
-
-def test_a_second_unet_stays_only_where_there_is_room(monkeypatch):
-    from inpaint.memory.offload import Placing
-
-    network = torch.nn.Linear(100, 100)
-    for free, crowded in ((100_000, False), (50_000, True)):
-        monkeypatch.setattr("inpaint.memory.device.free_bytes", lambda device, free=free: free)
-        assert Placing(torch.device("cuda"), Policy()).crowded(network) is crowded
-    assert Placing(torch.device("cuda"), Policy("offload")).crowded(network)
-    assert not Placing(torch.device("cpu"), Policy()).crowded(network)
 
 
 def test_fingerprint_is_of_the_contents(tmp_path, tiny):

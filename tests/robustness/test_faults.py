@@ -122,7 +122,7 @@ def test_memory_that_never_suffices_is_one_sentence_and_the_session_goes_on(aske
 
 
 def test_memory_for_pixels_is_said_too(asked, monkeypatch):
-    """Preparing and reporting climb no ladder, but say the same; also where a run goes on from one of its steps."""
+    """Preparing and reporting cannot be made leaner, but say the same; also where a run goes on from a step."""
     painter = Inpainter(Toy())
     first, *_ = painter.stream(asked)
     runs = (lambda: painter(asked), lambda: list(painter.resume(first, asked))[-1])
@@ -145,8 +145,8 @@ def test_what_did_not_fit_is_let_go_before_the_next_try(asked, stage):
         raise torch.OutOfMemoryError
 
     Fault(painter.model, stage, fail, times=1)
-    relieve = painter.model.relieve
-    painter.model.relieve = lambda: alive.append(held[0]() is not None) or relieve()
+    free = painter.model.free_some_memory
+    painter.model.free_some_memory = lambda network: alive.append(held[0]() is not None) or free(network)
     painter(asked)
     assert alive == [False]
 
