@@ -5,7 +5,7 @@ InpaintError                    every sentence below is fit to be shown to a per
 ├── UnreadablePicture           a file or picture that cannot be opened safely
 ├── ModelError                  a model cannot be found, read or used
 │   └── ModelUnavailable        … because it is not on this machine and cannot be fetched
-└── OutOfMemory                 every rung of the memory ladder was tried
+└── OutOfMemory                 nothing was left to give up
 """
 
 from __future__ import annotations

@@ -88,12 +88,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 class MemoryFallback:
     """What one job does when memory runs out: fewer variations at a time, then one leaner policy after the other.
 
+    Where nothing is left to give up, the work is repeated once, since memory that was only cached is free then.
+
     The model's own policy is in force again when the next job begins.  `batch` is how many variations are made at a
     time; what was given up is said in `notes`.
     """
 
     def __init__(self, model, notes: list[str], batch: int):
-        self.model, self.notes, self.batch = model, notes, batch
+        self.model, self.notes, self.batch, self.repeated = model, notes, batch, False
         self.run("text", model.restore_policy)
 
     def run(self, network: str, work: Callable[[], T]) -> T:
@@ -116,7 +118,9 @@ class MemoryFallback:
             return
         note = self.model.free_some_memory(network)
         if note is None:
-            raise too_much() from error
+            if self.repeated:
+                raise too_much() from error
+            note, self.repeated = "Memory ran out: what was cached was freed, and the work repeated.", True
         self.notes.append(note)
 
 

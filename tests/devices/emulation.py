@@ -107,6 +107,8 @@ class Emulated(TorchFunctionMode):
             return self._property(GETTERS[function], args[0])
         tensors = list(_tensors((args, kwargs)))
         here = [tensor for tensor in tensors if self.holds(tensor)]
+        if name == "pin_memory":
+            return self._pin(*args)
         if name in ("to", "cuda", "cpu", "mps") and tensors:
             return self._to(name, *args, **kwargs)
         target = self._target(kwargs)
@@ -125,8 +127,6 @@ class Emulated(TorchFunctionMode):
             del kwargs["device"]
         owned = {_storage(tensor)._cdata for tensor in tensors if _storage(tensor) is not None}
         result = function(*args, **kwargs)
-        if name == "pin_memory":
-            _storage(result).pinned = True
         if on_device:
             for tensor in _tensors(result):
                 if _storage(tensor) is not None and _storage(tensor)._cdata not in owned:
@@ -175,6 +175,13 @@ class Emulated(TorchFunctionMode):
         if here or not (non_blocking and getattr(_storage(tensor), "pinned", False)):
             self._wait("copy to the host" if here else "copy from the host")
         return self._claim(found) if there else found
+
+    def _pin(self, tensor: Tensor) -> Tensor:
+        if self.holds(tensor):
+            raise RuntimeError("cannot pin a tensor of the device: only dense CPU tensors can be pinned")
+        pinned = tensor.clone()
+        _storage(pinned).pinned = True
+        return pinned
 
     def _from_host(self, function, name, args, kwargs, here, target):
         there = bool(here) if target is None else target == self.kind
@@ -264,7 +271,7 @@ class Emulated(TorchFunctionMode):
         else:
             found |= {
                 "torch.mps.recommended_max_memory": lambda: self.limit,
-                "torch.mps.driver_allocated_memory": self.allocated,
+                "torch.mps.current_allocated_memory": self.allocated,
             }
         return found
 

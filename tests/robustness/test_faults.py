@@ -95,7 +95,7 @@ def apart(a: Image.Image, b: Image.Image) -> int:
 @pytest.mark.parametrize(
     ("stage", "error"), [*((stage, "torch") for stage in STAGES), ("text", "python"), ("encode", "cpu")]
 )
-def test_memory_that_runs_out_once_costs_one_rung(asked, plain, stage, error):
+def test_memory_that_runs_out_once_costs_one_note(asked, plain, stage, error):
     painter = tiny()
     fault = Fault(painter.model, stage, thrower(FULL[error]), when=2 if stage == "unet" else 0, times=1)
     result = painter(asked)
