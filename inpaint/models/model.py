@@ -83,14 +83,20 @@ class Model:
     def vae(self) -> nn.Module:
         return self.autoencoder.network
 
-    def unet(self, method: str, fast: bool = False) -> Callable[[Tensor, float, Tensor], Tensor]:
+    def embeds_guidance(self, method: str) -> bool:
+        """Return whether this UNet is told the scale of guidance and then needs no second pass without the text."""
+        return method in self.lenders and bool(self.lenders[method].unet_config().get("time_cond_proj_dim"))
+
+    def unet(
+        self, method: str, fast: bool = False, guidance: float | None = None
+    ) -> Callable[[Tensor, float, Tensor], Tensor]:
         """(x [B, 4 | 9, h, w], t, text [N, n, d]) -> what the network predicts [N, 4, h, w], float32: see `predicts`.
 
         N is B or a multiple of it.  It caches what does not change along a walk, and with `fast` the step before: ask
-        for a new one for each walk.
+        for a new one for each walk.  `guidance` is what it is told where it `embeds_guidance`.
         """
         network = self._network(method)
-        run = self._runner(network, method, fast)
+        run = self._runner(network, method, fast, self.guidance[method] if guidance is None else guidance)
         given: Tensor | None = None
         cast: Tensor | None = None
         dtype = self.unet_dtype
@@ -192,7 +198,9 @@ class Model:
             self._place()
         return self.unets[method]
 
-    def _runner(self, network: nn.Module, method: str, fast: bool) -> Callable[[Tensor, float, Tensor], Tensor]:
+    def _runner(
+        self, network: nn.Module, method: str, fast: bool, guidance: float
+    ) -> Callable[[Tensor, float, Tensor], Tensor]:
         """Who runs this network: every step whole, or as Fast does; by torch, or by the engine."""
         compiled = None
         if self.engine:
@@ -200,7 +208,7 @@ class Model:
         if compiled is None and self._small(network):
             onednn.prepack(network)
         if not supported.fits(network):
-            return forward.whole(network)
+            return forward.whole(network, guidance)
         walked = forward.UNet(network, sliced=self.applied.attention_slicing)
         if fast:
             return deepcache.DeepCache(walked, run=compiled)

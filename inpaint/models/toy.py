@@ -61,6 +61,9 @@ class Model:
         self.device, self.alphas_cumprod, self.schedule = torch.device("cpu"), alphas_cumprod(), dict(SCHEDULE)
         self.wiener, self.notes = Wiener(self.alphas_cumprod, std=(0.5, 0.1, 0.1, 0.01)), []
 
+    def embeds_guidance(self, method: str) -> bool:
+        return False
+
     def unet(self, method: str, fast: bool = False) -> Wiener:
         if method != "base":
             raise InvalidRequest("method", "The toy model has no inpainting UNet.", "Use method base or auto.")

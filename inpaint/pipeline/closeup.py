@@ -86,12 +86,13 @@ class CloseUp(Scene):
     def _denoise(self, walker: Sampler, every: list, x: Tensor, text: Tensor) -> Iterator[LatentStep]:
         """Walk from x [B, 4, h, w] what is left of `every` timestep; text [2 B, n, d]."""
         request, fast = self.request, self.request.speed == "fast"
-        unet = self.model.unet(self.method, fast=True) if fast else self.model.unet(self.method)
+        told = self.model.embeds_guidance(self.method)
+        options = {"fast": True} if fast else {}
+        unet = self.model.unet(self.method, **options, **({"guidance": request.guidance_scale} if told else {}))
         guided = every[: round(request.guidance_end * len(every))]
         interval = (guided[-1] if guided else inf, inf)
-        return denoise(
-            unet, text, self.strategy, walker, x, request.guidance_scale, request.guidance_rescale, interval
-        )
+        scale = 1.0 if told else request.guidance_scale
+        return denoise(unet, text, self.strategy, walker, x, scale, request.guidance_rescale, interval)
 
     def _start(self, walker: Sampler, first: Tensor) -> Tensor:
         """Return x at the first timestep [B, 4, h, w]: noise alone, or the picture noised to it."""

@@ -8,6 +8,7 @@ cross-attention: Rombach et al. 2022 (arXiv 2112.10752).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -17,9 +18,28 @@ from torch import Tensor, nn
 MANY = 2048  # tokens, from which on attention is quicker when each head lies in one piece, copying included
 
 
-def whole(network: nn.Module) -> Callable[[Tensor, float, Tensor], Tensor]:
-    """Return (x [B, c, h, w], t, text [N, n, d]) -> what the network predicts [N, 4, h, w], by diffusers' call."""
-    return lambda x, t, text: network(repeat_to(x, len(text)), timestep(x, t), encoder_hidden_states=text).sample
+def whole(network: nn.Module, guidance: float | None = None) -> Callable[[Tensor, float, Tensor], Tensor]:
+    """Return (x [B, c, h, w], t, text [N, n, d]) -> what the network predicts [N, 4, h, w], by diffusers' call.
+
+    A network with `time_cond_proj_dim`, as latent consistency models have it, is told the scale of guidance.
+    """
+    size = getattr(network.config, "time_cond_proj_dim", None)
+
+    def run(x: Tensor, t: float, text: Tensor) -> Tensor:
+        told = {}
+        if size and guidance is not None:
+            told["timestep_cond"] = guidance_embedding(guidance, size).to(x).expand(len(text), -1)
+        return network(repeat_to(x, len(text)), timestep(x, t), encoder_hidden_states=text, **told).sample
+
+    return run
+
+
+def guidance_embedding(scale: float, size: int) -> Tensor:
+    """Return the sinusoids [1, size] by which a UNet is told w = scale - 1 (Luo et al. 2023, arXiv 2310.04378)."""
+    half = size // 2
+    frequencies = torch.exp(torch.arange(half) * (-math.log(10_000) / (half - 1)))
+    angles = 1000 * (scale - 1) * frequencies
+    return F.pad(torch.cat([angles.sin(), angles.cos()]), (0, size % 2))[None]
 
 
 class UNet:
