@@ -50,6 +50,19 @@ def test_png_keeps_every_pixel_profile_and_exif(tmp_path, mode):
         assert again.info["icc_profile"] == ICC and again.info["exif"] == exif_block()
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_tiff_keeps_every_pixel_profile_and_exif(tmp_path, mode):
+    made = result(mode)
+    made.save(tmp_path / "out.tiff")
+    with Image.open(tmp_path / "out.tiff") as again:
+        again.load()
+        assert again.format == "TIFF" and again.mode == mode and again.tobytes() == made.image.tobytes()
+        assert again.info["icc_profile"] == ICC
+        block = again.getexif()
+        assert block[MAKE] == "Acme" and block.get_ifd(GPS)[1] == "N" and block.get_ifd(0x8769)[0x829A] == 0.01
+    assert Request.from_image(tmp_path / "out.tiff").prompt == "a red scarf"
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "JPEG", "webp"])
 def test_lossy_files_keep_profile_and_exif_and_look_the_same(tmp_path, suffix):
     made = result()
@@ -64,7 +77,7 @@ def test_lossy_files_keep_profile_and_exif_and_look_the_same(tmp_path, suffix):
         assert np.abs(seen - meant).mean() < 8  # of noise, the hardest there is
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
 @pytest.mark.parametrize("keep", [True, False])
 def test_the_place_is_kept_or_dropped(tmp_path, suffix, keep):
     for metadata in ("full", "settings", "none"):

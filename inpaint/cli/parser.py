@@ -124,7 +124,7 @@ def _output(group) -> None:
         help="its masks, matched by name (a.jpg: a.png or a_mask.png), or "
         "one mask file for all [default: files in the batch folder whose names end in _mask]",
     )
-    add("--format", choices=("png", "jpg", "webp"), default="png", help="of a batch's results [default png]")
+    add("--format", choices=("png", "jpg", "webp", "tiff"), default="png", help="of a batch's results [default png]")
     add(
         "--mcp",
         action="store_true",

@@ -22,7 +22,7 @@ from ..result import Result
 from . import outputs, tool
 
 PICTURE = "The path of a picture file on this machine."
-OUT = "The file to write, .png, .jpg or .webp; leave it out for a new file beside the picture."
+OUT = "The file to write, .png, .jpg, .webp or .tiff; leave it out for a new file beside the picture."
 
 Progress = Callable[[int, int], Awaitable[None]]  # steps done, steps in all
 Answer = tuple[dict[str, Any], list[bytes]]  # facts, previews

@@ -117,7 +117,8 @@ def _on_clear(colours: Image.Image, alpha: Image.Image) -> tuple[Image.Image, li
         return ImageChops.multiply(colours.convert("L"), alpha), []
     if plain:
         return alpha.point(lambda v: 255 - v), erased
-    labels = found.labels(None)
+    labels, strongest = found.labels(None), alpha.getextrema()[1]
+    alpha = alpha.point(lambda v: v * 255 // max(1, strongest))  # a see-through marker means all of it
     if len(labels) > 1:
         return alpha, [_several(len(labels))]
     return alpha, [] if brightest >= FAINT else ["The mask is black strokes on nothing: they are repainted."]

@@ -35,7 +35,7 @@ def read(image: Image.Image) -> np.ndarray | None:
     file.seek(0)
     data = file.read()
     file.seek(at)
-    samples = _png(data) if image.format == "PNG" else _tiff(data)
+    samples = _png(data) if image.format == "PNG" else _tiff(data, image.tell())
     size = image.size if image.format == "PNG" else (image.tag_v2[256], image.tag_v2[257])  # before it is turned
     if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != size[::-1]:
         return None
@@ -135,11 +135,11 @@ def _png(data: bytes) -> np.ndarray:
     return imagecodecs.png_decode(data)
 
 
-def _tiff(data: bytes) -> np.ndarray | None:
+def _tiff(data: bytes, number: int) -> np.ndarray | None:
     import tifffile
 
     with tifffile.TiffFile(BytesIO(data)) as file:
-        page = file.pages[0]
+        page = file.pages[number]
         if page.photometric not in (1, 2) or 1 in page.extrasamples:  # grey or RGB, alpha not multiplied in
             return None
         samples = page.asarray()

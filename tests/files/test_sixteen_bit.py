@@ -140,6 +140,28 @@ def test_a_16_bit_photo_is_turned_upright_with_its_bits(orientation):
         assert np.array_equal(sixteen_bit.eight_bits(picture.samples), np.asarray(picture.rgb))
 
 
+def test_the_page_an_open_image_stands_at(painter):
+    file, pages = io.BytesIO(), [samples(3, seed) for seed in range(3)]
+    with tifffile.TiffWriter(file) as writer:
+        for page in pages:
+            writer.write(page, photometric="rgb")
+    with Image.open(file) as image:
+        image.seek(2)
+        picture = Picture.open(image)
+    assert np.array_equal(picture.samples, pages[2]) and any("only the first" in note for note in picture.notes)
+    assert np.array_equal(Picture.open(file.getvalue()).samples, pages[0])
+
+
+def test_a_transparent_colour_of_16_bits():
+    values = samples(3)
+    values[5:10, 5:10] = 1000, 2000, 3000
+    plain = png(values)
+    picture = Picture.open(plain[:33] + sixteen_bit._chunk(b"tRNS", bytes([3, 232, 7, 208, 11, 184])) + plain[33:])
+    clear = np.zeros((H, W), bool)
+    clear[5:10, 5:10] = True
+    assert np.array_equal(np.asarray(picture.alpha) == 0, clear) and np.array_equal(picture.samples[..., :3], values)
+
+
 def test_arrays_of_16_bits_too(painter):
     values, (mask, inside) = samples(3), painted_box()
     made = painter(Request("x", values, mask, steps=1, seed=3))
