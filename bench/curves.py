@@ -46,7 +46,7 @@ def point(model: str, side: int, hole: int, steps: int, count: int, runs: int, n
     loaded, seconds = peak(), []
     for seed in range(runs):
         request = inpaint.Request("pizza", picture, mask, seed=seed, steps=steps, count=count, size=int(size))
-        painter.encoder.known.clear()
+        painter.encoder.cache.clear()
         began = time.perf_counter()
         report = painter(request).report
         seconds.append(time.perf_counter() - began)

@@ -118,7 +118,7 @@ def _rest(given, width, height, box, settings) -> dict:
                 **settings,
             )
             watch.reset()
-            given.painter.encoder.known.clear()  # each run encodes its picture, as a first one does
+            given.painter.encoder.cache.clear()  # each run encodes its picture, as a first one does
             began = given.clock()
             result = given.painter(request)
             run, networks = given.clock() - began, sum(watch.seconds.values())
@@ -173,7 +173,7 @@ def again(given) -> str:
         picture, mask = photo(*CASES["256 px hole, 1024×768, inpaint"][:3])
         encoder = given.painter.model.text
         encoder.forget()
-        given.painter.encoder.known.clear()
+        given.painter.encoder.cache.clear()
         read: list[int] = []
         hook = encoder.encoder.register_forward_hook(lambda *_, read=read: read.append(1))
         with watch():

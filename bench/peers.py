@@ -128,7 +128,7 @@ class Ours:
             guidance_scale=GUIDANCE,
             **{"size": max(size), "whole": True, "quality": "", **self.settings},
         )
-        self.painter.encoder.known.clear()
+        self.painter.encoder.cache.clear()
         self.painter.model.text.forget()
         watch = Watch(self.painter.model, time.perf_counter)
         with watch():

@@ -11,7 +11,8 @@ from .memory.policy import within_memory
 from .pipeline.article import ArticleJob
 from .pipeline.branch import Branch
 from .pipeline.job import Job
-from .pipeline.latents import Encoder
+from .pipeline.latents import LatentCache
+from .pipeline.protocols import Model
 from .pipeline.step import Step
 from .request import Request
 from .result import Result
@@ -23,8 +24,8 @@ class Inpainter:
     `*steps, result = painter.stream(request)` keeps everything; closing the iterator cancels within one step.
     """
 
-    def __init__(self, model):
-        self.model, self.encoder = model, Encoder(model)
+    def __init__(self, model: Model):
+        self.model, self.encoder = model, LatentCache(model)
 
     def __call__(self, request: Request, on_step: Callable[[Step], None] | None = None) -> Result:
         """Return the result; `on_step` is called with every step on the way."""

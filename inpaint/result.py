@@ -72,7 +72,8 @@ class Result:
                 "metadata", f"metadata cannot be {metadata!r}.", f"Choose one of: {', '.join(METADATA)}."
             )
         image, name = self.images[index], writing.format_of(f"x.{format}")
-        icc, own, kept = image.info.get("icc_profile"), image.info.get("exif"), dict(image.info)
+        icc, own = image.info.get("icc_profile"), image.info.get("exif")
+        kept: dict[Any, Any] = dict(image.info)
         if not self.request.keep_gps:
             own, kept = exif.without_gps(own), metadata_of.without_place(kept)
         own = exif.without_settings(own) if metadata == "none" else own

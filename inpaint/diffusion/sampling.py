@@ -140,7 +140,7 @@ class InpaintUNet(Strategy):
     def __init__(self, context: Callable[[float], Tensor], background: Strategy | None = None):
         self.context = context
         background = background or Strategy()
-        self.blend, self.correct, self.restore = background.blend, background.correct, background.restore
+        vars(self).update(blend=background.blend, correct=background.correct, restore=background.restore)
 
     def unet_input(self, x: Tensor, t: int) -> Tensor:
         context = self.context(t).expand(len(x), -1, -1, -1)  # the same for every image of a batch

@@ -84,9 +84,11 @@ def _trailing(levels: int, steps: int) -> str:
 
 def _levels(scheduler) -> list[Level]:
     """Return (alpha, sigma) of every timestep, as the scheduler itself noises: x_t = alpha x0 + sigma noise."""
-    found, one, zero = [], torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, 1, 1, dtype=torch.float64)
+    picture, noise = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64).reshape(2, 2, 1, 1, 1)
+    found = []
     for index, t in enumerate(scheduler.timesteps):
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(index)
-        found.append(tuple(float(scheduler.add_noise(x, y, t[None])) for x, y in ((one, zero), (zero, one))))
+        alpha, sigma = scheduler.add_noise(picture, noise, t.repeat(2)).flatten().tolist()
+        found.append((alpha, sigma))
     return found

@@ -16,6 +16,10 @@ from . import prediction
 Level = tuple[float, float]
 
 
+def _no_noise() -> Tensor:
+    raise ValueError("this sampler adds noise: give it some")
+
+
 class Solver:
     """A walk over `every` timestep, descending; `levels` has one more entry than there are timesteps.
 
@@ -33,7 +37,7 @@ class Solver:
         predicts: str = "epsilon",
     ):
         self.every, self.levels, self.init_noise_sigma = every, levels, init_noise_sigma
-        self.noise, self.predicts = noise, predicts
+        self.noise, self.predicts = noise or _no_noise, predicts
         self.first = self.index = 0  # of the walk, of the next step
 
     @property
@@ -165,6 +169,7 @@ class UniPC(Solver):
 
     def correct(self, pred_x0: Tensor) -> Tensor:
         """UniC: the last prediction made again, now that pred_x0 is known at its end."""
+        assert self.last is not None  # there was a step before
         base, h = self._exponential(self.last, self.index - 1, self.history[-1])
         change = pred_x0 - self.history[-1]
         if len(self.history) < 2:

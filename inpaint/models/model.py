@@ -63,7 +63,7 @@ class Model:
         self.predicts = {method: lender.predicts() for method, lender in self.lenders.items()}
         self.autoencoder = Autoencoder((vae or parts).vae, devices.vae_precision(device.type, dtype), self.notes)
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        self.channels, self.side = self.vae.config.latent_channels, parts.side()
+        self.channels, self.side = int(self.vae.config.latent_channels), parts.side()
         files = [*parts.files(), *(extra.unet_files("inpaint") if extra else ()), *(vae.files() if vae else ())]
         self.plain = fingerprint.combined(fingerprint.of_files(files), [one.stamp for one in embeddings])
         self.fingerprint = self.plain

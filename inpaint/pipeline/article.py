@@ -20,6 +20,7 @@ from ..diffusion.sampling import DDIM, MaskedBase, Strategy, denoise
 from ..errors import InvalidRequest
 from ..pixels import crop, expand, mask
 from .branch import Branch
+from .closeup import guidance_of
 from .job import Job
 from .scene import Scene
 from .step import PreviewRenderer, Step
@@ -30,7 +31,7 @@ def crop_and_resize(picture: Image.Image, height: int, width: int) -> np.ndarray
     ratio, own = width / height, picture.width / picture.height
     w = width if ratio > own else picture.width * height // picture.height
     h = height if ratio <= own else picture.height * width // picture.width
-    canvas = Image.new("L" if len(np.shape(picture)) == 2 else "RGB", (width, height))
+    canvas = Image.new("L" if np.asarray(picture).ndim == 2 else "RGB", (width, height))
     canvas.paste(picture.resize((w, h), Image.Resampling.LANCZOS), (width // 2 - w // 2, height // 2 - h // 2))
     return np.array(canvas)
 
@@ -82,7 +83,7 @@ class ArticleJob(Job):
         if any(getattr(request, name) for name in ("expand", "invert", "mask_from_alpha", "fill_holes", "grow")):
             masks = mask.prepare(request.picture, request) if request.picture else None  # what the program has not
             self.painted = masks and masks.painted.whole()
-        if request.expand:
+        if request.expand and request.picture:
             self.source = expand.expand(request.picture, request.expand)
         self.request, self.picture, self.masks = request, None, None  # the result is a new picture
         whole = crop.Crop(crop.Box(0, 0, width, height), (width, height))
@@ -95,7 +96,8 @@ class ArticleJob(Job):
         T = len(model.alphas_cumprod)
         dice = Dice(self.seeds[0], (len(self.seeds), *scene.shape), model.device)
         every = schedule.timesteps(request.steps, T, "article")
-        ddim = DDIM(model.alphas_cumprod, every[::-1], T // request.steps, request.eta, dice, model.predicts["base"])
+        eta, predicts = request.eta or 0.0, model.predicts["base"]
+        ddim = DDIM(model.alphas_cumprod, every[::-1], T // request.steps, eta, dice, predicts)
         with self.watch.stage("encode"):
             x, strategy = self._begin(scene, ddim, dice, every)
         with self.watch.stage("text"):
@@ -106,7 +108,7 @@ class ArticleJob(Job):
             x = self._resume(branch, scene, ddim, dice)
         done = total - len(ddim.timesteps)
         text = text.repeat_interleave(len(self.seeds), 0)
-        walk = denoise(model.unet("base"), text, strategy, ddim, x, request.guidance_scale)
+        walk = denoise(model.unet("base"), text, strategy, ddim, x, guidance_of(request))
         for step in self.watch.each("denoise", walk):
             if not request.eta:
                 dice()  # drawn and multiplied by zero there

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import ceil, inf
+from typing import Any
 
 import torch
 from PIL import Image
@@ -19,7 +20,8 @@ from ..pixels import blending, fill, mask
 from ..pixels.crop import Crop
 from ..request import Request
 from .branch import Branch
-from .latents import Encoder, to_images
+from .latents import LatentCache, to_images
+from .protocols import Model
 from .scene import Scene
 
 LEVELS = 8  # a soft mask is walked in so many nested holes, so its masked picture is encoded at most as often
@@ -34,8 +36,8 @@ class CloseUp(Scene):
 
     def __init__(
         self,
-        model,
-        encoder: Encoder,
+        model: Model,
+        encoder: LatentCache,
         request: Request,
         method: str,
         crop: Crop,
@@ -66,7 +68,7 @@ class CloseUp(Scene):
             request.steps,
             request.strength,
             exact=request.exact_steps,
-            eta=request.eta,
+            eta=request.eta or 0.0,
             noise=self.noise,
             predicts=self.model.predicts[self.method],
         )
@@ -87,11 +89,12 @@ class CloseUp(Scene):
         """Walk from x [B, 4, h, w] what is left of `every` timestep; text [2 B, n, d]."""
         request, fast = self.request, self.request.speed == "fast"
         told = self.model.embeds_guidance(self.method)
-        options = {"fast": True} if fast else {}
-        unet = self.model.unet(self.method, **options, **({"guidance": request.guidance_scale} if told else {}))
+        options: dict[str, Any] = {"fast": True} if fast else {}
+        options |= {"guidance": guidance_of(request)} if told else {}
+        unet = self.model.unet(self.method, **options)
         guided = every[: round(request.guidance_end * len(every))]
         interval = (guided[-1] if guided else inf, inf)
-        scale = 1.0 if told else request.guidance_scale
+        scale = 1.0 if told else guidance_of(request)
         return denoise(unet, text, self.strategy, walker, x, scale, request.guidance_rescale, interval)
 
     def _start(self, walker: Sampler, first: Tensor) -> Tensor:
@@ -125,16 +128,14 @@ class CloseUp(Scene):
         return walker.q_sample(x0, walker.timesteps[0], branch.eps(self.model.alphas_cumprod).to(self.model.device))
 
     def patches(self, x: Tensor) -> list[Image.Image]:
-        """The finished latents [B, 4, h, w] as RGB patches at the size of the crop's box, their colours held."""
+        """Decode finished latents [B, 4, h, w] to RGB patches at the size of the crop's box, one by one."""
         if not x.isfinite().all():
             raise ModelError(
                 "The UNet produced no valid numbers, not even in float32.", "Try another seed, prompt or model."
             )
         latents, hold = self.strategy.restore(x), self.request.colour_hold
-        patches = [
-            image for one in latents.split(1) for image in to_images(self.model.decode(one))
-        ]  # in one's memory
-        if hold and self.picture is not None:
+        patches = [image for one in latents.split(1) for image in to_images(self.model.decode(one))]
+        if hold and self.filled is not None:
             patches = [blending.hold_colours(patch, self.filled, hold) for patch in patches]
         return [self.crop.resize_back(patch) for patch in patches]
 
@@ -182,6 +183,11 @@ class CloseUp(Scene):
         if self.request.fill == "auto":
             return "original" if self.request.strength < 1 else "blur"
         return self.request.fill
+
+
+def guidance_of(request: Request) -> float:
+    """Return the guidance scale of a request that is resolved."""
+    return 1.0 if request.guidance_scale is None else request.guidance_scale
 
 
 def _latents(step: LatentStep) -> LatentStep:

@@ -7,12 +7,13 @@ from dataclasses import replace
 from ..diffusion.noise import draw_seed
 from ..options import shown
 from ..request import Request
+from .protocols import Model
 
 SEEDS = 2**32  # there are so many; any whole number is one of them
 NOISY = "ddim"  # the sampler that eta means something to
 
 
-def resolved(asked: Request, model, method: str) -> tuple[Request, list[str]]:
+def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[str]]:
     """Return the request with nothing left open, and notes; one that was resolved before stays as it is."""
     asked, notes = without_prompt(asked, model, method)
     seed = draw_seed() if asked.seed is None else asked.seed % SEEDS
@@ -30,7 +31,7 @@ def resolved(asked: Request, model, method: str) -> tuple[Request, list[str]]:
     return replace(asked, seed=seed, guidance_scale=guidance, eta=eta), notes
 
 
-def without_prompt(asked: Request, model, method: str) -> tuple[Request, list[str]]:
+def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, list[str]]:
     """Close a hole from what stands around, as suits some models, unless a strength or fill was asked for."""
     plain = asked.strength == 1 and asked.fill in ("auto", "border") and not (asked.article or asked.expand)
     hole = asked.mask is not None or asked.mask_from_alpha

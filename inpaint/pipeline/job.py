@@ -22,7 +22,8 @@ from ..result import Result
 from .branch import Branch
 from .closeup import CloseUp
 from .defaults import resolved
-from .latents import Encoder
+from .latents import LatentCache
+from .protocols import Model
 from .step import PreviewRenderer, Step
 from .timing import Stopwatch
 
@@ -33,15 +34,17 @@ if TYPE_CHECKING:
 class Job:
     """One request on its way through the stages, each of them timed."""
 
-    def __init__(self, model, encoder: Encoder, asked: Request, method: str, branch: Branch | None = None):
+    def __init__(self, model: Model, encoder: LatentCache, asked: Request, method: str, branch: Branch | None = None):
         self.model, self.encoder, self.method, self.watch = model, encoder, method, Stopwatch()
         self.branch = branch
         self.asked, notes = resolved(branch.asked(asked) if branch else asked, model, method)
-        self.seeds = tuple((self.asked.seed + k) % 2**32 for k in range(self.asked.count))
+        seed = self.asked.seed or 0  # resolved: there is one
+        self.seeds = tuple((seed + k) % 2**32 for k in range(self.asked.count))
         self.notes: list[str] = [*(asked.picture.notes if asked.picture else ()), *notes]
         self.fallback = MemoryFallback(model, self.notes, 1 if model.device.type == "cpu" else len(self.seeds))
         self.model.notes.clear()
-        self.steps, self.steps_done, self.joined_by, self.scores = 0, 0, "none", []
+        self.steps, self.steps_done, self.joined_by = 0, 0, "none"
+        self.scores: list[float] = []
         with self.watch.stage("prepare"):
             self._prepare()
         if branch and len(self.places) > 1:
@@ -51,10 +54,12 @@ class Job:
                 "Paint one place, or switch islands off.",
             )
 
-    def _prepare(self):
+    def _prepare(self) -> None:
         request = self.request = self.asked
         self.masks = mask.prepare(request.picture, request) if request.picture else None
-        self.picture = expand.expand(request.picture, request.expand) if request.expand else request.picture
+        self.picture = request.picture
+        if self.picture and request.expand:
+            self.picture = expand.expand(self.picture, request.expand)
         self.notes += self.masks.notes if self.masks else ()
         self.places = self._places(request.size or self.model.side)
         blank = self.picture.rgb if self.picture else Image.new("RGB", self.places[0][0].size)
@@ -64,8 +69,8 @@ class Job:
         """The close-ups to paint, each with the box of the part of the mask it is for."""
         request = self.request
         if self.picture is None:
-            size = tuple(max(64, round((n or side) / 8) * 8) for n in (request.width, request.height))
-            whole = crop.Crop(crop.Box(0, 0, *size), size)
+            width, height = (max(64, round((n or side) / 8) * 8) for n in (request.width, request.height))
+            whole = crop.Crop(crop.Box(0, 0, width, height), (width, height))
             return [(whole, whole.box)]
         if self.masks is None or request.whole:
             whole = crop.Crop.whole(self.picture.size, side)
@@ -176,7 +181,7 @@ class Job:
         with self.watch.stage("finish"):
             box = closeup.crop.box
             for k, patch in enumerate(patches, first):
-                if composite is not None:
+                if composite is not None and self.masks is not None and self.picture is not None:
                     pasted, original, hole = composite.crop(box), self.images[k].crop(box), self.masks.hole.crop(box)
                     alpha = self.picture.alpha and self.picture.alpha.crop(box)
                     patch, self.joined_by = closeup.join(original, patch, pasted, hole, alpha)
@@ -189,7 +194,8 @@ class Job:
         """What is pasted for the part of the mask in this box; of several islands only that one."""
         if self.masks is None or len(self.places) == 1:
             return self.masks and self.masks.composite
-        return mask.SparseMask(self.masks.composite.crop(box), *box[:2], self.picture.size)
+        composite = self.masks.composite
+        return mask.SparseMask(composite.crop(box), *box[:2], composite.size)
 
     def result(self) -> Result:
         """The pictures with their alpha, profile and EXIF, and the report."""
@@ -217,7 +223,7 @@ class Job:
             "finish": self.joined_by,
             "notes": self.notes + self.model.notes + ([self.branch.note()] if self.branch else []),
         }
-        if self.masks is not None:
+        if self.masks is not None and self.picture is not None:
             before = self.picture.repainted(self.picture.rgb) if self.picture.alpha else self.picture.rgb
             facts["max_change_outside"] = max(
                 seam.max_change_outside(before, image, self.masks.painted) for image in images

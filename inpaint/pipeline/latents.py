@@ -1,4 +1,4 @@
-"""Pixels and latents: the only place that knows [-1, 1] and which pixels a masked picture shows."""
+"""Turn pixels into latents and back: the only place that knows [-1, 1] and which pixels a masked picture shows."""
 
 from __future__ import annotations
 
@@ -11,45 +11,46 @@ from PIL import Image
 from torch import Tensor
 
 from . import preview
+from .protocols import Model
 
 
 def to_pixels(picture: Image.Image) -> Tensor:
-    """[1, 3, H, W] in [-1, 1] from an RGB picture."""
+    """Turn an RGB picture into [1, 3, H, W] in [-1, 1]."""
     array = torch.from_numpy(np.array(picture, dtype=np.float32))  # [H, W, 3]
     return array.permute(2, 0, 1)[None].contiguous() / 127.5 - 1
 
 
 def to_images(pixels: Tensor) -> list[Image.Image]:
-    """RGB pictures from [B, 3, H, W] in [-1, 1]; rounded, not truncated."""
+    """Turn [B, 3, H, W] in [-1, 1] into RGB pictures; rounded, not truncated."""
     array = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
     return [Image.fromarray(a) for a in array.cpu().numpy()]
 
 
-class Encoder:
-    """Latents of pictures, remembered: the second run on the same picture encodes nothing."""
+class LatentCache:
+    """Cache the latents of the last `size` pictures: the second run on the same picture encodes nothing."""
 
-    def __init__(self, model, remember: int = 16):
-        self.model, self.remember = model, remember
-        self.known: OrderedDict[bytes, Tensor] = OrderedDict()
+    def __init__(self, model: Model, size: int = 16):
+        self.model, self.size = model, size
+        self.cache: OrderedDict[bytes, Tensor] = OrderedDict()
         self.colours: Tensor | None = None
 
     @torch.no_grad()
     def __call__(self, picture: Image.Image, hole: Image.Image | None = None) -> Tensor:
-        """[1, 4, h, w], float32; with a `hole` (L, 255 = blank) that of the masked picture."""
+        """Encode a picture to [1, 4, h, w], float32; with a `hole` (L, 255 = blank) the masked picture."""
         key = _digest(picture, hole)
-        if key not in self.known:
+        if key not in self.cache:
             pixels = to_pixels(picture)
             if hole is not None:
                 blank = torch.from_numpy(np.array(hole) > 127)
                 pixels = pixels.masked_fill(blank, 0.0)  # exactly 0, as the weights were trained
-            self.known[key] = self.model.encode(pixels.to(self.model.device)).float()
-            while len(self.known) > self.remember:
-                self.known.popitem(last=False)
-        self.known.move_to_end(key)
-        return self.known[key]
+            self.cache[key] = self.model.encode(pixels.to(self.model.device)).float()
+            while len(self.cache) > self.size:
+                self.cache.popitem(last=False)
+        self.cache.move_to_end(key)
+        return self.cache[key]
 
     def prior(self) -> Tensor:
-        """[5, 3]: the model's general map from latents to colours, for previews."""
+        """Return the model's general map from latents to colours, [5, 3], for previews."""
         if self.colours is None:
             self.colours = preview.prior(self.model)
         return self.colours

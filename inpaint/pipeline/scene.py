@@ -9,7 +9,7 @@ from torch import Tensor
 from ..pixels.crop import Crop
 from ..request import Request
 from . import preview
-from .latents import Encoder, to_pixels
+from .latents import LatentCache, to_pixels
 
 
 class Scene:
@@ -28,7 +28,7 @@ class Scene:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: LatentCache,
         request: Request,
         crop: Crop,
         shape: tuple[int, int, int],

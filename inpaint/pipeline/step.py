@@ -38,7 +38,7 @@ class PreviewRenderer:
 
     def _size(self, side: int) -> Size:
         scale = min(1.0, side / max(self.picture.size))
-        size = tuple(max(1, round(n * scale)) for n in self.picture.size)
+        size = max(1, round(self.picture.width * scale)), max(1, round(self.picture.height * scale))
         picture = self.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
         whole = self.scene.crop.box
         left, top, right, bottom = (round(n * scale) for n in whole)

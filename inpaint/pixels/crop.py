@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import ceil, gcd, sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
 from .morphology import resize_max
+
+if TYPE_CHECKING:
+    from .mask import SparseMask
 
 STEP = 8  # pixels a latent cell: working sides are multiples of it
 SLIMMEST = 4  # the largest ratio of a working size's sides
@@ -118,7 +121,9 @@ class Crop(NamedTuple):
         (w, h), size = chosen
         return cls(box.at_least(w, h).inside(picture_size), size)
 
-    def cut(self, image: Image.Image, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
+    def cut(
+        self, image: Image.Image | SparseMask, resample: Image.Resampling = Image.Resampling.LANCZOS
+    ) -> Image.Image:
         """Return the close-up at working size; a mask (L) keeps the highest level of what a pixel covers."""
         if self.box.size == self.size:
             return image.crop(self.box)

@@ -1,0 +1,87 @@
+"""What a run asks of a model, so that any that answers it fits: a loaded one, the toy, one of a test."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..diffusion.protocols import Denoiser
+
+
+class Model(Protocol):
+    """UNets that share a VAE and a text encoder; latents are float32 outside the four calls.
+
+    side     working size in pixels it was trained for
+    factor   pixels a latent cell, and `channels` of a latent
+    methods  which of base (4-channel UNet) and inpaint (9-channel UNet) it has
+    closing  the strength at which a hole is filled without a prompt; 1 leaves that to the request
+    notes    what it had to do, for the report
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def side(self) -> int: ...
+    @property
+    def factor(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def methods(self) -> tuple[str, ...]: ...
+    @property
+    def predicts(self) -> dict[str, str]: ...
+    @property
+    def quality(self) -> str: ...
+    @property
+    def guidance(self) -> dict[str, float]: ...
+    @property
+    def eta(self) -> dict[str, float]: ...
+    @property
+    def closing(self) -> float: ...
+    @property
+    def notes(self) -> list[str]: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def alphas_cumprod(self) -> Tensor: ...
+    @property
+    def schedule(self) -> dict[str, Any]: ...
+
+    def unet(self, method: str, fast: bool = False, guidance: float | None = None) -> Denoiser:
+        """Return the UNet of a method for one walk; with `fast` it reuses features from step to step.
+
+        guidance  the scale, for a UNet that embeds it
+        """
+        ...
+
+    def embeds_guidance(self, method: str) -> bool:
+        """Tell whether the UNet is told the guidance scale, and guides itself in one call."""
+        ...
+
+    def embed(
+        self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
+    ) -> Tensor:
+        """Embed prompts: [B, n, d]."""
+        ...
+
+    def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Encode [B, 3, H, W] in [-1, 1] to [B, 4, h, w]: the posterior's mode, or with noise a sample."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode [B, 4, h, w] to [B, 3, H, W] in [-1, 1]."""
+        ...
+
+    def widen_unet(self) -> bool:
+        """Read the UNet again in a wider dtype, after NaN or infinity; False if it has the widest."""
+        ...
+
+    def free(self) -> None:
+        """Give memory that is only cached back to the device."""
+        ...
