@@ -24,6 +24,7 @@ from .jobs.job_queue import CancelToken, QueueFull
 from .server.file_input import file_input
 from .session import Session
 from .storage import new_folder
+from .words.core import in_words
 from .words.say import i18n, language, say
 
 log = logging.getLogger("inpaint.page")
@@ -40,6 +41,7 @@ class Batch:
     ):
         """Yield lines of what was done, then the zip; (text, file) each time."""
         session, words = self.page.sessions.of(request), language(request)
+        session.language = words
         lines: list[str] = []
         try:
             jobs, settings = self.plan(pictures, masks, model, values, words)
@@ -61,7 +63,7 @@ class Batch:
                 packed = await to_thread.run_sync(pack_all, folder, zip_file)
             yield "\n".join(lines), gr.update(value=str(packed), visible=True) if packed else gr.skip()
         except InpaintError as error:
-            yield "\n".join([*lines, str(error)]), gr.skip()
+            yield "\n".join([*lines, in_words(error, words)]), gr.skip()
         except Exception as error:
             log.exception("a batch failed")
             yield "\n".join([*lines, say("unexpected", words, error=type(error).__name__)]), gr.skip()
@@ -109,7 +111,7 @@ class Batch:
                         await to_thread.run_sync(output.save, result, filenames.stem(name))
             return f"✓ {name}"
         except InpaintError as error:
-            return f"✗ {name}: {error}"
+            return f"✗ {name}: {in_words(error, session.language)}"
         except QueueFull:
             raise
         except Exception as error:

@@ -2,12 +2,14 @@
 
 import { speak } from "./dom.js";
 import { MaskEditor } from "./editor.js";
+import { translateLabels } from "./labels.js";
 import { Suggest } from "./suggest.js";
 
 // gradio: what Gradio hands to the script of a gr.HTML
 export function main({ element, props, trigger, watch, upload }) {
   speak(props.words);
   const editor = new MaskEditor(element.querySelector(".editor"), { props, trigger, upload });
+  translateLabels();
   if (props.known.length) new Suggest(props.known);
   window.inpaint = { editor, collect: (settings) => editor.collect(settings), failed: (sentence) => editor.failed(sentence) };
   watch("value", () => editor.receive(props.value));

@@ -1,6 +1,6 @@
 // Ways in: a file, a drop, a paste, the camera, an example.  Files go to the server as they are.
 
-import { button, el, icon, say } from "./dom.js";
+import { button, el, icon, language, say } from "./dom.js";
 
 export const TYPES = "image/*,.png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.avif,.heic,.heif";
 const SALT = 16; // random bytes at the end make the stored copy this session's own; the server cuts them off
@@ -88,10 +88,10 @@ export class Upload {
   }
 }
 
-// what is seen before there is a picture; examples: [{name, thumb, label}]
+// what is seen before there is a picture; examples: [{name, thumb, label: {en, zh}}]
 export function welcome(upload, examples) {
   const cards = examples.map(({ name, thumb, label }) => el("button.example", {
-    type: "button", "aria-label": `${say("example")}: ${label}`, onclick: () => upload.example(name) },
+    type: "button", "aria-label": `${say("example")}: ${label[language()]}`, onclick: () => upload.example(name) },
     el("img", { src: thumb, alt: "" })));
   return el("div.welcome", {},
     el("div.frame", { html: icon("open") }),

@@ -25,11 +25,11 @@ def listed() -> list[dict[str, str]]:
 
 @cache
 def thumbnails() -> list[dict[str, str]]:
-    """What the editor shows of each: name, label and a small picture."""
+    """What the editor shows of each: name, label in each language and a small picture."""
     return [
         {
             "name": one["name"],
-            "label": one["label"],
+            "label": {"en": one["label"], "zh": one["label_zh"]},
             "thumb": images.encoded(images.small(thumbnail(FOLDER / f"{one['name']}.jpg"), 240), 80),
         }
         for one in listed()

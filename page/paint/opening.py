@@ -15,6 +15,7 @@ from inpaint.pixels.mask import fitted
 from .. import filenames, images
 from ..session import Session
 from ..storage import files_folder
+from ..words.core import in_words, translated
 from ..words.say import language, say
 from . import examples, presets
 from .editor import message
@@ -40,7 +41,7 @@ class Opening:
             self.page.sessions.check_room(session)
             return self.put(session, data, str(event._data.get("name")), event._data.get("settings"))
         except InpaintError as error:
-            return self.sorry(str(error))
+            return self.sorry(in_words(error, session.language))
 
     def example(self, event: gr.EventData, request: gr.Request):
         """An example on the table, with its mask painted."""
@@ -50,7 +51,7 @@ class Opening:
             self.page.sessions.check_room(session)
             picture, mask, prompt = examples.read(str(event._data.get("name", "")))
         except InpaintError as error:
-            return self.sorry(str(error))
+            return self.sorry(in_words(error, session.language))
         self.place(session, picture, say("example_name", session.language))
         told = self.picture(session, mask=images.shown_grey(mask), opened=True)
         if event._data.get("settings"):
@@ -70,10 +71,13 @@ class Opening:
             opened = open_mask(data)
             mask, notes = fitted(opened, session.picture.size, session.picture.orientation)
             empty = mask.getbbox() is None
-            told = [say("mask_is_empty" if empty else "mask_loaded", session.language), *notes_of(opened), *notes]
+            told = [
+                say("mask_is_empty" if empty else "mask_loaded", session.language),
+                *(translated(note, session.language) for note in [*notes_of(opened), *notes]),
+            ]
             return message("mask", src=images.shown_grey(mask), say=" ".join(told), bad=empty)
         except InpaintError as error:
-            return message(say=str(error), bad=True)
+            return message(say=in_words(error, session.language), bad=True)
 
     def put(self, session: Session, data: bytes, name: str, values: Any = None):
         """These bytes as the picture, or as everything their record tells; `values` are controls to put back."""
@@ -86,7 +90,7 @@ class Opening:
             picture = Picture.open(data)
             self.check_size(picture, session.language)
             self.place(session, picture, filenames.stem(name))
-            notes = " ".join(picture.notes)
+            notes = " ".join(translated(note, session.language) for note in picture.notes)
             return self.picture(session, opened=True, say=notes), *self.restored(values)
         self.check_size(record.picture, session.language)
         self.place(session, record.picture, filenames.stem(name))

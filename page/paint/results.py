@@ -14,6 +14,7 @@ from .. import images
 from ..jobs.events import Preview
 from ..jobs.kept_steps import SIDE
 from ..session import Session
+from ..words.core import in_words, translated
 from ..words.say import language, say
 from .editor import message
 
@@ -44,13 +45,13 @@ class Keeping:
         try:
             return deed(session, what) if deed else gr.skip()
         except InpaintError as error:
-            return message(say=str(error), bad=True)
+            return message(say=in_words(error, session.language), bad=True)
         except Exception as error:
             log.exception("a deed failed")
             return message(say=say("unexpected", session.language, error=type(error).__name__), bad=True)
 
-    def results(self, session: Session, note: str = "") -> dict[str, Any]:
-        """Return the message that shows what a run has made; `note` is added to its report."""
+    def results(self, session: Session) -> dict[str, Any]:
+        """Return the message that shows what a run has made."""
         first = session.pending[0].result
         methods = len({chosen.result.report.get("method") for chosen in session.pending}) > 1
         items = []
@@ -64,7 +65,7 @@ class Keeping:
                     "src": images.shown(chosen.image),
                     "caption": chosen.caption,
                     "label": label,
-                    "report": " · ".join(filter(None, (report_line(chosen, session.language), note))),
+                    "report": report_line(chosen, session.language),
                     "details": report_details(chosen, session.language),
                 }
             )
@@ -160,7 +161,7 @@ def report_line(chosen, words: str) -> str:
     seconds = report.get("seconds") or {}
     if "total" in seconds:
         parts.append(say("took", words, x=float(seconds["total"])))
-    return " · ".join([*parts, *report.get("notes", ())])
+    return " · ".join([*parts, *(translated(note, words) for note in report.get("notes", ()))])
 
 
 def report_details(chosen, words: str) -> list[str]:

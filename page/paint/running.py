@@ -20,11 +20,10 @@ from ..jobs.current_model import current_model
 from ..jobs.events import Finished, Loading, Preview, Stopped, Waiting
 from ..jobs.job_queue import QueueFull
 from ..session import Chosen, Session
+from ..words.core import in_words
 from ..words.say import language, say
 from .controls import seed_of
 from .editor import message
-
-SEEDS = 2**32
 
 log = logging.getLogger("inpaint.page")
 
@@ -49,8 +48,7 @@ class Running:
             self.page.check_model(model, session.language)
             requests = worker.requests_for(asked, method)
             await anyio.to_thread.run_sync(self.page.limits.check_jobs, requests, session.language)
-            note = "" if fresh else self.seed_note(values, session.language)
-            async for told in self.watch(session, model, requests, resume, note):
+            async for told in self.watch(session, model, requests, resume):
                 yield told, gr.skip()
             if session.pending:
                 yield gr.skip(), session.pending[0].result.request.seed
@@ -91,13 +89,6 @@ class Running:
         )
         return asked, method, self.branch(session, packed.get("branch"))
 
-    def seed_note(self, values, words: str) -> str:
-        """Return a sentence if the seed that was typed is another one here: seeds are taken modulo 2³²."""
-        typed = self.page.controls.settings(values)["seed"]
-        return (
-            "" if typed is None or typed == typed % SEEDS else say("seed_taken", words, typed=typed, n=typed % SEEDS)
-        )
-
     def branch(self, session: Session, index: Any):
         """The live step of that number in the last film; None for a run from the beginning."""
         if not isinstance(index, int) or not 0 <= index < len(session.film):
@@ -105,9 +96,7 @@ class Running:
         kept = session.film[index].kept
         return None if kept is None or kept.step is None else (kept, False)
 
-    async def watch(
-        self, session: Session, model: str, requests: list[Request], resume: worker.Resume | None, note: str = ""
-    ):
+    async def watch(self, session: Session, model: str, requests: list[Request], resume: worker.Resume | None):
         """Yield the messages of one job, from the queue to its results; nothing more once another picture is open."""
         film, results, previews, told_at = [], [], 0, 0.0
         words, session.asked, stencil = session.language, requests[0], Stencil()
@@ -137,7 +126,7 @@ class Running:
             return
         session.film = session.film[: resume[0].index + 1] + film if resume else film
         session.pending = [Chosen(result, k) for result in results for k in range(len(result.images))]
-        yield await anyio.to_thread.run_sync(self.page.keeping.results, session, note)
+        yield await anyio.to_thread.run_sync(self.page.keeping.results, session)
 
     def step(self, preview: Preview, words: str, area: str | None) -> dict[str, Any]:
         """Return the step bar's words, and the preview and where it may be seen, if there is a new one."""
@@ -184,7 +173,7 @@ def refusal(error: Exception, words: str) -> dict[str, Any]:
         case QueueFull():
             sentence = say("busy", words, n=error.position)
         case InpaintError():
-            sentence = str(error)
+            sentence = in_words(error, words)
         case _:
             log.error("a run failed", exc_info=error)
             sentence = say("unexpected", words, error=type(error).__name__)

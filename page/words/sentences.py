@@ -136,7 +136,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "variations": ("Variations", "变体数量"),
     "seed": ("Seed", "种子"),
     "seed_new": ("New seed each time", "每次使用新种子"),
-    "seed_taken": ("Seed {typed} counts as {n} here (modulo 2³²)", "种子 {typed} 在此计为 {n}（取模 2³²）"),
     "seed_random": ("random", "随机"),
     "dice": ("Another seed", "换一个种子"),
     "model": ("Model", "模型"),

@@ -179,6 +179,65 @@ def test_drop_paste_and_camera(browser, fake, tmp_path):
     context.close()
 
 
+@pytest.mark.parametrize("kind", ["tiff", "avif", "red", "erased", "sideways"])
+def test_a_mask_of_any_kind_is_read_by_the_server(painter, tmp_path, kind):
+    """White or any colour on black, or a hole in a photo, also in formats that not every browser reads."""
+    levels = Image.new("L", (700, 500))
+    levels.paste(255, (100, 50, 300, 250))
+    black = Image.new("RGB", levels.size)
+    if kind == "red":
+        Image.composite(Image.new("RGB", levels.size, (200, 0, 0)), black, levels).save(tmp_path / "mask.png")
+    elif kind == "erased":
+        photo = Image.effect_noise(levels.size, 60).convert("RGBA")
+        photo.putalpha(levels.point(lambda v: 255 - v))
+        photo.save(tmp_path / "mask.png")
+    elif kind == "sideways":
+        levels.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "mask.png")
+    else:
+        levels.save(tmp_path / f"mask.{kind}")
+    accepted = painter.locator(".maskmenu input[type=file]").get_attribute("accept")
+    assert all(ending in accepted for ending in (".avif", ".heic", ".heif", ".tif", "image/*"))
+    painter.set_input_files(".maskmenu input[type=file]", str(next(tmp_path.glob("mask.*"))))
+    painter.wait_for_function("document.querySelector('.status').textContent.includes('mask is loaded')")
+    assert hands.painted(painter) == pytest.approx(200 * 200, rel=0.03)
+    if kind != "sideways":
+        assert hands.level(painter, 200 / 700, 150 / 500) > 250 and hands.level(painter, 0.8, 0.8) == 0
+
+
+def test_a_mask_has_the_pictures_own_resolution(visit, fake, tmp_path):
+    Image.effect_noise((9000, 240), 60).convert("RGB").save(tmp_path / "panorama.jpg")
+    page = visit(fake)
+    hands.open_photo(page, tmp_path / "panorama.jpg")
+    assert page.evaluate("[window.inpaint.editor.pointer.mask.w, window.inpaint.editor.pointer.mask.h]") == [
+        9000,
+        240,
+    ]
+    assert page.evaluate("document.querySelector('.photo').naturalHeight") > 200
+    hands.stroke(page, (0.4, 0.5), (0.6, 0.5))
+    hands.run(page, "quick")
+    hands.mode(page, "result")
+    assert "resized" not in page.locator(".below").text_content()
+
+
+def test_names_for_screen_readers_and_focus_after_opening(visit, fake):
+    page = visit(fake)
+    for what in ("Light or dark", "Another seed", "Repaint", "Picture to paint on"):
+        assert page.get_by_label(what).or_(page.get_by_role("button", name=what)).count() == 1, what
+    assert page.get_by_role("button", name="Light or dark").inner_text().strip() == "Light or dark"
+    page.locator(".example").first.focus()
+    page.keyboard.press("Enter")
+    hands.mode(page, "paint")
+    page.wait_for_function("document.activeElement === document.querySelector('.port')")
+    page.locator("#prompt textarea").focus()
+    ring = page.evaluate("""() => { const field = document.querySelector('#prompt textarea');
+        const box = field.getBoundingClientRect();
+        for (let e = field.parentElement; e.id !== 'panel'; e = e.parentElement) {
+          const clip = e.getBoundingClientRect(), cuts = getComputedStyle(e).overflowX !== 'visible';
+          if (cuts && (clip.left > box.left - 4 || clip.right < box.right + 4)) return e.id || e.className;
+        } return null; }""")
+    assert ring is None, "the ring around the prompt is cut"
+
+
 def test_the_page_speaks_chinese(visit, fake):
     page = visit(fake, locale="zh-CN")
     assert page.locator(".welcome h2").inner_text() == "打开一张照片"

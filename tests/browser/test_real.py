@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from tests.browser import hands
 
@@ -136,3 +136,29 @@ def test_a_batch_comes_back_as_a_zip(page, tmp_path):
         page.locator("#batch-zip a").first.click()
     archive = zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes()))
     assert sorted(archive.namelist()) == ["a.png", "b.png"]
+
+
+def test_the_photo_stays_sharp_while_a_run_goes_on(page, photo):
+    """Outside the mask no pixel of the screen changes, neither with the previews nor when the run is cancelled."""
+    hands.open_photo(page, photo)
+    hands.stroke(page, (0.35, 0.4), (0.6, 0.5))
+    hands.set_option(page, "steps", 150)
+    page.mouse.move(5, 5)
+    (left, top), (right, bottom) = hands.at(page, 0, 0), hands.at(page, 1, 1)
+    clip = {"x": left + 2, "y": top + 2, "width": right - left - 4, "height": bottom - top - 4}
+
+    def seen() -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")).astype(int)
+
+    before = seen()
+    hands.run(page, "a pizza")
+    hands.previews(page, 2)
+    during = seen()
+    assert page.locator(".editor").get_attribute("data-mode") == "run"
+    page.locator("#cancel").click()
+    hands.mode(page, "stopped")
+    mask = Image.fromarray(mask_of(page, before.shape[1::-1])).filter(ImageFilter.MaxFilter(9))  # with its outline
+    painted = np.asarray(mask) > 0
+    for now in (during, seen()):
+        changed = np.abs(now - before).max(-1) > 2
+        assert changed[painted].mean() > 0.3 and not changed[~painted].any()
