@@ -159,6 +159,7 @@ CHINESE: dict[str, str] = {
     "Paint one place, or switch islands off.": "请只涂一处，或关闭“逐个孤岛”。",
     "{} step {} of seed {}.": "{0}种子 {2} 的第 {1} 步。",
     "The UNet produced no valid numbers.": "UNet 没有给出有效数值。",
+    "The UNet produced no valid numbers, not even in float32.": "UNet 没有给出有效数值，float32 也不行。",
     "Try another seed, prompt or model.": "请换一个种子、提示词或模型。",
     "Load the model with dtype float32.": "请以 float32 载入模型。",
     "This model knows {} noise levels.": "此模型有 {0} 个噪声级。",
@@ -170,10 +171,12 @@ CHINESE: dict[str, str] = {
     "Try a smaller working size, fewer variations or a smaller model.": (
         "请减小工作尺寸、变体数量，或换小一些的模型。"
     ),
-    "Memory ran out: the VAE now works in tiles.": "内存不足：VAE 改为分块处理。",
-    "Memory ran out: attention is now computed in slices, slower.": "内存不足：注意力改为分片计算，较慢。",
-    "Memory ran out: networks now take turns on the device.": "内存不足：各网络轮流使用设备。",
-    "Memory ran out: layers now take turns on the device, slowly.": "内存不足：各层轮流使用设备，较慢。",
+    "Memory ran out: what was cached was freed, and the work repeated.": "内存不足：已释放缓存并重做。",
+    "Memory ran out: variations are made {} at a time.": "内存不足：变体每次生成 {0} 个。",
+    "Memory ran out: the VAE works in tiles for this picture.": "内存不足：此图片由 VAE 分块处理。",
+    "Memory ran out: attention is computed in slices, slower.": "内存不足：注意力分片计算，较慢。",
+    "Memory ran out: networks take turns on the device.": "内存不足：各网络轮流使用设备。",
+    "Memory ran out: layers take turns on the device, slowly.": "内存不足：各层轮流使用设备，较慢。",
     "Memory ran out: torch runs the UNet now, without OpenVINO's copy of it.": "内存不足：改由 torch 运行 UNet。",
     # models
     "There is no model {} here.": "这里没有模型 {0}。",
