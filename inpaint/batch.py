@@ -1,4 +1,4 @@
-"""Many pictures one after the other: which mask belongs to which, and a failure that stops nothing."""
+"""Repaint many pictures, one after the other: pair them with their masks; let no failure stop the rest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARKS = ("_mask", "-mask", ".mask", " mask")  # a_mask.png belongs to a.jpg
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Item:
     """A picture and its mask; `problem` says why there is none."""
 
     picture: Path
@@ -32,15 +32,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job: the files written and the result, or the sentence that says what was wrong."""
+    """What became of an item: the files written and the result, or the sentence that says what was wrong."""
 
-    job: Job
+    item: Item
     files: tuple[Path, ...] = ()
     result: Result | None = None
     problem: str = ""
 
     def __str__(self) -> str:
-        return f"{self.job.picture.name}: {self.problem or ', '.join(file.name for file in self.files)}"
+        return f"{self.item.picture.name}: {self.problem or ', '.join(file.name for file in self.files)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,16 @@ class Output:
         )
 
 
-def pair(pictures: Iterable[Path], masks: Path | Iterable[Path] | None = None) -> list[Job]:
-    """Jobs in the order of the pictures: one mask for all, or the one with the picture's stem.
+def pair(pictures: Iterable[Path], masks: Path | Iterable[Path] | None = None) -> list[Item]:
+    """Return items in the order of the pictures: one mask for all, or the one with the picture's stem.
 
     `a.jpg` takes `a.png`, `a_mask.png` or `a-mask.png`; a mask in the same large and small letters goes first, and
-    belongs to no other picture then.  Without `masks` no job has one.  A picture without its mask becomes a job that
-    says so.
+    belongs to no other picture then.  Without `masks` no item has one.  A picture without its mask becomes an item
+    that says so.
     """
     pictures = list(pictures)
     if masks is None or isinstance(masks, Path):
-        return [Job(picture, masks) for picture in pictures]
+        return [Item(picture, masks) for picture in pictures]
     masks = sorted(masks)
     exact = _by_stem(masks, str)
     taken = {mask for picture in pictures for mask in exact.get(picture.stem, ())}
@@ -80,7 +80,7 @@ def pair(pictures: Iterable[Path], masks: Path | Iterable[Path] | None = None) -
 
 
 def _by_stem(masks: list[Path], fold: Callable[[str], str]) -> dict[str, list[Path]]:
-    """{folded stem: its masks}: those of that stem or, where there are none, those with a mask's mark after it."""
+    """Return {folded stem: masks}: those of that stem or, where there are none, those with a mask's mark after it."""
     own, marked = defaultdict(list), defaultdict(list)
     for mask in masks:
         own[fold(mask.stem)].append(mask)
@@ -88,24 +88,24 @@ def _by_stem(masks: list[Path], fold: Callable[[str], str]) -> dict[str, list[Pa
     return {**marked, **own}
 
 
-def _job(picture: Path, masks: list[Path]) -> Job:
-    """The picture with the last of its masks (of a.jpg and a.png that is the PNG); a problem if it is not clear."""
+def _job(picture: Path, masks: list[Path]) -> Item:
+    """Return the picture with the last of its masks (of a.jpg and a.png, the PNG), or with a problem."""
     if len({mask.stem for mask in masks if _folded(mask.stem) == _folded(masks[-1].stem)}) > 1:
         names = " and ".join(mask.name for mask in masks)
-        return Job(picture, problem=f"{names} differ only in case. Name its mask {picture.stem}_mask.png exactly.")
+        return Item(picture, problem=f"{names} differ only in case. Name its mask {picture.stem}_mask.png exactly.")
     if not masks:
         missing = f"There is no mask for it. Name one {picture.stem}.png or {picture.stem}_mask.png."
-        return Job(picture, problem=missing)
-    return Job(picture, masks[-1])
+        return Item(picture, problem=missing)
+    return Item(picture, masks[-1])
 
 
 def _folded(name: str) -> str:
-    """Large and small letters alike, and letters with accents however they are composed."""
+    """Return the name in small letters, with accents composed (NFC)."""
     return unicodedata.normalize("NFC", name).lower()
 
 
 def split(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Pictures and masks: masks end in _mask or lie in a folder called masks."""
+    """Return (pictures, masks): masks end in _mask or lie in a folder called masks."""
     pictures, masks = [], []
     for file in sorted(files):
         if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
@@ -114,23 +114,23 @@ def split(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     return pictures, masks
 
 
-def plan(folder: Path, masks: Path | None = None) -> list[Job]:
-    """The jobs of a folder: with a folder of masks, one mask for all, or the files in it that end in _mask."""
+def plan(folder: Path, masks: Path | None = None) -> list[Item]:
+    """Return a folder's items, with a folder of masks, one mask for all, or the files in it that end in _mask."""
     files = listed(folder)
     if masks is not None and masks.is_file():
-        jobs = pair([file for file in files if file != masks and not file.samefile(masks)], masks)
+        items = pair([file for file in files if file != masks and not file.samefile(masks)], masks)
     elif masks is not None and not (masks.exists() and masks.samefile(folder)):
-        jobs = pair(files, listed(masks))
+        items = pair(files, listed(masks))
     else:
         pictures, found = split(files)
-        jobs = pair(pictures, found or None)
-    if not jobs:
+        items = pair(pictures, found or None)
+    if not items:
         raise InvalidRequest("batch", f"There are no pictures in {folder}.", "Choose another folder.")
-    return jobs
+    return items
 
 
 def listed(folder: Path) -> list[Path]:
-    """The pictures in a folder, sorted by name, not those in folders below."""
+    """Return the pictures in a folder, sorted by name, without those in folders below; raise InvalidRequest."""
     try:
         files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
     except OSError as error:
@@ -140,37 +140,37 @@ def listed(folder: Path) -> list[Path]:
 
 def run(
     painter,
-    jobs: Iterable[Job],
+    items: Iterable[Item],
     output: Output,
     settings: dict[str, Any] | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Iterator[Outcome]:
-    """One outcome a job, as each is done; a failure becomes its sentence and the rest goes on.
+    """Yield one outcome per item as it is done; a failure becomes its sentence and the rest goes on.
 
     `settings` are the Request's fields but picture and mask.  Close the iterator to stop.
     """
-    for job in jobs:
-        if job.problem:
-            yield Outcome(job, problem=job.problem)
+    for item in items:
+        if item.problem:
+            yield Outcome(item, problem=item.problem)
             continue
         try:
-            result = painter(Request(picture=job.picture, mask=job.mask, **settings or {}), on_step)
-            outcome = Outcome(job, output.save(result, job.picture.stem), result)
+            result = painter(Request(picture=item.picture, mask=item.mask, **settings or {}), on_step)
+            outcome = Outcome(item, output.save(result, item.picture.stem), result)
         except InpaintError as error:
-            outcome = Outcome(job, problem=str(error))
+            outcome = Outcome(item, problem=str(error))
         except Exception as error:  # whatever one picture does, the next one is tried
-            outcome = Outcome(job, problem=inner(error))
+            outcome = Outcome(item, problem=unforeseen(error))
         yield outcome
 
 
 def _unmarked(stem: str) -> str:
-    """The stem without the mark of a mask, in large or small letters."""
+    """Return the stem without the mark of a mask, in large or small letters."""
     for mark in MARKS:
         if stem.lower().endswith(mark):
             stem = stem[: -len(mark)]
     return stem
 
 
-def inner(error: Exception) -> str:
-    """One sentence, on one line, for a failure that nobody foresaw."""
+def unforeseen(error: Exception) -> str:
+    """Return one sentence, on one line, for a failure that nobody foresaw."""
     return " ".join(["It failed inside:", *f"{type(error).__name__}: {error}".split()])[:300].rstrip(".: ") + "."

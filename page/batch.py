@@ -14,7 +14,7 @@ import gradio as gr
 from anyio import to_thread
 
 from inpaint import InpaintError, InvalidRequest
-from inpaint.batch import Job, Output, pair
+from inpaint.batch import Item, Output, pair
 from inpaint.files import writing
 
 from . import filenames
@@ -72,7 +72,7 @@ class Batch:
         """Stop this visitor's batch, within one step or before its next picture."""
         self.page.sessions.of(request).cancel("batch")
 
-    def plan(self, pictures, masks, model: str, values, words: str) -> tuple[list[Job], dict[str, Any]]:
+    def plan(self, pictures, masks, model: str, values, words: str) -> tuple[list[Item], dict[str, Any]]:
         """Return the jobs and the settings they share."""
         if not pictures:
             raise InvalidRequest("picture", say("no_picture", words))
@@ -91,7 +91,7 @@ class Batch:
         return pair(map(Path, pictures), files[0] if len(files) == 1 else files or None), settings
 
     async def one(
-        self, job: Job, settings: dict, model: str, folder: Path, session: Session, cancel: CancelToken
+        self, job: Item, settings: dict, model: str, folder: Path, session: Session, cancel: CancelToken
     ) -> str | None:
         """Repaint and save one picture; return in one line that it is done, or why not; None if it was cancelled."""
         name = job.picture.name

@@ -63,7 +63,7 @@ class McpServer:
         )
 
     def app_kwargs(self) -> dict[str, Any]:
-        """What launch() hands on to FastAPI: the route, and the manager's life with the application's."""
+        """Return what launch() hands on to FastAPI: the route, and a lifespan in which sessions run."""
 
         @asynccontextmanager
         async def lifespan(_) -> AsyncIterator[None]:
@@ -88,7 +88,7 @@ class McpServer:
         await self.manager.handle_request({**scope, LEFT: left}, watched, send)
 
     async def tools(self) -> list[types.Tool]:
-        """The one tool, with every option of a request described."""
+        """Return the one tool, with every option of a request described."""
         about = tool.ABOUT + "The finished picture comes as an address to fetch it from, beside a small preview."
         schema = tool.schema(PICTURE, model=MODEL)
         schema["properties"]["settings"]["properties"]["metadata"] = METADATA
@@ -111,7 +111,7 @@ class McpServer:
         return answer
 
     async def answered(self, arguments: dict[str, Any]) -> types.CallToolResult:
-        """The finished pictures, or the sentence that says why there are none."""
+        """Return the finished pictures, or the sentence that says why there are none."""
         request = self.server.request_context.request
         folder = files_folder() / "mcp" / secrets.token_urlsafe(16)
         try:
@@ -140,7 +140,7 @@ class McpServer:
 
 
 def picture_file(given: Any, name: str, folder: Path) -> str | None:
-    """The path of a picture that a client sent; raises InvalidRequest for what cannot be one."""
+    """Return the path of a picture that a client sent; raise InvalidRequest for what cannot be one."""
     if given is None or given == "":
         return None
     if not isinstance(given, str):
@@ -162,7 +162,7 @@ def picture_file(given: Any, name: str, folder: Path) -> str | None:
 
 
 def decoded(url: str, name: str, folder: Path) -> Path:
-    """Write the bytes of a base64 `data:` URL into the folder; raises InvalidRequest."""
+    """Write the bytes of a base64 `data:` URL into the folder; raise InvalidRequest."""
     head, comma, text = url.partition(",")
     try:
         if not comma or not head.endswith(";base64"):
@@ -181,7 +181,7 @@ def decoded(url: str, name: str, folder: Path) -> Path:
 
 
 def finished(paths: list[str], told: str, address: str) -> types.CallToolResult:
-    """Report, addresses and small previews of the finished pictures."""
+    """Return the report, addresses and small previews of the finished pictures."""
     content: list[types.ContentBlock] = [types.TextContent(type="text", text=told)]
     for path in paths:
         with Image.open(path) as image:
@@ -191,7 +191,7 @@ def finished(paths: list[str], told: str, address: str) -> types.CallToolResult:
 
 
 def base_address(request: Request) -> str:
-    """http://host:port, as the client wrote it; behind a proxy, as it wrote it to the proxy."""
+    """Return http://host:port as the client wrote it; behind a proxy, as it wrote it to the proxy."""
     headers = request.headers
     host = headers.get("x-forwarded-host") or headers.get("host") or "localhost"
     scheme = headers.get("x-forwarded-proto") or request.url.scheme

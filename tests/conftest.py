@@ -16,8 +16,20 @@ from PIL import Image
 # .ci/run brings the package in a folder of its own, and runs this file by name.
 collect_ignore = [] if importlib.util.find_spec("spaces") else ["page/jobs/test_on_zerogpu.py"]
 
-DATA = Path(__file__).parent / "data"
+HERE = Path(__file__).parent
+DATA = HERE / "data"
 GOLDEN = Path(os.environ.get("GOLDEN_DIR", DATA / "golden"))
+SLOW = (  # what takes real models, browsers, processes or many cases: `-m "not slow"` leaves it out
+    *("bench", "browser", "cli/test_stdio.py", "devices", "models", "page", "pipeline", "robustness", "training"),
+    *("unet", "test_every_option.py", "test_examples.py", "test_inpainter.py", "test_package.py"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark as slow what lies in the folders and files of SLOW."""
+    for item in items:
+        if any(item.path.is_relative_to(HERE / place) for place in SLOW):
+            item.add_marker("slow")
 
 
 @pytest.fixture

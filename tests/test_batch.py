@@ -10,7 +10,7 @@ from PIL import Image
 
 import inpaint
 from inpaint import InpaintError, InvalidRequest, batch
-from inpaint.batch import Job, Outcome, Output, pair, plan, run, split
+from inpaint.batch import Item, Outcome, Output, pair, plan, run, split
 from inpaint.files import zips
 from tests.fakes import Painter, opened
 
@@ -21,8 +21,8 @@ def paths(*names: str) -> list[Path]:
 
 def test_one_mask_for_all_or_none():
     pictures = paths("b.jpg", "a.jpg")
-    assert pair(pictures, Path("m.png")) == [Job(Path("b.jpg"), Path("m.png")), Job(Path("a.jpg"), Path("m.png"))]
-    assert pair(pictures) == [Job(Path("b.jpg")), Job(Path("a.jpg"))]
+    assert pair(pictures, Path("m.png")) == [Item(Path("b.jpg"), Path("m.png")), Item(Path("a.jpg"), Path("m.png"))]
+    assert pair(pictures) == [Item(Path("b.jpg")), Item(Path("a.jpg"))]
     assert pair([], []) == []
 
 
@@ -30,7 +30,7 @@ def test_one_mask_for_all_or_none():
     "mask", ["m/a.png", "m/a_mask.png", "m/a-mask.webp", "m/A.PNG", "m/A_Mask.png", "m/a.mask.png"]
 )
 def test_masks_are_found_by_stem(mask):
-    assert pair(paths("p/a.jpg"), paths("m/b.png", mask, "m/aa.png")) == [Job(Path("p/a.jpg"), Path(mask))]
+    assert pair(paths("p/a.jpg"), paths("m/b.png", mask, "m/aa.png")) == [Item(Path("p/a.jpg"), Path(mask))]
 
 
 def test_the_full_name_goes_first():
@@ -82,7 +82,7 @@ def test_a_failure_is_told_and_the_rest_goes_on(folder):
     steps = []
     jobs = plan(folder / "pictures", folder / "masks")
     outcomes = list(run(Painter(), jobs, Output(folder / "out"), {"prompt": "x", "seed": 3}, steps.append))
-    assert [o.job.picture.name for o in outcomes] == ["a.jpg", "b.png", "c.jpg", "d.png"]
+    assert [o.item.picture.name for o in outcomes] == ["a.jpg", "b.png", "c.jpg", "d.png"]
     assert [bool(o.problem) for o in outcomes] == [False, False, True, True]
     assert "not a picture" in outcomes[2].problem and "no mask" in outcomes[3].problem
     assert all("\n" not in str(o) for o in outcomes) and str(outcomes[0]) == "a.jpg: a.png"

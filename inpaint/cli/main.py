@@ -15,7 +15,7 @@ from ..errors import InpaintError, InvalidRequest, ModelError, UnreadablePicture
 from ..files import png_record
 from ..result import Result
 from . import arguments, parser
-from .progress import Progress, told
+from .progress import Progress, summary
 
 GIVEN = (InvalidRequest, UnreadablePicture, ModelError)  # to be mended by who gave it: exit 2
 
@@ -34,14 +34,14 @@ def main(argv: list[str] | None = None) -> int:
         return run(args, progress)
     except KeyboardInterrupt:
         progress.clear()
-        return _said("Stopped.", 130)
+        return _tell("Stopped.", 130)
     except Exception as error:
         progress.clear()
         if args.debug:
             raise
         if isinstance(error, InpaintError):
-            return _said(str(error), 2 if isinstance(error, GIVEN) else 1)
-        return _said(f"{batch.inner(error)} Repeat with --debug to see where.", 1)
+            return _tell(str(error), 2 if isinstance(error, GIVEN) else 1)
+        return _tell(f"{batch.unforeseen(error)} Repeat with --debug to see where.", 1)
 
 
 def one(args: argparse.Namespace, progress: Progress) -> int:
@@ -64,9 +64,9 @@ def one(args: argparse.Namespace, progress: Progress) -> int:
     paths = outputs.save(result, args.metadata, args.file_quality)
     if outputs.film:
         _film(outputs.film, request, frames, result)
-    _said(f"{', '.join(map(str, paths))}: {told(result)}.")
+    _tell(f"{', '.join(map(str, paths))}: {summary(result)}.")
     for note in result.report.get("notes", ()):
-        _said(note)
+        _tell(note)
     if args.json:
         print(json.dumps({"out": [str(path) for path in paths], **_facts(result)}))
     return 0
@@ -82,7 +82,7 @@ def many(args: argparse.Namespace, progress: Progress) -> int:
         for outcome in batch.run(painter, jobs, output, settings, progress):
             done.append(outcome)
             progress.clear()
-            _said(f"{len(done)} of {len(jobs)}: {outcome}")
+            _tell(f"{len(done)} of {len(jobs)}: {outcome}")
             if len(done) < len(jobs):
                 progress.start(jobs[len(done)].picture.name)
         stopped = False
@@ -110,13 +110,13 @@ def _summed_up(args: argparse.Namespace, jobs: int, done: list[batch.Outcome], s
     if args.json:
         facts = {"pictures": [_outcome(outcome) for outcome in done], "failed": failed}
         print(json.dumps({**facts, "stopped": True} if stopped else facts))
-    _said(f"{len(done) - failed} of {jobs} pictures done" + (f", {failed} failed." if failed else "."))
-    return _said("Stopped.", 130) if stopped else int(failed > 0)
+    _tell(f"{len(done) - failed} of {jobs} pictures done" + (f", {failed} failed." if failed else "."))
+    return _tell("Stopped.", 130) if stopped else int(failed > 0)
 
 
 def _outcome(outcome: batch.Outcome) -> dict:
     facts = _facts(outcome.result) if outcome.result else {"problem": outcome.problem}
-    return {"picture": str(outcome.job.picture), "out": [str(file) for file in outcome.files], **facts}
+    return {"picture": str(outcome.item.picture), "out": [str(file) for file in outcome.files], **facts}
 
 
 def _load(args: argparse.Namespace, progress: Progress):
@@ -151,12 +151,12 @@ def _load(args: argparse.Namespace, progress: Progress):
     )
     progress.clear()
     if made and made.get("fingerprint") != painter.model.fingerprint:
-        _said(f"It was made with the model {made.get('name')}, not {painter.model.name}: it will look different.")
+        _tell(f"It was made with the model {made.get('name')}, not {painter.model.name}: it will look different.")
     return painter
 
 
 def _family(name: str) -> str:
-    """The model a result names, if it is one of the known; a stranger's picture never chooses what is fetched."""
+    """Return the model a result names if it is a known family; a picture never chooses what is downloaded."""
     from ..models.registry import FAMILIES
 
     return name if name in FAMILIES else "builtin"
@@ -177,6 +177,6 @@ def _facts(result: Result) -> dict:
     return {"seeds": list(result.seeds), "report": result.report, "model": result.model}
 
 
-def _said(sentence: str, code: int = 0) -> int:
+def _tell(sentence: str, code: int = 0) -> int:
     print(f"inpaint: {sentence}" if code else sentence, file=sys.stderr)
     return code

@@ -105,7 +105,7 @@ def check_folder(folder: Path, advice: str) -> None:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether two names lead to one file, by links too."""
+    """Return whether two names lead to one file, by links too."""
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):
@@ -113,7 +113,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _folded(path: Path) -> str:
-    """The path without links; large and small letters alike, since some disks do not tell them apart."""
+    """Return the path without links, in small letters, since some disks do not tell them apart."""
     return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
 
 

@@ -1,4 +1,4 @@
-"""The command line's flags: one for every field of the request, in its own words."""
+"""Make the command line's parser: one flag for every option of the request, in its own words."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ TITLES = {"prompt": "words", "area": "what the model is shown", "finish": "filli
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, without the usage; of long words, which it quotes, only the start."""
+        """Exit with one line, without the usage; a long word is quoted by its start."""
         message = "".join(c if c.isprintable() else "?" for c in message).rstrip(".")
         message = message if len(message) <= LONGEST else message[: LONGEST - 1] + "…"
         self.exit(2, f"inpaint: {message}. See --help.\n")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Reads the command line; flags that are not given are not in its answer."""
+    """Return the parser; flags that are not given are missing from what it returns."""
     made = Parser(
         prog="python -m inpaint",
         usage=USAGE,

@@ -1,4 +1,4 @@
-"""How far a run is, for people who wait in front of a terminal."""
+"""Show how far a run is, to people who wait in front of a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPARSE = 10.0  # seconds between two lines where lines cannot be written over
 
 
 class Progress:
-    """One line that keeps itself up to date on a terminal; a line now and then in a log."""
+    """Keeps one line up to date on a terminal, or writes a line now and then to a log."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic):
         self.stream, self.clock = stream, clock
@@ -23,12 +23,12 @@ class Progress:
         self.start()
 
     def start(self, name: str = "") -> None:
-        """A new run begins; `name` stands before its numbers."""
+        """Begin a new run; `name` stands before its numbers."""
         self.name, self.began, self.last = f"{name}: " if name else "", self.clock(), -SPARSE
         self.first = self.began
 
     def __call__(self, step: Step) -> None:
-        """Step `index` of `total` is done."""
+        """Show that step `index` of `total` is done, and the time left."""
         now, done = self.clock(), step.index + 1
         if done == 1:
             self.first = now
@@ -71,8 +71,8 @@ def spoken(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def told(result: Result) -> str:
-    """The report in one line."""
+def summary(result: Result) -> str:
+    """Return the report in one line."""
     report = result.report
     seconds = report.get("seconds", {}).get("total")
     parts = [f"seed {', '.join(map(str, result.seeds))}", f"{report.get('steps', 0)} steps of {report.get('method')}"]

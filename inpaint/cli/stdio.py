@@ -55,7 +55,7 @@ def serve(load: Callable[[], Any]) -> None:
         except InpaintError as error:
             return tool.failed(str(error))
         except Exception as error:
-            return tool.failed(batch.inner(error))
+            return tool.failed(batch.unforeseen(error))
         content = [types.TextContent(type="text", text=json.dumps(facts))]
         return types.CallToolResult(content=[*content, *map(tool.image, previews)])
 

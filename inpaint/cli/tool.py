@@ -21,7 +21,7 @@ PREVIEW = 768  # pixels of the long side of the picture that an assistant is sho
 
 
 def schema(picture: str, **more: str) -> dict[str, Any]:
-    """JSON Schema of the arguments; `picture` says how a picture is given, `more` names further texts."""
+    """Return the arguments as a JSON schema; `picture` says how a picture is given, `more` names further texts."""
     texts = {
         "picture": picture,
         "mask": "The mask, given in the same way, of the same scene. Leave it out only with the settings `expand` or "
@@ -36,7 +36,7 @@ def schema(picture: str, **more: str) -> dict[str, Any]:
 
 
 def preview(image: Image.Image) -> bytes:
-    """A JPEG of at most 768 pixels a side, which an assistant can look at."""
+    """Return a JPEG of at most 768 pixels a side, which an assistant can look at."""
     small = image.convert("RGB")
     small.thumbnail((PREVIEW, PREVIEW))
     file = io.BytesIO()
@@ -45,14 +45,14 @@ def preview(image: Image.Image) -> bytes:
 
 
 def image(jpeg: bytes) -> types.ImageContent:
-    """A picture for the assistant to look at."""
+    """Return the JPEG as content for the assistant to look at."""
     from mcp import types
 
     return types.ImageContent(type="image", data=base64.b64encode(jpeg).decode(), mimeType="image/jpeg")
 
 
 def failed(sentence: str) -> types.CallToolResult:
-    """A failure, in the sentence that the assistant reads."""
+    """Return a failed answer with the sentence that the assistant reads."""
     from mcp import types
 
     return types.CallToolResult(content=[types.TextContent(type="text", text=sentence)], isError=True)
