@@ -29,6 +29,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--states", type=Path, default=Path("training/state"), help="small states to go on from")
     parser.add_argument("--out", type=Path, help="folder for small states, saved every minute")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--compile", action="store_true", help="try torch.compile, and keep it where it is quicker")
     parser.add_argument("--threads", type=int, default=1, help="1 beside other work, 2 when alone")
     parser.add_argument("--minutes", type=float, help="end after so long, the learning rate falling towards it")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="only these")
@@ -55,6 +56,7 @@ def main(given: list[str] | None = None) -> None:
         device=options.device,
         states=options.states,
         out=options.out,
+        compile=options.compile,
         **sizes,
         **stages.on(options.device),
     )

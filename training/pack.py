@@ -49,7 +49,7 @@ def write(path: Path, plan: Plan) -> Path:
 def webp(picture: Image.Image) -> bytes:
     """The picture as WebP, hardly distinguishable from what it was."""
     file = io.BytesIO()
-    picture.save(file, "WEBP", quality=95, method=4)
+    picture.save(file, "WEBP", quality=90, method=4)
     return file.getvalue()
 
 
@@ -57,7 +57,7 @@ def jpeg(photo: Image.Image) -> bytes:
     """The photo as JPEG, at most 768 px on its longer side."""
     photo.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    photo.save(file, "JPEG", quality=92)
+    photo.save(file, "JPEG", quality=90)
     return file.getvalue()
 
 

@@ -79,29 +79,22 @@ class Tables:
             return low + (high - low) * torch.rand(count, generator=rng, device=self.holes.device)
 
         order, holes = row(self.things), self.holes[row(self.holes)]
-        flip = uniform(0, 1) < 0.5
-        holes = torch.where(flip.view(-1, 1, 1, 1), holes.flip(3), holes)
+        holes = torch.where((uniform(0, 1) < 0.5).view(-1, 1, 1, 1), holes.flip(3), holes)
         pictures = self.ground(row(self.grounds), uniform(0, 1) < 0.5)
         other = self.stamp(row(self.textures), torch.full((count,), -1, device=holes.device))
-        about = layer(
-            other, uniform(60, 170), torch.stack([uniform(0, n) for n in self.frame], 1), uniform(0, 0), self.frame
-        )
-        about = about * (~holes & (uniform(0, 1) < ABOUT).view(-1, 1, 1, 1))
-        pictures = over(about, pictures)
-        stamps, beside = self.ordered(order, holes)
+        anywhere = torch.stack([uniform(0, n) for n in self.frame], 1)
+        about = layer(other, uniform(60, 170), anywhere, uniform(0, 0), self.frame)
+        pictures = over(about * (~holes & (uniform(0, 1) < ABOUT).view(-1, 1, 1, 1)), pictures)
+        stamps, told = self.ordered(order, holes)
         side, middle, fits = placed(F.interpolate(stamps[:, 3:], (OUTLINE, OUTLINE), mode="area"), holes)
         small = self.small[order]
         side = side * torch.where(small, uniform(*SMALLER), uniform(*ROOMY))
-        lean = uniform(-0.12, 0.12) * (uniform(0, 1) < TURNED)
         lit = (uniform(0, 1) < LIT).float()
-        gain, offset = 1 + lit * uniform(-0.15, 0.15), lit * uniform(-0.06, 0.06)
-        stamps = torch.cat(
-            [stamps[:, :3] * gain.view(-1, 1, 1, 1) + offset.view(-1, 1, 1, 1) * stamps[:, 3:], stamps[:, 3:]], 1
-        ).clamp(0, 1)
+        stamps = relit(stamps, 1 + lit * uniform(-0.15, 0.15), lit * uniform(-0.06, 0.06))
+        lean = uniform(-0.12, 0.12) * (uniform(0, 1) < TURNED)
         thing = layer(stamps, side, middle, lean, self.frame)
-        pictures = over(thing, pictures)
-        tight = ~fits.view(-1, 1, 1, 1) & (F.max_pool2d(thing[:, 3:], 9, 1, 4) > 0.05)
-        return Scenes(pictures * 2 - 1, holes | tight, beside, small)
+        tight = ~fits.view(-1, 1, 1, 1) & (F.max_pool2d(thing[:, 3:], 9, 1, 4) > 0.05)  # there the hole is widened
+        return Scenes(over(thing, pictures) * 2 - 1, holes | tight, told, small)
 
     def ground(self, rows: Tensor, flip: Tensor) -> Tensor:
         """[B, 3, H, W] in [0, 1]: the middles of those grounds, mirrored where `flip`."""
@@ -150,6 +143,12 @@ def table(made: Callable[[np.random.Generator], np.ndarray], count: int, seed: l
 def over(front: Tensor, back: Tensor) -> Tensor:
     """Lay RGBA [B, 4, H, W], colours weighted by their opacity, over RGB [B, 3, H, W]."""
     return front[:, :3] + (1 - front[:, 3:]) * back
+
+
+def relit(stamps: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    """Bring stamps, colours weighted by their opacity, into another light: gain and offset [B]."""
+    colours = stamps[:, :3] * gain.view(-1, 1, 1, 1) + offset.view(-1, 1, 1, 1) * stamps[:, 3:]
+    return torch.cat([colours.clamp(min=0).minimum(stamps[:, 3:]), stamps[:, 3:]], 1)
 
 
 def layer(stamps: Tensor, side: Tensor, middle: Tensor, lean: Tensor, frame: tuple[int, int]) -> Tensor:

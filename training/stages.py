@@ -17,7 +17,6 @@ from .stickers import Library
 SHARES = {"text": 0.20, "inpaint": 0.55, "base": 0.45}  # of limited time, to the stages that are not done yet
 CUDA = {
     "stride": 32,
-    "compile": True,
     "fresh": 128,
     "text_batch": 384,
     "save_seconds": 60.0,

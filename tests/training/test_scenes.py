@@ -23,7 +23,7 @@ def test_scenes_have_the_frames_size_and_a_hole(library, plan, frame):
     tables = scenes.Tables(library, scenes.stamps(library, plan), frame, plan)
     batch = tables.batch(8, cache.generator(plan, 1))
     assert batch.pictures.shape == (8, 3, *frame[::-1])
-    assert batch.pictures.abs().max() <= 1.01
+    assert batch.pictures.abs().max() <= 1 + 1e-5
     assert (batch.holes.float().mean((1, 2, 3)) > 0.005).all()
 
 
@@ -41,6 +41,12 @@ def test_a_thing_is_drawn_whole_inside_the_hole(library, plan, monkeypatch):
     assert (area > 100).all(), "something is drawn"
     assert (outside / area).max() < 0.06
     assert (outside / area).mean() < 0.02
+
+
+def test_a_bright_light_makes_no_glowing_rims():
+    stamps = torch.tensor([0.4, 0.2, 0.0, 0.5]).view(1, 4, 1, 1)  # half transparent
+    lit = scenes.relit(stamps, torch.tensor([2.0]), torch.tensor([0.1])).flatten().tolist()
+    assert lit == pytest.approx([0.5, 0.45, 0.05, 0.5])
 
 
 def test_nothing_is_drawn_where_nothing_is_ordered(library, plan, monkeypatch):

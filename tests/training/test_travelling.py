@@ -32,7 +32,7 @@ from training.sample import Painter
 
 from .conftest import tiny
 
-FIXED = ("work", "photos", "device", "states", "out")
+FIXED = ("work", "photos", "device", "states", "out", "compile")
 
 
 @pytest.fixture(scope="module")
