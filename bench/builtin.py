@@ -4,9 +4,9 @@
                             [--holes plain|painted] [--count 100] [--guidance G] [--methods inpaint base]
                             [--sheet PATH]
 
-On the photos that training never saw (training/photos.py).  A classifier that was trained on renderings of stickers
-alone says what was drawn (bench/judge.py); what the figures mean is said in bench/builtin_figures.py.  `erases` also
-needs `pip install opencv-python-headless`, its peer.
+On the photos that training never saw (training/photos.py), with the stickers that npm fetches (training/stickers.py).
+A classifier that was trained on renderings of stickers alone says what was drawn (bench/judge.py); what the figures
+mean is said in bench/builtin_figures.py.  `erases` also needs `pip install opencv-python-headless`, its peer.
 """
 
 from __future__ import annotations
@@ -245,6 +245,12 @@ def sheet(world: World, tiles: list, labels: list[str], columns: int) -> None:
         grid(tiles, labels, columns).save(world.given.sheet)
 
 
+def _check_photos(folder: Path) -> None:
+    """End with a sentence where the photos are not."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        sys.exit(f"There are no photos in {folder}. training/README.md says where to get them; --photos names them.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("draws", "colours", "erases", "keeps", "quick"))
@@ -257,6 +263,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=("inpaint", "base"), default=["inpaint", "base"])
     parser.add_argument("--sheet", type=Path)
     given = parser.parse_args()
+    _check_photos(given.photos or given.work / "photos")
     measures = {"draws": draws, "colours": hues, "erases": erases, "keeps": keeps, "quick": quick}
     measures[given.what](World(given))
 

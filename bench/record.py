@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,6 +40,13 @@ def process_memory(name: str, pid: int | str = "self") -> int:
     backs."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody uses now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Rows:

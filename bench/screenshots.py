@@ -1,19 +1,20 @@
 """The README's pictures of the page: the real page in a real browser, on the built-in or another model.
 
-python bench/screenshots.py FOLDER [MODEL]   writes paint, watch, result, dark, phone and learn .png
+python -m bench.screenshots FOLDER [--model NAME]   writes paint, watch, result, dark, phone and learn .png
 """
 
 from __future__ import annotations
 
-import shutil
-import socket
+import argparse
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from .record import ROOT, free_port
+from .soak_visitor import chromium
+
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
@@ -56,15 +57,14 @@ def shoot(browser, address: str, folder: Path) -> None:
 
 
 def main() -> None:
-    from playwright.sync_api import sync_playwright
-
-    folder, model = Path(sys.argv[1]), (sys.argv[2:] or ["builtin"])[0]
-    folder.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", default="builtin")
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--model", model], stdout=subprocess.DEVNULL
+        [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--model", asked.model], stdout=subprocess.DEVNULL
     )
     try:
         for _ in range(300):
@@ -73,10 +73,8 @@ def main() -> None:
                 break
             except OSError:
                 time.sleep(0.1)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            shoot(browser, f"http://127.0.0.1:{port}", folder)
-            browser.close()
+        with chromium() as browser:
+            shoot(browser, f"http://127.0.0.1:{port}", asked.folder)
     finally:
         process.terminate()
         process.wait(30)

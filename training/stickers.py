@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +51,20 @@ def fetch(folder: Path) -> None:
             continue
         archive = folder / (package.lstrip("@").replace("/", "-").replace("@", "-") + ".tgz")
         if not archive.exists():
-            subprocess.run(["npm", "pack", package], cwd=folder, check=True)
+            _pack(package, folder)
         with tarfile.open(archive) as tar:
             tar.extractall(folder / f"{part}.part", filter="data")
         (folder / f"{part}.part").rename(folder / part)  # only a whole folder gets the name
+
+
+def _pack(package: str, folder: Path) -> None:
+    """Download one package quietly; end with a sentence where that cannot be."""
+    try:
+        subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        sys.exit(f"The stickers come from npm, which is not here. Install it, or put them into {folder}.")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"npm cannot fetch {package}: {error.stderr.strip()[-300:] or 'it does not say why'}.")
 
 
 def load(folder: Path) -> list[Sticker]:

@@ -1,0 +1,179 @@
+"""Do four visitors, who do whatever comes to their minds, get their own pictures for as long as one likes?
+
+    python -m bench.soak [--minutes 20] [--visitors 4] [--seed 1] [--model NAME]
+
+A real browser (Debian's Chromium and Playwright) on the real page, by default with a painter that only pretends, so
+that pictures come quickly; --model paints with a model.  After every action: whose picture is this, does anything
+hang, did the server or a script fail; every half minute the server's memory, threads and files.  When all have left,
+their files must be gone.  Ends with status 1 if anything was wrong, and says what, with the actions that led there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import httpx
+
+from .record import ROOT, free_port, machine, process_memory, table
+from .soak_visitor import Fault, Visitor, chromium
+
+AWAY = 40  # seconds after which the server forgets who has left
+EVERY = 30  # seconds between two looks at the server
+WARM = 0.2  # of the time: until then caches, threads and libraries still grow
+GROWTH, THREADS, FILES = 1.25, 80, 400  # resident memory against the warm server; most threads; most files
+
+
+@dataclass
+class Server:
+    """A page in a process of its own, its files in a folder of its own."""
+
+    address: str
+    process: subprocess.Popen
+    folder: Path
+    away: int
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def files(self, part: str = "") -> int:
+        """How many files visitors have there."""
+        return sum(path.is_file() for path in self.folder.glob(f"inpaint-*/files/{part}**/*"))
+
+    def look(self) -> dict[str, int]:
+        """Megabytes in memory, threads, open files of the process, and visitors' files."""
+        process = Path(f"/proc/{self.process.pid}")
+        return {
+            "MiB": process_memory("VmRSS", self.process.pid) >> 20,
+            "threads": len(list((process / "task").iterdir())),
+            "open": len(list((process / "fd").iterdir())),
+            "files": self.files(),
+        }
+
+    def faults(self) -> list[str]:
+        """What the server itself says went wrong."""
+        if self.process.poll() is not None:
+            return [f"the server ended with {self.process.returncode}: {self.log[-2000:]}"]
+        return [f"the server said {found[0]}" for found in re.finditer(r"Traceback[\s\S]{0,3000}", self.log)]
+
+
+@contextmanager
+def served(model: str = "", away: int = AWAY) -> Iterator[Server]:
+    """Run a page until the block ends; visitors who have left are forgotten after `away` seconds."""
+    program = [str(ROOT / "app.py"), "--model", model] if model else [str(ROOT / "tests" / "browser" / "serve.py")]
+    with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "w") as log:
+        port = free_port()
+        process = subprocess.Popen(
+            [sys.executable, *program, "--port", str(port)],
+            cwd=ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": folder, "INPAINT_MAX_AWAY_SECONDS": str(away)},
+        )
+        server = Server(f"http://127.0.0.1:{port}", process, Path(folder), away)
+        try:
+            while process.poll() is None:
+                try:
+                    httpx.get(server.address, timeout=5)
+                    break
+                except httpx.HTTPError:
+                    time.sleep(0.2)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+class Soak:
+    """Visitors who act in random order; `faults` is what was wrong, `looks` how the server was doing."""
+
+    def __init__(self, server: Server, browser, visitors: int, seed: int):
+        self.server, self.rng = server, random.Random(seed)
+        self.visitors = [Visitor(k, browser, server.address, random.Random(seed * 1000 + k)) for k in range(visitors)]
+        self.faults: list[str] = []
+        self.looks: list[tuple[float, dict[str, int]]] = []
+        self.done: Counter[str] = Counter()
+
+    def run(self, seconds: float) -> None:
+        """Act and check until the time is over or something is wrong with the server."""
+        began = time.monotonic()
+        while (now := time.monotonic() - began) < seconds and len(self.faults) < 10:
+            if not self.looks or now - self.looks[-1][0] >= EVERY:
+                self.looks.append((now, self.server.look()))
+            self.act(self.rng.choice(self.visitors))
+        self.looks.append((time.monotonic() - began, self.server.look()))
+
+    def act(self, visitor: Visitor) -> None:
+        """One action of one visitor, and what came of it; after a fault the visitor comes anew."""
+        try:
+            self.done[visitor.act()] += 1
+            visitor.check()
+            wrong = self.server.faults()
+        except Fault as fault:
+            wrong = [str(fault)]
+        if wrong:
+            self.faults += [f"visitor {visitor.number} after {', '.join(visitor.past)}: {one}" for one in wrong]
+            visitor.leave()
+
+    def leave(self) -> None:
+        """All tabs are closed: after a while their files are gone."""
+        for visitor in self.visitors:
+            visitor.leave()
+        end = time.monotonic() + self.server.away + 20
+        while (left := self.server.files("sessions/")) and time.monotonic() < end:
+            time.sleep(0.5)
+        if left:
+            self.faults.append(f"{left} files of visitors who have left are still there")
+        self.looks.append((self.looks[-1][0] + self.server.away, self.server.look()))
+
+    def judge(self) -> None:
+        """Compare how the server was doing with how it did when it was warm."""
+        total = self.looks[-1][0]
+        warm = next((look for at, look in self.looks if at >= WARM * total), self.looks[-1][1])
+        most = max(look["MiB"] for at, look in self.looks if at >= WARM * total)
+        if most > GROWTH * warm["MiB"] + 50:
+            self.faults.append(f"memory grew from {warm['MiB']} to {most} MiB")
+        for name, limit in (("threads", THREADS), ("files", FILES)):
+            if (worst := max(look[name] for _, look in self.looks)) > limit:
+                self.faults.append(f"{worst} {name}, more than {limit}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--visitors", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--model", default="", help="paint with this model instead of pretending")
+    asked = parser.parse_args()
+    with served(asked.model) as server, chromium() as browser:
+        soak = Soak(server, browser, asked.visitors, asked.seed)
+        soak.run(60 * asked.minutes)
+        soak.leave()
+        soak.judge()
+        soak.faults += server.faults()
+    print(
+        f"{asked.visitors} visitors, {asked.minutes:g} minutes, seed {asked.seed}, {soak.done.total()} actions: "
+        f"{', '.join(f'{name} {n}' for name, n in soak.done.most_common())}; {date.today()}, {machine()}\n"
+    )
+    names = list(soak.looks[0][1])
+    rows = [[f"{at / 60:.1f}", *(look[n] for n in names)] for at, look in soak.looks]
+    print(table(["minute", *names], rows))
+    print("\n" + ("\n".join(soak.faults) if soak.faults else "Nothing was wrong."))
+    sys.exit(bool(soak.faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The soak itself: for a few actions nothing is wrong, and what would be wrong is noticed."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from bench import soak, soak_visitor
+from bench.soak_visitor import Fault, Visitor
+
+
+@pytest.fixture(scope="module")
+def server():
+    with soak.served(away=2) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with soak_visitor.chromium() as browser:
+        yield browser
+
+
+def test_a_few_actions_of_two_visitors(server, browser):
+    tried = soak.Soak(server, browser, visitors=2, seed=3)
+    tried.looks.append((0.0, server.look()))
+    for _ in range(8):
+        tried.act(tried.rng.choice(tried.visitors))
+    tried.leave()
+    tried.judge()
+    assert tried.done.total() == 8 and not tried.faults and not server.faults()
+    assert server.files("sessions/") == 0
+
+
+def test_somebody_elses_picture_is_noticed(server, browser):
+    visitor = Visitor(0, browser, server.address, Random(1))
+    visitor.come()
+    visitor.open()
+    visitor.check()
+    visitor.colour = tuple(255 - n for n in visitor.colour)
+    with pytest.raises(Fault, match="photo has"):
+        visitor.check()
+    visitor.leave()
+
+
+def test_a_page_that_hangs_or_fails_is_noticed(server, browser, monkeypatch):
+    visitor = Visitor(0, browser, server.address, Random(1))
+    visitor.come()
+    visitor.page.evaluate("document.querySelector('.editor').dataset.mode = 'run'")
+    visitor.check()
+    monkeypatch.setattr(soak_visitor, "STUCK", -1)
+    with pytest.raises(Fault, match="mode run"):
+        visitor.check()
+    visitor.start()
+    visitor.page.evaluate("setTimeout(() => { throw new Error('broken'); })")
+    visitor.page.wait_for_timeout(200)
+    with pytest.raises(Fault, match="broken"):
+        visitor.check()
+    visitor.leave()
+
+
+def test_a_servers_traceback_growth_and_leftovers_are_noticed(server, tmp_path):
+    seen = soak.Server("", server.process, tmp_path, away=0)
+    (tmp_path / "log").write_text("fine\nTraceback (most recent call last):\n  ZeroDivisionError\n")
+    (tmp_path / "inpaint-x" / "files" / "sessions" / "y").mkdir(parents=True)
+    (tmp_path / "inpaint-x" / "files" / "sessions" / "y" / "a.png").write_bytes(b"x")
+    assert "ZeroDivisionError" in seen.faults()[0] and seen.files("sessions/") == 1
+    tried = soak.Soak(seen, None, visitors=0, seed=1)
+    looks = [100, 100, 200]
+    tried.looks = [(n * 60.0, {"MiB": mib, "threads": 500, "open": 9, "files": 1}) for n, mib in enumerate(looks)]
+    tried.judge()
+    assert any("memory grew" in fault for fault in tried.faults) and any("threads" in fault for fault in tried.faults)
