@@ -1,4 +1,4 @@
-"""What was asked: one frozen record for the page, the command line, HTTP, MCP and the picture's metadata.
+"""Declare what can be asked: one frozen record for page, command line, HTTP, MCP and the picture's metadata.
 
 Each field declares its default, its limits and its words once; sliders, flags and checks all read them here.
 """

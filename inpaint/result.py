@@ -1,4 +1,4 @@
-"""What a run gives back: the pictures, the request that made them and a report; and how to save them."""
+"""Hold what a run gives back, the pictures, their request and a report, and save them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How it works: the last run taken apart at one step, beside the equations and the lines that carry them out."""
+"""Show how it works: the last run taken apart at one step, beside the equations and the lines that carry them out."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def lines() -> list[str]:
 
 
 def line_of(text: str) -> int:
-    """The number of the first line with this text; the link cannot rot, for a test looks each of them up."""
+    """Return the number of the first line with this text; a test looks each of them up, so no link can break."""
     return next(n for n, line in enumerate(lines(), 1) if text in line)
 
 
 def equations() -> str:
-    """Markdown: every equation with a link to its line."""
+    """Return Markdown: every equation with a link to its line."""
     return "\n\n".join(
         f"$${tex}$$\n[`{SOURCE.name}:{line_of(text)}`](#line-{line_of(text)}) `{text.strip()}`"
         for _, tex, text in EQUATIONS
@@ -72,7 +72,7 @@ def equations() -> str:
 
 
 def source() -> str:
-    """HTML: the whole of sampling.py with a place to jump to for every line."""
+    """Return HTML: the whole of sampling.py with an anchor for every line."""
     told = {line_of(text) for _, _, text in EQUATIONS}
     rows = (
         f"<span id='line-{n}' class='{'told' if n in told else ''}'><i>{n}</i>{html.escape(line) or ' '}</span>"
@@ -83,13 +83,13 @@ def source() -> str:
 
 
 class Learn:
-    """The handlers of the tab."""
+    """Answer the events of the tab."""
 
     def __init__(self, page):
         self.page = page
 
     def load(self, request: gr.Request):
-        """The slider's range for the last run, and its first step."""
+        """Return the slider's range for the last run, and the figures of its first step."""
         film = self.film(request)
         if not film:
             return gr.update(visible=False), nothing(language(request))
@@ -127,7 +127,7 @@ class Learn:
 
 
 def sized(image: Image.Image) -> str:
-    """`data:` address at 256 px; latents keep their cells visible."""
+    """Return a `data:` address of the image at 256 px; latents keep their cells visible."""
     kind = Image.Resampling.NEAREST if max(image.size) < 200 else Image.Resampling.BICUBIC
     scale = 256 / max(image.size)
     return images.shown(image.convert("RGB").resize([max(1, round(n * scale)) for n in image.size], kind))
@@ -138,7 +138,7 @@ def nothing(words: str) -> str:
 
 
 def learn_tab(page) -> None:
-    """The tab: pictures of one step above, equations and the source below."""
+    """Build the tab: pictures of one step above, equations and the source below."""
     word, learn = i18n(), Learn(page)
     with gr.Column(elem_classes="sheet", elem_id="learn"):
         step = gr.Slider(1, 20, 1, step=1, label=word("learn_step"), visible=False, elem_id="learn-step")

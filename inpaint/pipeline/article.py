@@ -1,4 +1,4 @@
-"""The article's program, exactly: `Request(article=True)` runs it, quirks included.
+"""Run the article's program exactly, quirks included: `Request(article=True)` asks for it.
 
 It crops and resizes to the model's size, scales pixels by 1/127, samples the VAE's posterior, takes the mask at
 every eighth pixel, noises one level further than it starts from, noises the original anew at each step, and
@@ -27,7 +27,7 @@ from .step import PreviewRenderer, Step
 
 
 def crop_and_resize(picture: Image.Image, height: int, width: int) -> np.ndarray:
-    """uint8 [H, W] or [H, W, 3]: the picture scaled to cover H × W, its middle kept."""
+    """Scale the picture to cover H × W and keep its middle: uint8 [H, W] or [H, W, 3]."""
     ratio, own = width / height, picture.width / picture.height
     w = width if ratio > own else picture.width * height // picture.height
     h = height if ratio <= own else picture.height * width // picture.width
@@ -37,28 +37,28 @@ def crop_and_resize(picture: Image.Image, height: int, width: int) -> np.ndarray
 
 
 def to_pixels(image: np.ndarray) -> Tensor:
-    """[1, 3, H, W] in [-1, 1.0079]: the article divides by 127."""
+    """Turn uint8 [H, W, 3] into [1, 3, H, W] in [-1, 1.0079]: the article divides by 127."""
     return torch.from_numpy(image.astype(np.float32) / 127.0 - 1.0).permute(2, 0, 1)[None]
 
 
 def to_uint8(pixels: Tensor) -> np.ndarray:
-    """uint8 [B, H, W, 3], truncated: in and out again the picture grows 0.4 % brighter."""
+    """Turn [B, 3, H, W] into uint8 [B, H, W, 3], truncated: in and out again a picture grows 0.4 % brighter."""
     return (pixels.permute(0, 2, 3, 1).cpu().numpy() * 127.5 + 127.5).clip(0, 255).astype(np.uint8)
 
 
 def hard_hole(mask: np.ndarray, factor: int = 8) -> Tensor:
-    """[1, 1, h, w], 1 = repaint: every eighth pixel of the mask [H, W], cut at 128."""
+    """Take every eighth pixel of the mask [H, W], cut at 128: [1, 1, h, w], 1 = repaint."""
     binary = torch.from_numpy((mask.astype(np.float32) / 255.0 >= 0.5).astype(np.float32))
     return binary[::factor, ::factor][None, None]
 
 
 def start(steps: int, strength: float) -> int:
-    """t_enc: the original is noised to this index of the timesteps, the walk starts one below it."""
+    """Return t_enc: the original is noised to this index of the timesteps, the walk starts one below it."""
     return min(int(strength * steps), steps - 1)
 
 
 class Dice:
-    """The program's one stream of noise.  Its latents are channels_last, so `like` draws in that order."""
+    """Draw the program's one stream of noise.  Its latents are channels_last, so `like` draws in that order."""
 
     def __init__(self, seed: int, shape: tuple[int, ...], device: torch.device):
         self.generator, self.shape, self.device = torch.Generator().manual_seed(seed), shape, device
@@ -72,7 +72,7 @@ class Dice:
 
 
 class ArticleJob(Job):
-    """A request carried out the article's way: its images are the raw decodes, of the model's size."""
+    """Carry out a request the article's way: its images are the raw decodes, of the model's size."""
 
     def _prepare(self) -> None:
         request, side = self.asked, self.model.side
@@ -87,7 +87,7 @@ class ArticleJob(Job):
             self.source = expand.expand(request.picture, request.expand)
         self.request, self.picture, self.masks = request, None, None  # the result is a new picture
         whole = crop.Crop(crop.Box(0, 0, width, height), (width, height))
-        self.places = [(whole, whole.box)]
+        self.crops = [(whole, whole.box)]
         self.images = [Image.new("RGB", whole.size)] * len(self.seeds)
 
     def paint(self) -> Iterator[Step]:
@@ -98,9 +98,9 @@ class ArticleJob(Job):
         every = schedule.timesteps(request.steps, T, "article")
         eta, predicts = request.eta or 0.0, model.predicts["base"]
         ddim = DDIM(model.alphas_cumprod, every[::-1], T // request.steps, eta, dice, predicts)
-        with self.watch.stage("encode"):
+        with self.timing.stage("encode"):
             x, strategy = self._begin(scene, ddim, dice, every)
-        with self.watch.stage("text"):
+        with self.timing.stage("text"):
             prompts = [request.negative_prompt, f"{request.prompt}, {self.quality()}"]
             text = model.embed(prompts, clip_skip=request.clip_skip, layer=request.text_layer, chunks=1)
         total, render = len(ddim.timesteps), PreviewRenderer(scene, self.images[0])
@@ -109,26 +109,26 @@ class ArticleJob(Job):
         done = total - len(ddim.timesteps)
         text = text.repeat_interleave(len(self.seeds), 0)
         walk = denoise(model.unet("base"), text, strategy, ddim, x, guidance_of(request))
-        for step in self.watch.each("denoise", walk):
+        for step in self.timing.each("denoise", walk):
             if not request.eta:
                 dice()  # drawn and multiplied by zero there
             x, self.steps = step.x, self.steps + 1
             step = replace(step, index=done + step.index, total=total)
             yield self.shown(step, 0, self.seeds[0], (dice.generator.get_state(),), render)
-        with self.watch.stage("decode"):
+        with self.timing.stage("decode"):
             self.images = [Image.fromarray(image) for image in to_uint8(model.decode(x))]
 
     def _scene(self) -> Scene:
         """Return the picture and the hole as the program crops them."""
-        model, (place, _) = self.model, self.places[0]
-        (width, height), picture, hole = place.size, None, Image.new("L", place.size, 255)
+        model, (whole, _) = self.model, self.crops[0]
+        (width, height), picture, hole = whole.size, None, Image.new("L", whole.size, 255)
         if self.source is not None:
             picture = Image.fromarray(crop_and_resize(self.source.rgb, height, width))
         if self.painted is not None:
             hole = Image.fromarray(crop_and_resize(self.painted, height, width))
         level = hard_hole(np.asarray(hole), model.factor).to(model.device)
         shape = (model.channels, height // model.factor, width // model.factor)
-        return Scene(self.encoder, self.request, place, shape, picture, hole, level)
+        return Scene(self.encoder, self.request, whole, shape, picture, hole, level)
 
     def _begin(self, scene: Scene, ddim: DDIM, dice: Dice, every: list[int]) -> tuple[Tensor, Strategy]:
         """Return x at the first timestep and the strategy; the walk is cut to where the strength begins."""

@@ -1,4 +1,4 @@
-"""Going on from a step that was kept: another way, or at once to a finished picture."""
+"""Go on from a step that was kept: another way, or at once to a finished picture."""
 
 from __future__ import annotations
 

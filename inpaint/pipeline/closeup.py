@@ -196,5 +196,5 @@ def _latents(step: LatentStep) -> LatentStep:
 
 
 def _fully(hole: Image.Image) -> Image.Image:
-    """Return where the picture may change completely: only there is it filled, what is partly kept stays itself."""
+    """Return where the picture may change completely: only there is it filled, so that what is partly kept stays."""
     return hole.point(lambda v: 255 * (v >= mask.FULL))

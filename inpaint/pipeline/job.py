@@ -1,4 +1,4 @@
-"""One request on its way through the stages: prepare, text, encode, denoise, decode, finish, report."""
+"""Carry out one request, stage by stage: prepare, text, encode, denoise, decode, finish, report."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ from .defaults import resolved
 from .latents import LatentCache
 from .protocols import Model
 from .step import PreviewRenderer, Step
-from .timing import Stopwatch
+from .timing import Timing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class Job:
-    """One request on its way through the stages, each of them timed."""
+    """One request being carried out; each stage is timed.
+
+    branch  the kept step to begin after; None begins at the noise
+    """
 
     def __init__(self, model: Model, encoder: LatentCache, asked: Request, method: str, branch: Branch | None = None):
-        self.model, self.encoder, self.method, self.watch = model, encoder, method, Stopwatch()
+        self.model, self.encoder, self.method, self.timing = model, encoder, method, Timing()
         self.branch = branch
         self.asked, notes = resolved(branch.asked(asked) if branch else asked, model, method)
         seed = self.asked.seed or 0  # resolved: there is one
@@ -45,9 +48,9 @@ class Job:
         self.model.notes.clear()
         self.steps, self.steps_done, self.joined_by = 0, 0, "none"
         self.scores: list[float] = []
-        with self.watch.stage("prepare"):
+        with self.timing.stage("prepare"):
             self._prepare()
-        if branch and len(self.places) > 1:
+        if branch and len(self.crops) > 1:
             raise InvalidRequest(
                 "islands",
                 "A run over several islands has no single step to branch from.",
@@ -61,12 +64,12 @@ class Job:
         if self.picture and request.expand:
             self.picture = expand.expand(self.picture, request.expand)
         self.notes += self.masks.notes if self.masks else ()
-        self.places = self._places(request.size or self.model.side)
-        blank = self.picture.rgb if self.picture else Image.new("RGB", self.places[0][0].size)
+        self.crops = self._crops(request.size or self.model.side)
+        blank = self.picture.rgb if self.picture else Image.new("RGB", self.crops[0][0].size)
         self.images = [blank] * len(self.seeds)
 
-    def _places(self, side: int) -> list[tuple[crop.Crop, crop.Box]]:
-        """The close-ups to paint, each with the box of the part of the mask it is for."""
+    def _crops(self, side: int) -> list[tuple[crop.Crop, crop.Box]]:
+        """Return the close-ups to paint, each with the box of the part of the mask it is for."""
         request = self.request
         if self.picture is None:
             width, height = (max(64, round((n or side) / 8) * 8) for n in (request.width, request.height))
@@ -84,11 +87,11 @@ class Job:
         ]
 
     def paint(self) -> Iterator[Step]:
-        """Walk every close-up for every seed, pasting each patch as it is ready."""
+        """Walk every close-up for every seed, yield its steps, and paste each patch as it is ready."""
         request = self.request
         run = runs(request.steps, request.strength, request.exact_steps, len(self.model.alphas_cumprod))
         self._advise(run)
-        with self.watch.stage("text"):
+        with self.timing.stage("text"):
             prompt = ", ".join(part for part in (request.prompt.strip(), self.quality()) if part)
             text = self.fallback.run(
                 "text",
@@ -96,9 +99,9 @@ class Job:
                     [request.negative_prompt, prompt], clip_skip=request.clip_skip, layer=request.text_layer
                 ),
             )
-        for index, (place, box) in enumerate(self.places):
+        for index, (where, box) in enumerate(self.crops):
             composite = self._composite(box)
-            with self.watch.stage("encode"):
+            with self.timing.stage("encode"):
                 closeup = self.fallback.run(
                     "vae",
                     partial(
@@ -107,19 +110,19 @@ class Job:
                         self.encoder,
                         request,
                         self.method,
-                        place,
-                        place.cut(self.picture.rgb) if self.picture else None,
-                        place.cut(self.masks.hole) if self.masks else None,
+                        where,
+                        where.cut(self.picture.rgb) if self.picture else None,
+                        where.cut(self.masks.hole) if self.masks else None,
                     ),
                 )
                 if self.model.device.type != "cpu":  # for previews: later the VAE would take the UNet's place for it
                     self.encoder.prior()
-            first, after = 0, len(self.places) - index - 1
+            first, after = 0, len(self.crops) - index - 1
             while first < len(self.seeds):
                 first += yield from self._walk(closeup, first, text, composite, run, after)
 
     def _advise(self, run: int) -> None:
-        """Notes on settings that do less than they seem to."""
+        """Note which settings do less than they seem to."""
         request = self.request
         if request.negative_prompt and request.guidance_scale == 1:
             self.notes.append("Without guidance (1) the negative prompt has no effect.")
@@ -132,7 +135,7 @@ class Job:
             )
 
     def _walk(
-        self, closeup: CloseUp, first: int, text: Tensor, composite, run: int, places_after: int
+        self, closeup: CloseUp, first: int, text: Tensor, composite, run: int, crops_after: int
     ) -> Generator[Step, None, int]:
         """Walk as many seeds from `first` on as memory holds, paste their patches, and return how many these were.
 
@@ -143,13 +146,13 @@ class Job:
             seeds, ran, overflow = self.seeds[first : first + self.fallback.batch], 0, False
             try:
                 render = PreviewRenderer(closeup, self.images[first], composite)
-                for step in self.watch.each("denoise", closeup.walk(seeds, text, self.branch)):
+                for step in self.timing.each("denoise", closeup.walk(seeds, text, self.branch)):
                     last = step.index + 1 == step.total
                     overflow = (not ran or last) and self._overflows(step.x)  # looking each time would wait each time
                     if overflow:
                         break
                     ran += 1
-                    total = self.steps_done + run * self._walks_left(first, places_after)
+                    total = self.steps_done + run * self._walks_left(first, crops_after)
                     counted = replace(step, index=self.steps_done + step.index, total=total)
                     yield self.shown(counted, first, seeds[0], closeup.noise.states(), render)
             except Exception as error:
@@ -166,19 +169,19 @@ class Job:
         """Return whether x holds NaN or infinity and the UNet now runs in a wider dtype."""
         return not x.isfinite().all() and self.model.widen_unet()
 
-    def _walks_left(self, first: int, places_after: int) -> int:
+    def _walks_left(self, first: int, crops_after: int) -> int:
         batch, count = self.fallback.batch, len(self.seeds)
-        return ceil((count - first) / batch) + places_after * ceil(count / batch)
+        return ceil((count - first) / batch) + crops_after * ceil(count / batch)
 
     def shown(self, step: LatentStep, image_index: int, seed: int, noise, render: PreviewRenderer) -> Step:
         """Return the step with what it needs to show itself and to be gone on from."""
         latents = step.index, step.total, step.t, step.x, step.pred_x0, step.seen
-        return Step(*latents, image_index, seed, self.watch.total(), noise, render)
+        return Step(*latents, image_index, seed, self.timing.total(), noise, render)
 
     def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:
-        with self.watch.stage("decode"):
+        with self.timing.stage("decode"):
             patches = self.fallback.run("vae", partial(closeup.patches, x))
-        with self.watch.stage("finish"):
+        with self.timing.stage("finish"):
             box = closeup.crop.box
             for k, patch in enumerate(patches, first):
                 if composite is not None and self.masks is not None and self.picture is not None:
@@ -191,18 +194,18 @@ class Job:
                 self.images[k] = image
 
     def _composite(self, box: crop.Box) -> mask.SparseMask | None:
-        """What is pasted for the part of the mask in this box; of several islands only that one."""
-        if self.masks is None or len(self.places) == 1:
+        """Return what is pasted for the part of the mask in this box; of several islands only that one."""
+        if self.masks is None or len(self.crops) == 1:
             return self.masks and self.masks.composite
         composite = self.masks.composite
         return mask.SparseMask(composite.crop(box), *box[:2], composite.size)
 
     def result(self) -> Result:
-        """The pictures with their alpha, profile and EXIF, and the report."""
-        with self.watch.stage("report"):
+        """Return the pictures with their alpha, profile and EXIF, and the report."""
+        with self.timing.stage("report"):
             images = tuple(self._dressed(image) for image in self.images)
             facts = self._report(images)
-        facts["seconds"] = self.watch.rounded()
+        facts["seconds"] = self.timing.rounded()
         return Result(images, self.asked, facts, self.model_facts(), self.seeds)
 
     def _dressed(self, image: Image.Image) -> Image.Image:
@@ -218,7 +221,7 @@ class Job:
             "method": self.method,
             "steps": self.steps,
             "size": list(images[0].size),
-            "crops": [{"box": list(c.box), "size": list(c.size)} for c, _ in self.places],
+            "crops": [{"box": list(c.box), "size": list(c.size)} for c, _ in self.crops],
             "fill": self.request.fill,
             "finish": self.joined_by,
             "notes": self.notes + self.model.notes + ([self.branch.note()] if self.branch else []),
@@ -233,12 +236,12 @@ class Job:
         return facts
 
     def quality(self) -> str:
-        """The words added to the prompt: those asked for, or the model's own."""
+        """Return the words added to the prompt: those asked for, or the model's own."""
         asked = self.request.quality
         return self.model.quality if asked is None else asked.strip()
 
     def model_facts(self) -> dict:
-        """What the picture was made with, for its record."""
+        """Return what the picture was made with, for its record."""
         return {
             "name": self.model.name,
             "fingerprint": self.model.fingerprint,
@@ -250,5 +253,5 @@ class Job:
 
 @cache
 def versions() -> dict[str, str]:
-    """Of the libraries that a picture depends on; reading them takes milliseconds each."""
+    """Return the versions of the libraries that a picture depends on; reading each takes milliseconds."""
     return {name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}

@@ -1,4 +1,4 @@
-"""How long each stage of a run took."""
+"""Measure how long each stage of a run takes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from time import perf_counter
 from typing import Any
 
 
-class Stopwatch:
-    """Seconds by stage, and since it was started."""
+class Timing:
+    """Seconds by stage, and since it was made."""
 
     def __init__(self):
         self.began, self.stages = perf_counter(), {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """`with watch.stage("decode"):` adds the seconds inside to that stage."""
+        """Add the seconds inside `with timing.stage("decode"):` to that stage."""
         clock = perf_counter()
         try:
             yield
@@ -24,7 +24,7 @@ class Stopwatch:
             self.stages[name] = self.stages.get(name, 0.0) + perf_counter() - clock
 
     def each(self, name: str, steps: Iterable[Any]) -> Iterator[Any]:
-        """The steps as they come; what they take to come is added to that stage."""
+        """Yield the steps as they come, and add what they take to come to that stage."""
         steps, end = iter(steps), object()
         while True:
             with self.stage(name):
@@ -37,5 +37,5 @@ class Stopwatch:
         return perf_counter() - self.began
 
     def rounded(self) -> dict[str, float]:
-        """All of it for a report, in tenths of milliseconds."""
+        """Return the seconds of every stage and in all for a report, to tenths of milliseconds."""
         return {name: round(seconds, 4) for name, seconds in {**self.stages, "total": self.total()}.items()}
