@@ -216,7 +216,7 @@ def test_without_a_prompt_a_hole_is_closed_as_suits_the_model(painters, photo):
     picture, hole = photo, disc(photo.size)
     closed = painters["builtin"](Request("", picture, hole, seed=1, steps=10))
     asked = closed.request
-    assert (asked.strength, asked.fill) == (FAMILIES["builtin"].closing, "border") and asked.strength < 1
+    assert (asked.strength, asked.fill) == (FAMILIES["builtin"].fill_strength, "border") and asked.strength < 1
     assert any("closes a hole from its surroundings" in note for note in closed.report["notes"])
     again = painters["builtin"](asked)
     assert again.request.settings() == asked.settings() and again.image.tobytes() == closed.image.tobytes()

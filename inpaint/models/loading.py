@@ -9,15 +9,18 @@ import torch
 
 from ..diffusion import schedule
 from ..errors import ModelError
+from ..files import fingerprint
 from ..memory import device as devices
 from ..memory import policy as memories
 from ..unet import backend as backends
 from . import hub, lora, sources, textual_inversion, vae_files
 from .lora import Lora
-from .model import Model
+from .model import Model, ModelParts, read_text_encoder
 from .registry import BUILTIN, FAMILIES, QUALITY, Card, card_of
 from .sources import ModelSource, VaeSource, source
+from .text_encoder import Text
 from .textual_inversion import Embedding
+from .vae import Autoencoder
 from .weight_files import readable
 
 __all__ = ["BUILTIN", "FAMILIES", "QUALITY", "Card", "Found", "Model", "find", "load", "source"]
@@ -132,25 +135,32 @@ def _build(found: Found, device: str, dtype: str, memory: str, backend: str) -> 
     roomy = policy == memories.Policy() and free > backends.ROOM.get(precision, inf) * size
     engine = backends.choose(backend, place.type, parameters, roomy)
     with readable(found.name):
-        model = Model(
-            found.name,
-            found.source,
-            place,
-            precision,
-            policy,
-            extra=found.inpaint,
-            vae=found.vae,
-            loras=found.loras,
-            embeddings=found.embeddings,
-            engine=engine,
-            quality=found.card.quality,
-            guidance=found.card.guidance,
-            eta=found.card.eta,
-            closing=found.card.closing,
-        )
+        model = Model(_parts(found, place, precision), place, precision, policy, engine)
     _check(model)
     model.unet(model.methods[-1])  # the one `auto` takes: if it cannot be read, that is said now
     return model
+
+
+def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
+    """Read what a model is put together from: its VAE, its text encoder, and what their files say."""
+    base, lent, vae = found.source, found.inpaint, found.vae
+    unets = dict.fromkeys(base.methods, base) | ({"inpaint": lent} if lent else {})
+    files = [*base.files(), *(lent.unet_files("inpaint") if lent else ()), *(vae.files() if vae else ())]
+    encoder = read_text_encoder(base, dtype, found.loras)
+    config = base.schedule()
+    return ModelParts(
+        name=found.name,
+        card=found.card,
+        source=base,
+        unets=unets,
+        schedule={key: config[key] for key in schedule.KEYS if config.get(key) is not None},
+        predicts={method: source.predicts() for method, source in unets.items()},
+        side=base.side(),
+        autoencoder=Autoencoder((vae or base).vae, devices.vae_precision(place.type, dtype)),
+        text=Text(base.tokenizer(), encoder, found.embeddings),
+        loras=found.loras,
+        stamp=fingerprint.combined(fingerprint.of_files(files), [one.stamp for one in found.embeddings]),
+    )
 
 
 def _check_toy(**given: object) -> None:
@@ -175,7 +185,7 @@ def _check_schedules(base: ModelSource, lender: ModelSource) -> None:
 def _check(model: Model) -> None:
     """Parts from several places must fit each other."""
     encoder = model.text.encoder.config
-    for lender in model.lenders.values():
+    for lender in model.parts.unets.values():
         config = lender.unet_config()
         fits = config.get("cross_attention_dim") == encoder.hidden_size
         if not fits or config.get("out_channels", 4) != model.channels:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +20,36 @@ from ..memory import policy as memory
 from ..memory.offload import Offloader
 from ..unet import deepcache, forward, onednn, supported
 from . import lora, prompt_syntax
+from .lora import Lora
+from .registry import Card
+from .sources import ModelSource
 from .text_encoder import Text
 from .vae import Autoencoder, finite
 
 GUIDANCE = 7.5  # the scale of guidance that suits Stable Diffusion
+
+
+@dataclass(frozen=True, eq=False)
+class ModelParts:
+    """What a model is put together from.
+
+    source   where the text encoder is read from, and read again when LoRAs change
+    unets    {method: where its UNet is read from}, read when it is first needed
+    schedule what of a scheduler's configuration is used;  predicts  {method: epsilon, v_prediction or sample}
+    side     the working size in pixels;  stamp  the fingerprint of all files but those of LoRAs
+    """
+
+    name: str
+    card: Card
+    source: ModelSource
+    unets: dict[str, ModelSource]
+    schedule: dict[str, Any]
+    predicts: dict[str, str]
+    side: int
+    autoencoder: Autoencoder
+    text: Text
+    loras: tuple[Lora, ...]
+    stamp: str
 
 
 class Model:
@@ -32,47 +59,24 @@ class Model:
     """
 
     def __init__(
-        self,
-        name: str,
-        parts,
-        device: torch.device,
-        dtype: torch.dtype,
-        policy: memory.Policy,
-        *,
-        extra=None,
-        vae=None,
-        loras=(),
-        embeddings=(),
-        engine=None,
-        quality: str = "",
-        guidance: dict[str, float] | None = None,
-        eta: dict[str, float] | None = None,
-        closing: float = 1.0,
+        self, parts: ModelParts, device: torch.device, dtype: torch.dtype, policy: memory.Policy, engine=None
     ):
-        self.name, self.parts, self.device, self.dtype, self.policy = name, parts, device, dtype, policy
+        card, config = parts.card, parts.autoencoder.network.config
+        self.parts, self.name, self.device, self.dtype, self.policy = parts, parts.name, device, dtype, policy
         self.applied, self.unet_dtype = policy, dtype  # the policy now in force, which a job may make leaner
-        config = parts.schedule()
-        self.quality, self.closing, self.notes = quality, closing, []
         self.engine = engine  # what may run a UNet in torch's place
-        self.guidance = guidance or {"base": GUIDANCE, "inpaint": GUIDANCE}
-        self.eta = eta or {"base": 0.0, "inpaint": 0.0}
-        self.lenders = dict.fromkeys(parts.methods, parts) | ({"inpaint": extra} if extra else {})
-        self.methods = tuple(method for method in ("base", "inpaint") if method in self.lenders)
-        self.schedule = {key: config[key] for key in schedule.KEYS if config.get(key) is not None}
-        self.alphas_cumprod = schedule.alphas_cumprod(config)
-        self.predicts = {method: lender.predicts() for method, lender in self.lenders.items()}
-        self.autoencoder = Autoencoder((vae or parts).vae, devices.vae_precision(device.type, dtype), self.notes)
-        self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        self.channels, self.side = int(self.vae.config.latent_channels), parts.side()
-        files = [*parts.files(), *(extra.unet_files("inpaint") if extra else ()), *(vae.files() if vae else ())]
-        self.plain = fingerprint.combined(fingerprint.of_files(files), [one.stamp for one in embeddings])
-        self.fingerprint = self.plain
+        self.quality, self.fill_strength = card.quality, card.fill_strength
+        self.guidance = card.guidance or {"base": GUIDANCE, "inpaint": GUIDANCE}
+        self.eta = card.eta or {"base": 0.0, "inpaint": 0.0}
+        self.methods = tuple(method for method in ("base", "inpaint") if method in parts.unets)
+        self.schedule, self.predicts, self.side = parts.schedule, parts.predicts, parts.side
+        self.alphas_cumprod = schedule.alphas_cumprod(parts.schedule)
+        self.autoencoder, self.text, self.notes = parts.autoencoder, parts.text, parts.autoencoder.notes
+        self.factor, self.channels = 2 ** (len(config.block_out_channels) - 1), int(config.latent_channels)
         self.unets: dict[str, nn.Module] = {}
-        self.loras: list[lora.Lora] = []
+        self.loras = list(parts.loras)
+        self.fingerprint = fingerprint_with(parts.stamp, self.loras)
         self.offloader = Offloader(device, policy)
-        self.text = Text(parts.tokenizer(), self._read_text_encoder(), embeddings)
-        self.set_loras(loras)
-        self._place()
 
     @property
     def backend(self) -> str:
@@ -85,7 +89,7 @@ class Model:
 
     def embeds_guidance(self, method: str) -> bool:
         """Return whether this UNet is told the scale of guidance and then needs no second pass without the text."""
-        return method in self.lenders and bool(self.lenders[method].unet_config().get("time_cond_proj_dim"))
+        return method in self.parts.unets and bool(self.parts.unets[method].unet_config().get("time_cond_proj_dim"))
 
     def unet(
         self, method: str, fast: bool = False, guidance: float | None = None
@@ -118,7 +122,7 @@ class Model:
 
         What in them is not understood is said in `notes`, and what is to be known of the model at each use.
         """
-        remarks = [note for lender in dict.fromkeys(self.lenders.values()) for note in lender.notes]
+        remarks = [note for source in dict.fromkeys(self.parts.unets.values()) for note in source.notes]
         for prompt in prompts if chunks is None else ():
             remarks += prompt_syntax.notes(
                 prompt, self.text.learned, {Path(one.name).stem: one.weight for one in self.loras}
@@ -140,7 +144,7 @@ class Model:
 
         If one of them cannot be used nothing changes.
         """
-        before, wanted = self.loras, [one if isinstance(one, lora.Lora) else lora.read(one) for one in loras]
+        before, wanted = self.loras, [one if isinstance(one, Lora) else lora.read(one) for one in loras]
         if not before and not wanted:
             return
         try:
@@ -185,10 +189,10 @@ class Model:
         malloc.trim(malloc.ENOUGH)
 
     def _network(self, method: str) -> nn.Module:
-        if method not in self.lenders:
+        if method not in self.parts.unets:
             raise InvalidRequest("method", f"The model {self.name} has no {method} UNet.", "Use method auto.")
         if method not in self.unets:
-            network = self.lenders[method].unet(method, self.unet_dtype).requires_grad_(False)
+            network = self.parts.unets[method].unet(method, self.unet_dtype).requires_grad_(False)
             lora.merge(network, "unet", self.loras)
             if self.device.type == "cuda":  # what its convolutions compute with
                 network.to(memory_format=torch.channels_last)
@@ -204,7 +208,9 @@ class Model:
         """Who runs this network: every step whole, or as Fast does; by torch, or by the engine."""
         compiled = None
         if self.engine:
-            compiled = self.engine.runner(network, self.lenders[method].unet_files(method), self.loras, self.applied)
+            compiled = self.engine.runner(
+                network, self.parts.unets[method].unet_files(method), self.loras, self.applied
+            )
         if compiled is None and self._small(network):
             onednn.prepack(network)
         if not supported.fits(network):
@@ -220,16 +226,12 @@ class Model:
         resident = self.device.type == "cpu" and self.applied.placement == "resident"
         return resident and self.unet_dtype is torch.float32 and size < devices.SMALL
 
-    def _read_text_encoder(self) -> nn.Module:
-        encoder = self.parts.text_encoder(self.dtype).requires_grad_(False)
-        return lora.merge(encoder, "text_encoder", self.loras)
-
-    def _reload(self, loras: list[lora.Lora]) -> None:
+    def _reload(self, loras: list[Lora]) -> None:
         """The networks that LoRAs can change, from their files, with these."""
         loaded, self.loras = list(self.unets), loras
         self._drop_unets()
-        self.text.replace_encoder(self._read_text_encoder())
-        self.fingerprint = fingerprint.combined(self.plain, [(one.stamp, one.weight) for one in loras])
+        self.text.replace_encoder(read_text_encoder(self.parts.source, self.dtype, loras))
+        self.fingerprint = fingerprint_with(self.parts.stamp, loras)
         self._place()
         for method in loaded:
             self._network(method)
@@ -261,3 +263,13 @@ class Model:
             with self.offloader.on_device(self.vae):
                 found = run()
         return finite(found)
+
+
+def read_text_encoder(source: ModelSource, dtype: torch.dtype, loras: Iterable[Lora]) -> nn.Module:
+    """Read a model's text encoder, with these LoRAs in it."""
+    return lora.merge(source.text_encoder(dtype).requires_grad_(False), "text_encoder", list(loras))
+
+
+def fingerprint_with(stamp: str, loras: Iterable[Lora]) -> str:
+    """Return the fingerprint of a model with these LoRAs."""
+    return fingerprint.combined(stamp, [(one.stamp, one.weight) for one in loras])

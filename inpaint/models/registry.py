@@ -25,7 +25,7 @@ class Card:
     quality: str = QUALITY
     guidance: dict[str, float] | None = None  # by method; None: as large models take it
     eta: dict[str, float] | None = None  # the same
-    closing: float = 1.0  # strength at which a hole is closed, from its borders, where there is no prompt
+    fill_strength: float = 1.0  # at which a hole is filled from its borders, where there is no prompt
     about: str = ""
 
 
@@ -33,7 +33,7 @@ FAMILIES = {
     "builtin": Card(
         (str(BUILTIN),),
         quality="",
-        closing=0.3,
+        fill_strength=0.3,
         guidance={"base": 4, "inpaint": 1.5},
         eta={"base": 1, "inpaint": 0},
         about="Small, offline, ships with the program.",

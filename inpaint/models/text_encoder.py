@@ -41,7 +41,7 @@ class Text:
         self.tokenizer, self.embeddings = tokenizer, tuple(embeddings)
         self.size = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)  # 77 for CLIP
         self.length = self.size - 2  # beside begin and end
-        self.known: OrderedDict[tuple, Tensor] = OrderedDict()
+        self.cache: OrderedDict[tuple, Tensor] = OrderedDict()
         self.first_learned = encoder.get_input_embeddings().num_embeddings  # the ids from there on are embeddings'
         self.learned = self._number_embeddings()  # {name in small letters: its ids}
         self.pattern = prompt_syntax.pattern(self.learned)
@@ -70,7 +70,7 @@ class Text:
         return torch.cat(
             [
                 torch.cat(
-                    [self._known(part, clip_skip, layer) for part in (*parts[:most], *[()] * (most - len(parts)))],
+                    [self._cached(part, clip_skip, layer) for part in (*parts[:most], *[()] * (most - len(parts)))],
                     dim=1,
                 )
                 for parts in split
@@ -83,7 +83,7 @@ class Text:
 
     def forget(self) -> None:
         """Drop what was cached, because the encoder has changed."""
-        self.known.clear()
+        self.cache.clear()
 
     def replace_encoder(self, encoder) -> None:
         """Use another text encoder with the same vocabulary, such as one with LoRAs in it."""
@@ -101,15 +101,15 @@ class Text:
             first = ids.stop
         return found
 
-    def _known(self, part: tuple, clip_skip: int, layer: str) -> Tensor:
+    def _cached(self, part: tuple, clip_skip: int, layer: str) -> Tensor:
         """[1, size, d]; by chunk, so that a changed last word costs one chunk and memory has a bound."""
         key = part, clip_skip, layer
-        if key not in self.known:
-            self.known[key] = self._chunk(part, clip_skip, layer)
-            while len(self.known) > REMEMBER:
-                self.known.popitem(last=False)
-        self.known.move_to_end(key)
-        return self.known[key].to(self._device())  # the encoder may have moved since
+        if key not in self.cache:
+            self.cache[key] = self._chunk(part, clip_skip, layer)
+            while len(self.cache) > REMEMBER:
+                self.cache.popitem(last=False)
+        self.cache.move_to_end(key)
+        return self.cache[key].to(self._device())  # the encoder may have moved since
 
     def _device(self) -> torch.device:
         """Where ids go in and embeddings come out; the CPU while accelerate's hooks stream the encoder from there."""

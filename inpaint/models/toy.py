@@ -54,7 +54,7 @@ class Model:
     """
 
     name, fingerprint, side, factor, channels = "toy", "toy-1", 256, 8, 4
-    methods, quality, guidance, eta, closing = ("base",), "", {"base": 7.5}, {"base": 0.0}, 1.0
+    methods, quality, guidance, eta, fill_strength = ("base",), "", {"base": 7.5}, {"base": 0.0}, 1.0
     backend, predicts = "torch", {"base": "epsilon"}
 
     def __init__(self):

@@ -15,11 +15,11 @@ NOTE = "The VAE produced no valid numbers in half precision and now runs in floa
 class Autoencoder:
     """A VAE that goes over to float32 when half precision overflows.
 
-    read  dtype -> the network, from its file;  notes  where to say that it had to
+    read  dtype -> the network, from its file;  notes  what there is to say about it
     """
 
-    def __init__(self, read: Callable, dtype: torch.dtype, notes: list[str]):
-        self.read, self.notes = read, notes
+    def __init__(self, read: Callable, dtype: torch.dtype):
+        self.read, self.notes = read, []
         self.network = self._read(dtype)
 
     @torch.no_grad()

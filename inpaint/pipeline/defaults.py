@@ -35,13 +35,13 @@ def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, 
     """Close a hole from what stands around, as suits some models, unless a strength or fill was asked for."""
     plain = asked.strength == 1 and asked.fill in ("auto", "border") and not (asked.article or asked.expand)
     hole = asked.mask is not None or asked.mask_from_alpha
-    if model.closing == 1 or asked.prompt.strip() or not (plain and hole):
+    if model.fill_strength == 1 or asked.prompt.strip() or not (plain and hole):
         return asked, []
     finish = "multiband" if asked.finish == "auto" else asked.finish  # feather shifts the colours that are held
     # the method is told, for `auto` would now go by the strength; fresh noise helps drawing, not this
     asked = replace(
         asked,
-        strength=model.closing,
+        strength=model.fill_strength,
         fill="border",
         colour_hold=1.0,
         finish=finish,
@@ -50,5 +50,5 @@ def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, 
     )
     return asked, [
         "Without a prompt this model closes a hole from its surroundings, at strength "
-        f"{model.closing:g}; choose the fill “noise” to have it begin anew."
+        f"{model.fill_strength:g}; choose the fill “noise” to have it begin anew."
     ]

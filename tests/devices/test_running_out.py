@@ -100,8 +100,8 @@ def test_a_unet_that_overflows_runs_in_a_wider_dtype_from_then_on(load, cuda, mo
     placed = load(device="cuda", dtype=dtype)
     narrow, reads = placed.model.unets["inpaint"], []
     narrow.conv_out.register_forward_hook(lambda module, inputs, out: out * float("nan"))
-    read = placed.model.lenders["inpaint"].unet
-    placed.model.lenders["inpaint"].unet = lambda *given: reads.append(given) or read(*given)
+    read = placed.model.parts.unets["inpaint"].unet
+    placed.model.parts.unets["inpaint"].unet = lambda *given: reads.append(given) or read(*given)
     *steps, result = placed.stream(request_of(steps=4, count=2))
     said = [note for note in result.report["notes"] if "no valid numbers" in note]
     assert said == [f"The UNet produced no valid numbers in {dtype} and runs in {wider} from here on."]

@@ -204,7 +204,7 @@ def test_embeddings_are_remembered_until_the_encoder_changes(clip, monkeypatch):
     first.zero_()  # what was handed out is the caller's own
     assert clip.embed(["a zebra"]).abs().sum() > 0 and len(calls) == 3
     clip.embed([" ".join(["owl"] * 75 + ["elk"] * k) for k in range(REMEMBER + 9)])
-    assert len(clip.known) == REMEMBER
+    assert len(clip.cache) == REMEMBER
 
 
 @pytest.mark.parametrize(
