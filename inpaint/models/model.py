@@ -89,7 +89,7 @@ class Model:
 
     def embeds_guidance(self, method: str) -> bool:
         """Return whether this UNet is told the scale of guidance and then needs no second pass without the text."""
-        return method in self.parts.unets and bool(self.parts.unets[method].unet_config().get("time_cond_proj_dim"))
+        return bool(getattr(self._network(method).config, "time_cond_proj_dim", None))
 
     def unet(
         self, method: str, fast: bool = False, guidance: float | None = None
