@@ -1,4 +1,4 @@
-"""The page put together: mask editor, controls, tabs, and which handler answers which event."""
+"""Put the page together: mask editor, controls, tabs, and which handler answers which event."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .paint.controls import Controls
 from .paint.editor import editor
 from .paint.opening import Opening
 from .paint.presets import TASKS
-from .paint.results import Keeping
+from .paint.results import Results
 from .paint.running import Running
 from .server.listeners import Listeners
 from .session import Sessions
@@ -34,7 +34,7 @@ class Page:
         self.sessions = Sessions(limits.session_minutes, limits.sessions, limits.sessions_each, limits.away_seconds)
         self.storage, self.listeners = Storage(limits.disk_megabytes), Listeners()
         self.queue = JobQueue(limits.queue, limits.waiting)
-        self.opening, self.running, self.keeping = Opening(self), Running(self), Keeping(self)
+        self.opening, self.running, self.results = Opening(self), Running(self), Results(self)
         self.after = []  # what other tabs connect once the controls are there
         self.models = list(dict.fromkeys([model, *limits.models]))
 
@@ -43,7 +43,7 @@ class Page:
         self.limits.check_model(name, self.models, language)
 
     def build(self) -> gr.Blocks:
-        """The Blocks, ready to be launched."""
+        """Return the Blocks, ready to be launched."""
         from .api import add_api
         from .batch import batch_tab
         from .how_it_works import learn_tab
@@ -84,7 +84,7 @@ class Page:
         return demo.queue(max_size=20 * self.limits.queue, api_open=False)
 
     def connect(self, demo: gr.Blocks) -> None:
-        """Every event of the paint tab and the one who answers it."""
+        """Connect every event of the paint tab to its handler."""
         c, editor = self.controls, self.editor
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
         free = {**quiet, "queue": False}
@@ -93,7 +93,7 @@ class Page:
             editor.open(self.opening.opened, None, everything, concurrency_limit=4, **quiet),
             editor.example(self.opening.example, None, everything, concurrency_limit=4, **quiet),
             editor.mask(self.opening.mask, None, editor, concurrency_limit=4, **quiet),
-            editor.act(self.keeping.act, None, editor, concurrency_limit=4, **quiet),
+            editor.act(self.results.act, None, editor, concurrency_limit=4, **quiet),
             editor.rescue(self.running.rescue, None, editor, concurrency_limit=None, **quiet),
             # the job queue keeps the line; Gradio lets everyone through to it, and the request checks every value
             c.run.click(
@@ -109,7 +109,7 @@ class Page:
         ]
         for event in events:
             event.failure(None, js=FAILED, api_visibility="private")
-        editor.scrub(self.keeping.scrub, None, editor, **free)
+        editor.scrub(self.results.scrub, None, editor, **free)
         c.cancel.click(self.running.cancel, None, None, **free)
         c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")
         brought = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
@@ -124,7 +124,7 @@ class Page:
 
 
 def task_settings(task: str, prompt: str) -> list:
-    """What the task brings along, for fill, strength, grow, expand and prompt."""
+    """Return updates for fill, strength, grow, expand and prompt, as the task brings them along."""
     brings = TASKS[task]
     return [
         gr.update(value=brings["fill"]),
@@ -136,7 +136,7 @@ def task_settings(task: str, prompt: str) -> list:
 
 
 def theme() -> gr.themes.Base:
-    """Calm greys, one accent, the system's own typefaces."""
+    """Return the theme: calm greys, one accent, the system's own typefaces."""
     fonts = ["Inter", "ui-sans-serif", "system-ui", "sans-serif"]
     return gr.themes.Base(
         primary_hue="rose", neutral_hue="zinc", radius_size="lg", font=fonts, font_mono=["ui-monospace", "monospace"]

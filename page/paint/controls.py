@@ -1,4 +1,4 @@
-"""The panel beside the picture: task, prompt, button; everything else folded away.
+"""Build the panel beside the picture: task, prompt, button; everything else folded away.
 
 The folded part is made from the request's own declared options, so a new field appears here by itself.
 """
@@ -28,7 +28,7 @@ RANDOM = ("auto", "random", "none", "-1")
 
 
 class Controls:
-    """The components by option name in `by_name`, in the order of `names`."""
+    """The panel's components: those of the options by name in `by_name`, in the order of `names`."""
 
     def __init__(self, limits: Limits, models: list[str], model: str):
         self.limits, self.by_name = limits, {}

@@ -1,4 +1,4 @@
-"""The mask editor: the picture with its brush, a `gr.HTML` whose script is in assets/page/.
+"""Show the picture with its brush, the mask editor: a `gr.HTML` whose script is in assets/page/.
 
 Why an own canvas and not gr.ImageEditor: the editor exports and uploads three full-size PNGs at every status message
 once it is an event's input, has no soft brush, and places a preloaded layer wrongly; here only the mask travels, as
@@ -7,11 +7,9 @@ one small PNG, and the picture stays on the server as it is.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from functools import cache
-from typing import Any
 
 import gradio as gr
 
@@ -23,8 +21,6 @@ ASSETS = paths.ASSETS / "page"
 MODEL = ASSETS.parent / "model"
 IMPORT = re.compile(r'^import \{([^}]+)\} from "\./(\w+)\.js";$', re.M)
 EXPORT = re.compile(r"^export (?:async function|function|class|const) (\w+)", re.M)
-
-_serial = itertools.count(1)
 
 
 @cache
@@ -58,18 +54,19 @@ def enclosed(name: str) -> str:
 
 @cache
 def style() -> str:
+    """Return the page's style sheet."""
     return (ASSETS / "style.css").read_text(encoding="utf-8")
 
 
 @cache
 def known() -> list[str]:
-    """The names that the built-in model was taught, to be offered while a prompt is typed."""
+    """Return the names that the built-in model was taught, to be offered while a prompt is typed."""
     file = MODEL / "words.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
 def editor(examples: list[dict[str, str]], limits: dict[str, int | str]) -> gr.HTML:
-    """Return the component; it takes messages (see `message`) and sends "open", "example", "mask", "act", "scrub"."""
+    """Return the component; it takes messages (messages.py) and sends "open", "example", "mask", "act", "scrub"."""
     # no subclass of gr.HTML: gradio would write a .pyi beside this file
     return gr.HTML(
         html_template="<div class='editor'></div>",
@@ -81,8 +78,3 @@ def editor(examples: list[dict[str, str]], limits: dict[str, int | str]) -> gr.H
         limits=limits,
         elem_id="editor",
     )
-
-
-def message(kind: str = "", **content: Any) -> dict[str, Any]:
-    """What the editor shall do next; numbered, so that no two are alike."""
-    return {"kind": kind, "n": next(_serial), **content}

@@ -1,4 +1,4 @@
-"""The example pictures and their ready masks, from assets/examples/."""
+"""Read the example pictures and their masks from assets/examples/."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FOLDER = ASSETS / "examples"
 
 @cache
 def listed() -> list[dict[str, str]]:
-    """[{name, label, prompt, …}] as examples.json tells."""
+    """Return [{name, label, label_zh, prompt}] from examples.json."""
     return json.loads((FOLDER / "examples.json").read_text(encoding="utf-8"))
 
 
 @cache
 def thumbnails() -> list[dict[str, str]]:
-    """What the editor shows of each: name, label in each language and a small picture."""
+    """Return what the editor shows of each: name, label in each language and a small picture."""
     return [
         {
             "name": one["name"],
@@ -37,13 +37,14 @@ def thumbnails() -> list[dict[str, str]]:
 
 
 def thumbnail(path: Path) -> Image.Image:
+    """Return a small RGB picture of a JPEG file, decoded at a fraction of the cost."""
     with Image.open(path) as image:
-        image.draft("RGB", (320, 320))  # decodes at a fraction of the cost
+        image.draft("RGB", (320, 320))
         return image.convert("RGB")
 
 
 def read(name: str) -> tuple[Picture, Image.Image, str]:
-    """The example's picture, its mask and a prompt."""
+    """Return an example's picture, its mask and a prompt; raise UnreadablePicture for an unknown name."""
     for one in listed():
         if one["name"] == name:
             return (Picture.open(FOLDER / f"{name}.jpg"), open_mask(FOLDER / f"{name}-mask.png"), one["prompt"])

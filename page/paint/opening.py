@@ -1,4 +1,4 @@
-"""Ways in: an uploaded file or an example becomes the picture on the table; a saved result restores everything."""
+"""Open an uploaded file or an example; a result that was saved here restores everything."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from ..session import Session
 from ..storage import files_folder
 from ..words.core import in_words, translated
 from ..words.say import language, say
-from . import examples, presets
-from .editor import message
+from . import examples, messages, presets
 
 SALT = 16  # bytes the page adds to every upload, so that the stored copy is nobody else's
 
 
 class Opening:
-    """The handlers of the editor's "open", "example" and "mask" events.
+    """Handles the editor's events "open", "example" and "mask".
 
     The first two answer (message, task, fresh seed, *settings).
     """
@@ -33,7 +32,7 @@ class Opening:
         self.page = page
 
     def opened(self, event: gr.EventData, request: gr.Request):
-        """The uploaded file on the table, whatever it is; one sentence if it is no picture."""
+        """Open the uploaded file, whatever it is; answer in one sentence if it is no picture."""
         session = self.page.sessions.of(request)
         session.language = language(request)
         try:
@@ -44,7 +43,7 @@ class Opening:
             return self.sorry(in_words(error, session.language))
 
     def example(self, event: gr.EventData, request: gr.Request):
-        """An example on the table, with its mask painted."""
+        """Open an example, with its mask."""
         session = self.page.sessions.of(request)
         session.language = language(request)
         try:
@@ -60,7 +59,7 @@ class Opening:
         return told, gr.update(value="fill"), gr.skip(), *self.settings(settings)
 
     def mask(self, event: gr.EventData, request: gr.Request):
-        """The uploaded file as the mask of the picture being worked on, whatever kind of mask it is."""
+        """Take the uploaded file as the mask of the picture being worked on, whatever kind of mask it is."""
         session = self.page.sessions.of(request)
         session.language = language(request)
         try:
@@ -75,12 +74,12 @@ class Opening:
                 say("mask_is_empty" if empty else "mask_loaded", session.language),
                 *(translated(note, session.language) for note in [*notes_of(opened), *notes]),
             ]
-            return message("mask", src=images.shown_grey(mask), say=" ".join(told), bad=empty)
+            return messages.mask(images.shown_grey(mask), " ".join(told), empty)
         except InpaintError as error:
-            return message(say=in_words(error, session.language), bad=True)
+            return messages.told(in_words(error, session.language), bad=True)
 
     def put(self, session: Session, data: bytes, name: str, values: Any = None):
-        """These bytes as the picture, or as everything their record tells; `values` are controls to put back."""
+        """Open these bytes as a picture, or as all their record holds; `values` are put back into the controls."""
         self.page.limits.check_file(data, session.language)
         try:
             record = Request.from_image(data, max_pixels=round(self.page.limits.megapixels * 1e6))
@@ -97,27 +96,26 @@ class Opening:
         mask = images.shown_grey(record.mask) if record.mask is not None else None
         told = self.picture(session, mask=mask, opened=True, say=say("restored", session.language))
         settings = record.settings()
-        return told, gr.update(value=presets.of(settings)), gr.update(value=False), *self.settings(settings)
+        return told, gr.update(value=presets.task_of(settings)), gr.update(value=False), *self.settings(settings)
 
     def place(self, session: Session, picture: Picture, name: str) -> None:
-        """Make this the picture being worked on; what was under way for another one stops."""
+        """Make this the picture being worked on, and stop what is under way for another one."""
         session.cancel("paint")
         session.put(picture, self.page.limits.session_megabytes)
         session.name = name
 
     def check_size(self, picture: Picture, words: str = "en") -> None:
-        """Raises UnreadablePicture for more pixels than this page takes."""
+        """Raise UnreadablePicture for more pixels than this page takes."""
         self.page.limits.check_pixels(*picture.size, words)
 
     def picture(self, session: Session, **more: Any) -> dict[str, Any]:
-        """The message that puts the session's picture on the table."""
+        """Return the message that shows the session's picture."""
         picture = session.picture
         alpha = images.shown_grey(picture.alpha.point(lambda v: 255 - v)) if picture.alpha is not None else None
-        return message(
-            "picture",
-            src=images.shown_picture(picture),
-            full=list(picture.size),
-            name=session.name,
+        return messages.picture(
+            images.shown_picture(picture),
+            picture.size,
+            session.name,
             alpha=alpha,
             back=session.at > 0,
             forward=session.at + 1 < len(session.pictures),
@@ -125,10 +123,11 @@ class Opening:
         )
 
     def sorry(self, sentence: str):
-        return message(say=sentence, bad=True), gr.skip(), gr.skip(), *self.skips()
+        """Return an answer that says why not, and changes nothing."""
+        return messages.told(sentence, bad=True), gr.skip(), gr.skip(), *self.skips()
 
     def restored(self, values: Any) -> list[Any]:
-        """Updates for task, fresh seed and all controls, from what the run button sent along before a reload."""
+        """Return updates for task, fresh seed and all controls, from what the run button sent before a reload."""
         names = self.page.controls.names
         if not isinstance(values, list) or len(values) != 3 + len(names):
             return [gr.skip(), gr.skip(), *self.skips()]
@@ -142,10 +141,11 @@ class Opening:
         return [gr.update(value=task), gr.update(value=bool(fresh)), *self.settings(settings)]
 
     def skips(self) -> list[Any]:
+        """Return updates that leave all controls as they are."""
         return [gr.skip() for _ in self.page.controls.names]
 
     def settings(self, settings: dict[str, Any]) -> list[Any]:
-        """Updates for the controls, in their order; what is not told stays."""
+        """Return updates for the controls, in their order; those that `settings` does not name stay."""
         shown = {"expand": {"visible": bool(settings["expand"])}} if "expand" in settings else {}
         controls = self.page.controls
         return [
@@ -157,7 +157,7 @@ class Opening:
 
 
 def taken(path: str) -> bytes:
-    """The uploaded bytes; the stored copy is removed.  Only files that were uploaded can be named."""
+    """Return the uploaded bytes and remove the stored copy.  Raises UnreadablePicture for any file not uploaded."""
     try:
         file, folder = Path(path).resolve(), files_folder()
         if folder not in file.parent.parents or folder / "sessions" in file.parents or not file.is_file():

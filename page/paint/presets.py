@@ -1,4 +1,4 @@
-"""What a person comes for, and the settings each task brings along."""
+"""Name the tasks a person comes for, and the settings that each brings along."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ TASKS: dict[str, dict[str, object]] = {
 }
 
 
-def of(settings: dict) -> str:
-    """The task whose settings these are, for a request that comes back from a picture."""
+def task_of(settings: dict) -> str:
+    """Return the task whose settings these are, for a request that comes back from a picture."""
     if settings.get("expand"):
         return "expand"
     alike = [

@@ -1,9 +1,8 @@
-"""What a person does with results: choose, keep, discard, go back, download, look at the steps."""
+"""Answer what a person does with results: choose, keep, discard, go back, download, look at the steps."""
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,24 +15,24 @@ from ..jobs.kept_steps import SIDE
 from ..session import Session
 from ..words.core import in_words, translated
 from ..words.say import language, say
-from .editor import message
+from . import messages
 
 log = logging.getLogger("inpaint.page")
 FORMATS = {"png": ".png", "jpg": ".jpg", "webp": ".webp"}
 
 
-class Keeping:
-    """The handlers of the editor's "act" and "scrub" events; every one answers with a message."""
+class Results:
+    """Handles the editor's events "act" and "scrub"; every handler answers with a message."""
 
     def __init__(self, page):
         self.page = page
 
     def act(self, event: gr.EventData, request: gr.Request):
-        """What the person pressed, done; one sentence if it cannot be."""
+        """Do what the person pressed; answer in one sentence if it cannot be done."""
         session = self.page.sessions.of(request)
         session.language = language(request)
         what = event._data or {}
-        deed = {
+        action = {
             "keep": self.keep,
             "discard": self.discard,
             "choose": self.choose,
@@ -43,14 +42,14 @@ class Keeping:
             "film": self.save_film,
         }.get(what.get("do"))
         try:
-            return deed(session, what) if deed else gr.skip()
+            return action(session, what) if action else gr.skip()
         except InpaintError as error:
-            return message(say=in_words(error, session.language), bad=True)
+            return messages.told(in_words(error, session.language), bad=True)
         except Exception as error:
-            log.exception("a deed failed")
-            return message(say=say("unexpected", session.language, error=type(error).__name__), bad=True)
+            log.exception("an action failed")
+            return messages.told(say("unexpected", session.language, error=type(error).__name__), bad=True)
 
-    def results(self, session: Session) -> dict[str, Any]:
+    def finished(self, session: Session) -> dict[str, Any]:
         """Return the message that shows what a run has made."""
         first = session.pending[0].result
         methods = len({chosen.result.report.get("method") for chosen in session.pending}) > 1
@@ -76,10 +75,8 @@ class Keeping:
             and len(first.images) == 1
             and not methods
         )
-        return message(
-            "result",
-            items=items,
-            chosen=0,
+        return messages.result(
+            items,
             frames=len(film),
             branches=branches,
             back=session.at > 0,
@@ -97,14 +94,14 @@ class Keeping:
         return gr.skip()
 
     def keep(self, session: Session, what: dict):
-        """The chosen result is the picture from now on."""
+        """Make the chosen result the picture being worked on."""
         chosen = self.chosen(session, what)
         session.put(Picture.open(chosen.image), self.page.limits.session_megabytes)
         return self.page.opening.picture(session, keep_mask=bool(what.get("keep_mask")))
 
     def discard(self, session: Session, what: dict):
         session.clear()
-        return message("paint", back=session.at > 0, forward=session.at + 1 < len(session.pictures))
+        return messages.paint(back=session.at > 0, forward=session.at + 1 < len(session.pictures))
 
     def back(self, session: Session, what: dict):
         return self.page.opening.picture(session, keep_mask=True) if session.travel(-1) else gr.skip()
@@ -113,7 +110,7 @@ class Keeping:
         return self.page.opening.picture(session, keep_mask=True) if session.travel(1) else gr.skip()
 
     def save(self, session: Session, what: dict):
-        """The chosen result as a file, in full size, with as much of its record as wanted."""
+        """Save the chosen result in full size, with as much of its record as wanted."""
         chosen = self.chosen(session, what)
         ending = FORMATS.get(what.get("format"), ".png")
         metadata = what.get("metadata")
@@ -122,10 +119,10 @@ class Keeping:
         self.page.storage.check()
         with session.new_file("result", f"{session.name}-inpainted{ending}") as path:
             chosen.result.save(path, index=chosen.index, metadata=metadata)
-        return served(path)
+        return messages.file(path)
 
     def save_film(self, session: Session, what: dict):
-        """Every step as one moving picture."""
+        """Save every step as one moving picture."""
         from inpaint.files.film import save_film
 
         self.chosen(session, {})
@@ -136,15 +133,15 @@ class Keeping:
             "film", f"{session.name}-film.{'gif' if what.get('format') == 'gif' else 'webp'}"
         ) as path:
             save_film(path, frames)
-        return served(path)
+        return messages.file(path)
 
     def scrub(self, event: gr.EventData, request: gr.Request):
-        """The picture as it stood after a step."""
+        """Show the picture as it stood after a step."""
         session, index = self.page.sessions.of(request), (event._data or {}).get("index")
         film = shown(session)
         if not isinstance(index, int) or not 0 <= index < len(film):
             return gr.skip()
-        return message("frame", index=index, src=images.data_url(film[index].data()))
+        return messages.frame(index, images.data_url(film[index].data()))
 
 
 def shown(session: Session) -> list[Preview]:
@@ -153,7 +150,7 @@ def shown(session: Session) -> list[Preview]:
 
 
 def report_line(chosen, words: str) -> str:
-    """What everybody wants to know: whether anything else changed, how long it took, what the core noted."""
+    """Return whether anything outside the mask changed, how long it took, and what the core noted."""
     report, parts = chosen.result.report, []
     change = report.get("max_change_outside")
     if change is not None:
@@ -165,7 +162,7 @@ def report_line(chosen, words: str) -> str:
 
 
 def report_details(chosen, words: str) -> list[str]:
-    """The rest of the report, a line each."""
+    """Return the rest of the report, a line each."""
     report, lines = chosen.result.report, [say("seed_was", words, n=chosen.result.seeds[chosen.index])]
     if report.get("method") in ("base", "inpaint"):
         lines.append(say(f"method_{report['method']}", words))
@@ -174,8 +171,3 @@ def report_details(chosen, words: str) -> list[str]:
     if report.get("seam_score") is not None:
         lines.append(say("seam", words, x=float(report["seam_score"])))
     return lines
-
-
-def served(path: Path) -> dict[str, Any]:
-    """The message that makes the browser download a session's file."""
-    return message("file", path=str(path), name=path.name)

@@ -1,4 +1,4 @@
-"""The run button: what is on the page becomes a request; what comes back becomes messages for the editor."""
+"""Turn what is on the page into a request, and what happens to it into messages for the editor."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ..jobs.job_queue import QueueFull
 from ..session import Chosen, Session
 from ..words.core import in_words
 from ..words.say import language, say
+from . import messages
 from .controls import seed_of
-from .editor import message
 
 log = logging.getLogger("inpaint.page")
 
 
 class Running:
-    """The handlers of the run and cancel buttons."""
+    """Handles the buttons Repaint and Cancel, and the editor's event "rescue"."""
 
     def __init__(self, page):
         self.page = page
@@ -68,7 +68,7 @@ class Running:
             yield refusal(error, session.language)
 
     def asked(self, session: Session, packed: Any, task: Any, fresh: Any, values) -> tuple[Request, str, Any]:
-        """The request, the method as chosen on the page, and the step to branch from."""
+        """Return the request, the method as chosen on the page, and the step to go on from."""
         if session.picture is None:
             raise InvalidRequest("picture", say("no_picture", session.language))
         packed = unpacked(packed)
@@ -90,7 +90,7 @@ class Running:
         return asked, method, self.branch(session, packed.get("branch"))
 
     def branch(self, session: Session, index: Any):
-        """The live step of that number in the last film; None for a run from the beginning."""
+        """Return the kept step of that number in the last run; None for a run from the beginning."""
         if not isinstance(index, int) or not 0 <= index < len(session.film):
             return None
         kept = session.film[index].kept
@@ -108,10 +108,10 @@ class Running:
                     continue  # to its end, which comes within one step
                 match event:
                     case Waiting(position):
-                        yield message("wait", text=say("waiting", words, place=position))
+                        yield messages.wait(say("waiting", words, place=position))
                     case Loading(name, megabytes):
                         key = "fetching" if megabytes else "loading"
-                        yield message("wait", text=say(key, words, name=name, mb=megabytes))
+                        yield messages.wait(say(key, words, name=name, mb=megabytes))
                     case Preview():
                         film.append(event)
                         if event.jpeg or perf_counter() - told_at > worker.PAUSE:
@@ -126,25 +126,22 @@ class Running:
             return
         session.film = session.film[: resume[0].index + 1] + film if resume else film
         session.pending = [Chosen(result, k) for result in results for k in range(len(result.images))]
-        yield await anyio.to_thread.run_sync(self.page.keeping.results, session)
+        yield await anyio.to_thread.run_sync(self.page.results.finished, session)
 
-    def step(self, preview: Preview, words: str, area: str | None) -> dict[str, Any]:
+    def step(self, preview: Preview, words: str, area: str | None) -> messages.Message:
         """Return the step bar's words, and the preview and where it may be seen, if there is a new one."""
         done = preview.index + 1
         eta = preview.seconds / done * (preview.total - done)
-        return message(
-            "step",
-            fraction=done / preview.total,
-            text=say("step", words, i=done, n=preview.total, eta=max(0, round(eta))),
-            src=images.data_url(preview.jpeg) if preview.jpeg else None,
-            area=area,
-        )
+        text = say("step", words, i=done, n=preview.total, eta=max(0, round(eta)))
+        src = images.data_url(preview.jpeg) if preview.jpeg else None
+        return messages.step(done / preview.total, text, src, area)
 
-    def stopped(self, session: Session, film: list, previews: int) -> dict[str, Any]:
+    def stopped(self, session: Session, film: list, previews: int) -> messages.Message:
+        """Return the message that ends a cancelled run; its steps are kept if any was seen."""
         if previews:
             session.film, session.pending = film, []
         key = "stopped" if previews else "stopped_early"
-        return message("stopped", preview=bool(previews), say=say(key, session.language))
+        return messages.stopped(say(key, session.language), preview=bool(previews))
 
     def cancel(self, request: gr.Request) -> None:
         """Stop what this visitor has under way on the paint tab, within one step."""
@@ -152,7 +149,7 @@ class Running:
 
 
 class Stencil:
-    """Where the previews of one run may differ from the picture, so that all else stays as sharp as it is."""
+    """Where the previews of one run may differ from the picture, so that all else stays sharp on the screen."""
 
     def __init__(self):
         self.seen, self.mask = None, None
@@ -167,7 +164,7 @@ class Stencil:
         return images.stencil(self.mask)
 
 
-def refusal(error: Exception, words: str) -> dict[str, Any]:
+def refusal(error: Exception, words: str) -> messages.Message:
     """Return the message that gives the page back with one sentence, and names the field to change."""
     match error:
         case QueueFull():
@@ -177,7 +174,7 @@ def refusal(error: Exception, words: str) -> dict[str, Any]:
         case _:
             log.error("a run failed", exc_info=error)
             sentence = say("unexpected", words, error=type(error).__name__)
-    return message("stopped", say=sentence, bad=True, field=getattr(error, "field", None))
+    return messages.stopped(sentence, bad=True, field=getattr(error, "field", None))
 
 
 def unpacked(packed: Any) -> dict[str, Any]:

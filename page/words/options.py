@@ -1,5 +1,7 @@
-"""The words of the request's options: label in English and Chinese, and the help in Chinese (the English is declared
-with the option itself)."""
+"""Name the request's options in English and Chinese.
+
+The help is here in Chinese only; in English it is declared with each option.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
 
 
 def option_words() -> dict[str, tuple[str, str]]:
-    """Entries for the vocabulary: option_NAME and help_NAME; an option unknown here speaks English only."""
+    """Return {option_NAME and help_NAME: (English, Chinese)}; an option without Chinese speaks English."""
     words = dict(GROUP_WORDS)
     for name, field in options().items():
         help_en = field.metadata["help"]

@@ -1,6 +1,6 @@
-"""Every word the page says, in English and Chinese, by key.
+"""Say every sentence of the page by its key, in English or Chinese.
 
-`for_page()` goes to the stage's script, `i18n()` to Gradio's own components, `say` is what handlers use.
+`for_page()` goes to the editor's script, `i18n()` to Gradio's own components, `say` is what handlers use.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ LANGUAGES = ("en", "zh")
 
 
 def for_page(extra: dict[str, tuple[str, str]] | None = None) -> dict[str, dict[str, str]]:
-    """{language: {key: sentence}}"""
+    """Return {language: {key: sentence}}, with extra sentences added."""
     words = {**WORDS, **(extra or {})}
     return {language: {key: both[n] for key, both in words.items()} for n, language in enumerate(LANGUAGES)}
 
 
 @cache
 def i18n():
-    """Gradio's translator: a component's label may be `i18n()("prompt")`."""
+    """Return Gradio's translator: a component's label may be `i18n()("prompt")`."""
     import gradio as gr
 
     return gr.I18n(**for_page(option_words()))
 
 
 def language(request) -> str:
-    """The reader's language, by the browser's Accept-Language header."""
+    """Return the reader's language, en or zh, by the browser's Accept-Language header."""
     headers = getattr(request, "headers", None) or {}
     return "zh" if str(headers.get("accept-language", "")).lower().startswith("zh") else "en"
 
 
 def say(key: str, language: str = "en", **values) -> str:
-    """The sentence in that language, with its {values} filled in."""
+    """Return the sentence in that language, with its {values} filled in."""
     return WORDS[key][LANGUAGES.index(language)].format(**values)

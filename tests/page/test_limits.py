@@ -124,7 +124,7 @@ def test_every_public_limit_is_below_ones_own():
 
 def test_a_public_result_does_not_hold_what_was_removed_unless_asked(tmp_path, monkeypatch):
     """On the paint tab, in the batch and through the API: the pixels under the mask are not in the file."""
-    from page.paint.results import Keeping
+    from page.paint.results import Results
     from page.session import Chosen, Session
     from tests.fakes import result_of
 
@@ -136,7 +136,7 @@ def test_a_public_result_does_not_hold_what_was_removed_unless_asked(tmp_path, m
 
         page, session = Page(Limits(public=public), "toy"), Session()
         session.pending = [Chosen(result, 0)]
-        message = Keeping(page).save(session, {"format": "png", **asked})
+        message = Results(page).save(session, {"format": "png", **asked})
         restored = Request.from_image(message["path"]).picture.rgb.tobytes()
         assert (restored == secret.tobytes()) is kept, (public, asked)
 

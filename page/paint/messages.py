@@ -1,0 +1,76 @@
+"""Make the messages that tell the editor what to do next; assets/page/messages.js handles each kind."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+Message = dict[str, Any]
+
+_serial = itertools.count(1)
+
+
+def message(kind: str = "", **content: Any) -> Message:
+    """Return a message of this kind; numbered, since Gradio drops a value that equals the one before."""
+    return {"kind": kind, "n": next(_serial), **content}
+
+
+def told(sentence: str, bad: bool = False) -> Message:
+    """Show a sentence in the line below the picture; `bad` if it says what went wrong."""
+    return message(say=sentence, bad=bad)
+
+
+def picture(src: str, full: tuple[int, int], name: str, *, alpha: str | None, back: bool, forward: bool, **more: Any):
+    """Show a picture to be painted on.
+
+    src     `data:` address of its display copy;  full  its own size in pixels;  name  its file's name without ending
+    alpha   `data:` address of its transparency as a mask, None if it has none
+    back    whether an earlier picture can be gone back to;  forward  likewise
+    more    mask (a `data:` address), opened (it comes from a file), keep_mask, say
+    """
+    return message("picture", src=src, full=list(full), name=name, alpha=alpha, back=back, forward=forward, **more)
+
+
+def mask(src: str, sentence: str, bad: bool) -> Message:
+    """Take a grey picture as the mask."""
+    return message("mask", src=src, say=sentence, bad=bad)
+
+
+def wait(text: str) -> Message:
+    """Say in the step bar what a run waits for."""
+    return message("wait", text=text)
+
+
+def step(fraction: float, text: str, src: str | None, area: str | None) -> Message:
+    """Move the step bar; show a preview, if there is one, where the stencil `area` is opaque."""
+    return message("step", fraction=fraction, text=text, src=src, area=area)
+
+
+def result(items: list[dict[str, Any]], *, frames: int, branches: bool, back: bool, forward: bool) -> Message:
+    """Show what a run has made.
+
+    items     for each picture src, caption, label, report (a line) and details (lines)
+    frames    steps that can be looked at;  branches  whether a run can go on from one of them
+    """
+    return message("result", items=items, chosen=0, frames=frames, branches=branches, back=back, forward=forward)
+
+
+def frame(index: int, src: str) -> Message:
+    """Show the picture as it stood after a step."""
+    return message("frame", index=index, src=src)
+
+
+def paint(back: bool, forward: bool) -> Message:
+    """Show the picture without a result."""
+    return message("paint", back=back, forward=forward)
+
+
+def stopped(sentence: str, *, preview: bool = False, bad: bool = False, field: str | None = None) -> Message:
+    """End a run without a result; `preview` leaves the last one to be looked at, `field` is the setting to change."""
+    return message("stopped", say=sentence, preview=preview, bad=bad, field=field)
+
+
+def file(path: Path) -> Message:
+    """Let the browser download a file of this session."""
+    return message("file", path=str(path), name=path.name)
