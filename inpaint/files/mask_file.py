@@ -144,7 +144,7 @@ def _is_colourful(colours: Image.Image, where: np.ndarray | None = None) -> bool
     vivid = np.asarray(ImageChops.difference(high, low)) > COLOURFUL
     if where is not None:
         vivid = vivid & where
-    return np.count_nonzero(vivid) > SPECKS * vivid.size
+    return bool(np.count_nonzero(vivid) > SPECKS * vivid.size)
 
 
 def _sample(colours: Image.Image, where: np.ndarray | None = None) -> np.ndarray:

@@ -27,7 +27,8 @@ X_RESOLUTION, Y_RESOLUTION, UNIT, INCHES = 0x011A, 0x011B, 0x0128, 2
 
 def of(image: Image.Image) -> dict[str, Any]:
     """Return what is worth keeping of a decoded image's info; never its pixels, size or way up."""
-    info, kept = image.info, {}
+    info: dict[str, Any] = {key: value for key, value in image.info.items() if isinstance(key, str)}
+    kept: dict[str, Any] = {}
     dpi = _dpi(info.get("dpi"))
     if dpi:
         kept["dpi"] = dpi
@@ -115,9 +116,9 @@ def _colour(info: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(info: dict[str, Any]) -> dict[str, str]:
     """Return the photo's own texts: no settings of an earlier run, no copies of its EXIF."""
-    found = {}
+    found: dict[str, str] = {}
     for key, value in info.items():
-        if not isinstance(key, str) or not isinstance(value, str) or key in SETTINGS or key in NO_TEXT:
+        if not isinstance(value, str) or key in SETTINGS or key in NO_TEXT:
             continue
         if key.startswith(HIDDEN) or "Steps: " in value or len(value) > LONGEST or len(found) >= MOST:
             continue

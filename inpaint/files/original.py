@@ -31,7 +31,7 @@ def part(picture: Picture, image: Image.Image, offset: tuple[int, int]) -> tuple
         image.convert("RGB"), image.getchannel("A") if image.mode == "RGBA" else None, picture.size, offset
     )
     differs = Image.fromarray((np.asarray(seen) != np.asarray(picture.rgb)).any(-1).astype(np.uint8) * 255)
-    record = {
+    record: dict[str, Any] = {
         "size": list(picture.size),
         "offset": list(offset),
         "box": None,

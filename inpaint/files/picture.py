@@ -63,9 +63,8 @@ class Picture:
         image = rgb.copy() if rgb is self.rgb and not alpha else rgb
         if alpha:
             image = Image.merge("RGBA", (*rgb.split(), alpha))
-        image.info = {k: v for k, v in (("icc_profile", self.icc), ("exif", self.exif)) if v} | self.info
-        if self.samples is not None:
-            image.info[SAMPLES] = self.samples
+        own = {"icc_profile": self.icc, "exif": self.exif, SAMPLES: self.samples}
+        image.info = {**{key: value for key, value in own.items() if value is not None}, **self.info}
         return image
 
 

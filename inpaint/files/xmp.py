@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from xml.dom.minidom import Node
+Node = Any  # of xml.dom.minidom: an element or an attribute
 
 LONGEST = 1_000_000  # bytes
 EMBEDDED = 2000  # characters without a space: a picture as base64, not words

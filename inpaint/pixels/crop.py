@@ -66,7 +66,7 @@ class Box(NamedTuple):
 
 def merged(boxes: list[Box], gap: int) -> list[Box]:
     """Return the boxes with those merged that touch or are nearer than `gap`, until none are."""
-    boxes, apart = list(boxes), []
+    boxes, apart = list(boxes), list[Box]()
     while boxes:
         box = boxes.pop()
         near = [other for other in apart if box.gap(other) < max(1, gap)]

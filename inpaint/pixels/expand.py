@@ -39,7 +39,7 @@ def sides(spec: str, size: tuple[int, int]) -> tuple[int, int, int, int]:
     pixels = re.fullmatch(r"\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*", spec)
     ratio = re.fullmatch(r"\s*(\d{1,4}(?:\.\d{1,4})?)\s*:\s*(\d{1,4}(?:\.\d{1,4})?)\s*", spec)
     if pixels:
-        added = tuple(map(int, pixels.groups()))
+        added = int(pixels[1]), int(pixels[2]), int(pixels[3]), int(pixels[4])
     elif ratio and float(ratio[1]) > 0 and float(ratio[2]) > 0:
         aspect, (w, h) = float(ratio[1]) / float(ratio[2]), size
         dx, dy = max(0, round(h * aspect) - w), max(0, round(w / aspect) - h)

@@ -43,6 +43,11 @@ class SparseMask(NamedTuple):
     size: tuple[int, int]
     mode: str = "L"
 
+    @classmethod
+    def of(cls, levels: np.ndarray, box: Box, size: tuple[int, int]) -> SparseMask:
+        """Return a mask of this size that holds uint8 [h, w] in a box."""
+        return cls(Image.fromarray(np.ascontiguousarray(levels)), box.left, box.top, size)
+
     def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
         """Return a part of the whole mask."""
         left, top, right, bottom = box
@@ -86,19 +91,16 @@ def prepare(picture: Picture, request: Request) -> Masks | None:
     inside = np.where(painted > 0, np.uint8(255), np.uint8(0))
     notes += _remarks(painted, inside, placed.size)
     soft = _scaled(painted, morphology.inner_ramp(inside, request.feather)) if request.feather else painted
-    composite = _scaled(
-        np.minimum(soft.astype(np.uint16) * 4, 255).astype(np.uint8),  # a level that hardly changes
-        morphology.inner_ramp(inside, request.blend),  # takes no loss from the VAE
-    )
-    parts = [painted, morphology.dilate(soft, request.margin), composite]
+    composite, opacity = _composite(soft, inside, request.blend), None
     if picture.alpha is not None:
-        parts[2:] = _over_transparency(composite, inside, _opacity(picture, request, near), request)
-    left, top, right, bottom = Image.fromarray(np.ascontiguousarray(parts[1])).getbbox()
-    box = Box(near.left + left, near.top + top, near.left + right, near.top + bottom)
-    masks = [
-        SparseMask(Image.fromarray(np.ascontiguousarray(part)), near.left, near.top, placed.size) for part in parts
-    ]
-    return Masks(*masks[:3], tuple(notes), box, *masks[3:])
+        seen = _opacity(picture.alpha, request, near)
+        composite, opacity = _over_transparency(composite, inside, seen, request.mask_from_alpha)
+    levels = (morphology.dilate(soft, request.margin), composite, painted)
+    hole, pasted, all_painted = (SparseMask.of(part, near, placed.size) for part in levels)
+    box = Box(*(hole.part.getbbox() or (0, 0, 0, 0)))
+    box = Box(near.left + box.left, near.top + box.top, near.left + box.right, near.top + box.bottom)
+    raised = None if opacity is None else SparseMask.of(opacity, near, placed.size)
+    return Masks(all_painted, hole, pasted, tuple(notes), box, raised)
 
 
 def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:
@@ -112,9 +114,10 @@ def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:
 def islands(mask: Image.Image, gap: int) -> list[Box]:
     """Return boxes of what is painted, from left to right, those nearer than `gap` pixels merged; at most 64."""
     scale = max(1, min(gap // 4, 8))  # islands that touch at this scale are joined anyway
-    while len(boxes := morphology.components(mask, scale)) > 1000:
+    while len(found := morphology.components(mask, scale)) > 1000:
         scale *= 2  # a mask of specks
-    while len(joined := merged([Box(*box) for box in boxes], gap)) > MOST:
+    boxes = [Box(*box) for box in found]
+    while len(joined := merged(boxes, gap)) > MOST:
         boxes, gap = joined, max(1, 2 * gap)
     return sorted(joined)
 
@@ -146,21 +149,24 @@ def fitted(mask: Image.Image, size: tuple[int, int], orientation: int = 1) -> tu
 def _painted(picture: Picture, request: Request) -> tuple[SparseMask | None, list[str]]:
     """Return what is painted of the picture itself, None for nothing, and what to say about it."""
     mask, notes = _given(picture, request)
-    if mask is not None and request.invert:
+    if mask is None:
+        return None, notes
+    if request.invert:
         mask = mask.point(lambda v: 255 - v)
-    box = mask.getbbox() if mask is not None else None
+    box = mask.getbbox()
     if box is None:
         return None, notes
     near = Box(*box).grown(max(0, request.grow) + 2).inside(mask.size)
     painted = _levels(np.asarray(mask.crop(near)), request)
     if not painted.any():
         return None, notes
-    return SparseMask(Image.fromarray(np.ascontiguousarray(painted)), near.left, near.top, mask.size), notes
+    return SparseMask.of(painted, near, mask.size), notes
 
 
 def _given(picture: Picture, request: Request) -> tuple[Image.Image | None, list[str]]:
     """Return the mask file or strokes, or with mask_from_alpha what is transparent; both where there are both."""
-    mask, notes = None, []
+    mask: Image.Image | None = None
+    notes: list[str] = []
     if request.mask is not None:
         mask, notes = fitted(request.mask, picture.size, getattr(picture, "orientation", 1))
         notes = [*notes_of(request.mask), *notes]
@@ -180,7 +186,7 @@ def _with_canvas(placed: SparseMask | None, added: tuple[int, int, int, int], si
     whole.paste(0, (left, top, left + width, top + height))
     if placed is not None:
         whole.paste(placed.part, (left + placed.left, top + placed.top))
-    box = whole.getbbox()
+    box = Box(*(whole.getbbox() or (0, 0, 0, 0)))
     return SparseMask(whole.crop(box), box[0], box[1], whole.size)
 
 
@@ -198,22 +204,33 @@ def _levels(work: np.ndarray, request: Request) -> np.ndarray:
     return painted
 
 
-def _opacity(picture: Picture, request: Request, near: Box) -> np.ndarray:
-    """Return uint8 [h, w]: the picture's alpha in a box of the result; the canvas around it is opaque."""
-    left, top = sides(request.expand, picture.size)[:2] if request.expand else (0, 0)
+def _composite(soft: np.ndarray, inside: np.ndarray, blend: int) -> np.ndarray:
+    """Return uint8 [h, w]: how much of the patch is pasted.
+
+    A level that hardly changes takes no loss from the VAE: from a quarter on everything is pasted.
+    """
+    level = np.minimum(soft.astype(np.uint16) * 4, 255).astype(np.uint8)
+    return _scaled(level, morphology.inner_ramp(inside, blend))
+
+
+def _opacity(alpha: Image.Image, request: Request, near: Box) -> np.ndarray:
+    """Return uint8 [h, w]: a picture's alpha in a box of the result; the canvas around it is opaque."""
+    left, top = sides(request.expand, alpha.size)[:2] if request.expand else (0, 0)
     opaque = Image.new("L", near.size, 255)
-    opaque.paste(picture.alpha, (left - near.left, top - near.top))
+    opaque.paste(alpha, (left - near.left, top - near.top))
     return np.asarray(opaque)
 
 
-def _over_transparency(composite: np.ndarray, inside: np.ndarray, alpha: np.ndarray, request: Request):
+def _over_transparency(
+    composite: np.ndarray, inside: np.ndarray, alpha: np.ndarray, fill: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return how much of the patch's colours is pasted over a picture with `alpha`, and how much opaquer that gets.
 
     All uint8 [h, w].  What cannot be seen has no colour to mix with, so the patch's own is taken there: pasting with
     weight m over opacity a makes the opacity a + m (1 - a), and m of that is the patch's (Porter and Duff 1984).
-    With `mask_from_alpha` everything painted becomes opaque, as what is missing is to be filled.
+    With `fill` everything painted becomes opaque: what is missing is to be filled.
     """
-    if request.mask_from_alpha:
+    if fill:
         missing = np.minimum(inside, 255 - alpha)
         return np.maximum(composite, missing), inside
     m, a = composite.astype(np.float32) / 255, alpha.astype(np.float32) / 255

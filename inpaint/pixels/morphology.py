@@ -92,7 +92,7 @@ def components(mask: Image.Image, scale: int = 1) -> list[tuple[int, int, int, i
     """Return the box around each connected component of the mask (L), as connected as it is `scale` times smaller."""
     from scipy import ndimage
 
-    small = resize_max(mask, tuple(-(-n // scale) for n in mask.size))
+    small = resize_max(mask, (-(-mask.width // scale), -(-mask.height // scale)))
     labels, _ = ndimage.label(np.asarray(small) > 0, structure=np.ones((3, 3)))
     (w, h), (W, H), boxes = small.size, mask.size, []
     for down, across in ndimage.find_objects(labels):
