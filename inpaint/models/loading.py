@@ -183,7 +183,7 @@ def _check_schedules(base: ModelSource, lender: ModelSource) -> None:
 
 
 def _check(model: Model) -> None:
-    """Parts from several places must fit each other."""
+    """Raise ModelError unless parts from several places fit each other."""
     encoder = model.text.encoder.config
     for lender in model.parts.unets.values():
         config = lender.unet_config()

@@ -140,7 +140,7 @@ class Model:
         return self._by_vae(lambda: self.autoencoder.decode(latents.to(self.device)))
 
     def set_loras(self, loras) -> None:
-        """Exactly these LoRAs, "path:0.8" or (path, weight), are in the weights afterwards; [] restores them.
+        """Put exactly these LoRAs, "path:0.8" or (path, weight), into the weights; [] restores them.
 
         If one of them cannot be used nothing changes.
         """
@@ -205,7 +205,7 @@ class Model:
     def _runner(
         self, network: nn.Module, method: str, fast: bool, guidance: float
     ) -> Callable[[Tensor, float, Tensor], Tensor]:
-        """Who runs this network: every step whole, or as Fast does; by torch, or by the engine."""
+        """Return what runs this network: every step whole or as DeepCache does, by torch or by the engine."""
         compiled = None
         if self.engine:
             compiled = self.engine.runner(
@@ -221,13 +221,13 @@ class Model:
         return lambda *inputs: (compiled or walked)(*inputs)[0]
 
     def _small(self, network: nn.Module) -> bool:
-        """Whether a CPU would spend much of its passes on reordering weights, and has room for them ordered."""
+        """Return whether a CPU would spend much of its passes on reordering weights and has room for them ordered."""
         size = sum(weight.numel() for weight in network.parameters())
         resident = self.device.type == "cpu" and self.applied.placement == "resident"
         return resident and self.unet_dtype is torch.float32 and size < devices.SMALL
 
     def _reload(self, loras: list[Lora]) -> None:
-        """The networks that LoRAs can change, from their files, with these."""
+        """Read the networks that LoRAs can change from their files again, with these."""
         loaded, self.loras = list(self.unets), loras
         self._drop_unets()
         self.text.replace_encoder(read_text_encoder(self.parts.source, self.dtype, loras))

@@ -14,7 +14,7 @@ TOKEN = re.compile(rf"\\[()\[\]\\]|[()\[\]]|:\s*({NUMBER})\s*\)|[^\\()\[\]:]+|[:
 
 
 def parse(prompt: str) -> list[tuple[str, float]]:
-    """[(text, weight), …]; joined, the texts are the prompt without its weights.  Weights are 0 … 10."""
+    """Return [(text, weight), …]; joined, the texts are the prompt without its weights.  Weights are 0 … 10."""
     pieces: list[list] = []  # [text, weight]
     opened: list[tuple[str, int]] = []  # bracket, index of its piece
     spans: list[tuple[int, int, float]] = []  # pieces first … last - 1 are multiplied
@@ -33,7 +33,7 @@ def parse(prompt: str) -> list[tuple[str, float]]:
 
 
 def _weighted(pieces: list[list], spans: list[tuple[int, int, float]]) -> list[list]:
-    """Each span's factor on its pieces, its opening bracket blanked; one sweep, however deep they nest."""
+    """Multiply the pieces of each span by its factor and blank its opening bracket, in one sweep for any nesting."""
     starts: dict[int, list[float]] = {}
     ends: dict[int, int] = {}
     for first, last, factor in spans:
@@ -50,7 +50,7 @@ def _weighted(pieces: list[list], spans: list[tuple[int, int, float]]) -> list[l
 
 
 def _joined(pieces: list[list]) -> list[tuple[str, float]]:
-    """Neighbours of the same weight become one text."""
+    """Join neighbours of the same weight into one text."""
     texts: list[tuple[list[str], float]] = []
     for text, weight in pieces:
         if text and texts and texts[-1][1] == weight:

@@ -1,4 +1,4 @@
-"""Where a model's parts come from: a name becomes a folder, a single file or a download from the Hub."""
+"""Find where a model's parts come from: a folder, a single file or a download from the Hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts as the UNet reads them: CLIP embeddings of any length, with weights in brackets."""
+"""Encode prompts of any length with CLIP: weights in brackets, BREAK, and learned words."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .prompt_weights import parse
 from .textual_inversion import Embedding
 
 CLIP = paths.CLIP
-REMEMBER = 64  # chunks
+CACHED_CHUNKS = 64  # chunks
 LAYERS = ("last", "pooled", "hidden")
 BACKTRACK = 10  # tokens a chunk may end early so as not to cut a word
 
 
 def tokenizer(folder: Path | None = None):
-    """The tokenizer in folder/tokenizer, or CLIP's own, whose vocabulary is shipped."""
+    """Return the tokenizer in folder/tokenizer, or CLIP's own, whose vocabulary is shipped."""
     from transformers import CLIPTokenizer
 
     own = folder / "tokenizer" if folder else CLIP
@@ -50,7 +50,7 @@ class Text:
     def embed(
         self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
     ) -> Tensor:
-        """[B, chunks · size, d], float32: all prompts as long as the longest, or cut to so many chunks.
+        """Encode prompts to [B, chunks · size, d], float32: all as long as the longest, or cut to so many chunks.
 
         layer  last    the last hidden state, or with clip_skip k the k-th before it, after the final norm
                hidden  the same without that norm, as the article's program has it
@@ -102,23 +102,23 @@ class Text:
         return found
 
     def _cached(self, part: tuple, clip_skip: int, layer: str) -> Tensor:
-        """[1, size, d]; by chunk, so that a changed last word costs one chunk and memory has a bound."""
+        """Return a chunk's embeddings [1, size, d], cached by chunk, so that a changed last word costs one chunk."""
         key = part, clip_skip, layer
         if key not in self.cache:
             self.cache[key] = self._chunk(part, clip_skip, layer)
-            while len(self.cache) > REMEMBER:
+            while len(self.cache) > CACHED_CHUNKS:
                 self.cache.popitem(last=False)
         self.cache.move_to_end(key)
         return self.cache[key].to(self._device())  # the encoder may have moved since
 
     def _device(self) -> torch.device:
-        """Where ids go in and embeddings come out; the CPU while accelerate's hooks stream the encoder from there."""
+        """Return the device of ids and embeddings: the CPU while accelerate's hooks stream the encoder from there."""
         device = self.encoder.device
         return torch.device("cpu") if device.type == "meta" else device
 
     @torch.no_grad()
     def _chunk(self, part: tuple, clip_skip: int, layer: str) -> Tensor:
-        """[1, size, d] of up to `length` (token, weight) pairs."""
+        """Encode up to `length` (token, weight) pairs to [1, size, d]."""
         begin, end, pad = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
         tail = self.length - len(part)
         ids = torch.tensor([[begin, *(token for token, _ in part), end, *[pad] * tail]])
@@ -185,10 +185,10 @@ class Text:
 
 
 def _weighted(hidden: Tensor, weights: list[float]) -> Tensor:
-    """Each token's embedding times its weight; the chunk's norm is kept, so that contrast is not raised.
+    """Multiply each token's embedding by its weight and keep the chunk's norm, so that contrast is not raised.
 
-    Others restore the mean.  After a final norm it may be next to nothing (the built-in model's is 4e-5 beside a
-    deviation of 1), and a quotient of two such means is chance: "(cat:2)" would scale the whole chunk by 0.68.
+    Others restore the mean.  After a final norm it may be next to nothing (the built-in model's is 4e-5 beside
+    a deviation of 1), and a quotient of two such means is chance: "(cat:2)" would scale the whole chunk by 0.68.
     """
     if all(weight == 1 for weight in weights):
         return hidden

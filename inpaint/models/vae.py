@@ -1,4 +1,4 @@
-"""Pixels to latents and back, never a black picture."""
+"""Encode pixels to latents and decode them, in float32 where half precision gives NaN instead of a picture."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Autoencoder:
 
     @torch.no_grad()
     def encode(self, pixels: Tensor, noise: Tensor | None) -> Tensor:
-        """[B, 3, H, W] in [-1, 1] -> scaled latents [B, 4, h, w], float32: the posterior's mode, or a sample."""
+        """Encode [B, 3, H, W] in [-1, 1] to latents [B, 4, h, w], float32: the mode, or with noise a sample."""
         posterior = self.network.encode(pixels.to(self.dtype)).latent_dist
         z = posterior.mode() if noise is None else posterior.mean + posterior.std * noise.to(pixels.device)
         return (z * self.network.config.scaling_factor).float()
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """[B, 4, h, w] -> [B, 3, H, W], float32"""
+        """Decode latents [B, 4, h, w] to pixels [B, 3, H, W], float32."""
         return self.network.decode(latents.to(self.dtype) / self.network.config.scaling_factor).sample.float()
 
     @property
@@ -39,7 +39,7 @@ class Autoencoder:
         return next(self.network.parameters()).dtype
 
     def widen(self) -> bool:
-        """From now on in float32, the weights read anew from their file; False if it was so already."""
+        """Read the weights again in float32 and use them from now on; return False if they were float32 already."""
         if self.dtype == torch.float32:
             return False
         self.network = self._read(torch.float32)
@@ -51,7 +51,7 @@ class Autoencoder:
 
 
 def finite(found: Tensor) -> Tensor:
-    """The same, or ModelError if any of it is no number."""
+    """Return the tensor; raise ModelError if it holds NaN or infinity."""
     if not found.isfinite().all():
         raise ModelError("The VAE produced no valid numbers, not even in float32.", "Try another VAE or model.")
     return found

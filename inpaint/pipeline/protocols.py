@@ -16,7 +16,7 @@ class Model(Protocol):
     side     working size in pixels it was trained for
     factor   pixels a latent cell, and `channels` of a latent
     methods  which of base (4-channel UNet) and inpaint (9-channel UNet) it has
-    closing  the strength at which a hole is filled without a prompt; 1 leaves that to the request
+    fill_strength  the strength at which a hole is filled without a prompt; 1 leaves that to the request
     notes    what it had to do, for the report
     """
 
@@ -43,7 +43,7 @@ class Model(Protocol):
     @property
     def eta(self) -> dict[str, float]: ...
     @property
-    def closing(self) -> float: ...
+    def fill_strength(self) -> float: ...
     @property
     def notes(self) -> list[str]: ...
     @property

@@ -13,7 +13,7 @@ from inpaint import InvalidRequest
 from inpaint.models import loading
 from inpaint.models.prompt_weights import parse
 from inpaint.models.single_file import CONFIGS
-from inpaint.models.text_encoder import REMEMBER, Text, tokenizer
+from inpaint.models.text_encoder import CACHED_CHUNKS, Text, tokenizer
 from tests.conftest import GOLDEN
 
 
@@ -203,8 +203,8 @@ def test_embeddings_are_remembered_until_the_encoder_changes(clip, monkeypatch):
     assert len(calls) == 3
     first.zero_()  # what was handed out is the caller's own
     assert clip.embed(["a zebra"]).abs().sum() > 0 and len(calls) == 3
-    clip.embed([" ".join(["owl"] * 75 + ["elk"] * k) for k in range(REMEMBER + 9)])
-    assert len(clip.cache) == REMEMBER
+    clip.embed([" ".join(["owl"] * 75 + ["elk"] * k) for k in range(CACHED_CHUNKS + 9)])
+    assert len(clip.cache) == CACHED_CHUNKS
 
 
 @pytest.mark.parametrize(
