@@ -32,8 +32,8 @@ from .soak_visitor import Fault, Visitor, chromium
 
 AWAY = 40  # seconds after which the server forgets who has left
 EVERY = 30  # seconds between two looks at the server
-WARM = 0.2  # of the time: until then caches, threads and libraries still grow
-GROWTH, THREADS, FILES = 1.25, 80, 400  # resident memory against the warm server; most threads; most files
+WARM = 0.25, 300  # of the time, and seconds: until then libraries are still being read and caches filled
+GROWTH, THREADS, FILES = 1.25, 80, 400  # of resident memory once it is warm; most threads; most files
 
 
 @dataclass
@@ -141,11 +141,10 @@ class Soak:
 
     def judge(self) -> None:
         """Compare how the server was doing with how it did when it was warm."""
-        total = self.looks[-1][0]
-        warm = next((look for at, look in self.looks if at >= WARM * total), self.looks[-1][1])
-        most = max(look["MiB"] for at, look in self.looks if at >= WARM * total)
-        if most > GROWTH * warm["MiB"] + 50:
-            self.faults.append(f"memory grew from {warm['MiB']} to {most} MiB")
+        begin = max(WARM[0] * self.looks[-1][0], WARM[1])
+        memory = [look["MiB"] for at, look in self.looks if at >= begin]
+        if memory and max(memory) > GROWTH * memory[0]:
+            self.faults.append(f"memory grew from {memory[0]} to {max(memory)} MiB")
         for name, limit in (("threads", THREADS), ("files", FILES)):
             if (worst := max(look[name] for _, look in self.looks)) > limit:
                 self.faults.append(f"{worst} {name}, more than {limit}")

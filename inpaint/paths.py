@@ -11,3 +11,12 @@ ASSETS = next(  # inside an installed copy, beside the folder in the repository
 MODEL = ASSETS / "model"  # the built-in model
 CONFIGS = ASSETS / "configs"  # of the model families that come as a single file
 CLIP = CONFIGS / "clip"  # CLIP's tokenizer
+
+
+def without_folders(model: str) -> str:
+    """Return a model's name, for a folder or file on this machine its last part: the rest is nobody's business."""
+    try:
+        path = Path(model).expanduser()
+        return path.name if path.is_absolute() or path.exists() else model
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have
+        return model

@@ -17,6 +17,7 @@ from gradio.context import LocalContext
 
 from inpaint import InpaintError, InvalidRequest, Request, Result
 from inpaint.files.writing import write
+from inpaint.paths import without_folders
 from inpaint.request import read_settings
 
 from .jobs import worker
@@ -101,8 +102,7 @@ class Api:
             raise InvalidRequest(
                 "metadata", "metadata is none of those known.", f"Choose one of {', '.join(METADATA)}."
             )
-        name = model or self.page.model
-        self.page.check_model(name, "en")
+        name = self.page.model_named(model or self.page.shown_model, "en")
         if self.page.limits.public:
             chosen["keep_gps"] = False
         self.page.limits.check(chosen)
@@ -115,7 +115,7 @@ class Api:
             case Waiting(position):
                 return None, json.dumps({"state": "waiting", "place": position})
             case Loading(model, megabytes):
-                return None, json.dumps({"state": "loading", "model": model, "megabytes": megabytes})
+                return None, json.dumps({"state": "loading", "model": without_folders(model), "megabytes": megabytes})
             case Preview(index, total, _, jpeg) if jpeg is not None:
                 told = {"state": "step", "step": index + 1, "of": total}
                 return [self.results.add(jpeg, "preview.jpg")], json.dumps(told)

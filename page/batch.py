@@ -44,7 +44,8 @@ class Batch:
         session.language = words
         lines: list[str] = []
         try:
-            jobs, settings = self.plan(pictures, masks, model, values, words)
+            name = self.page.model_named(str(model or self.page.shown_model), words)
+            jobs, settings = self.plan(pictures, masks, values, words)
             self.page.storage.check()
             with session.running("batch") as cancel, session.new_file("batch", "inpainted.zip") as zip_file:
                 folder = new_folder(zip_file.parent / "pictures")
@@ -52,7 +53,7 @@ class Batch:
                     state = say("batch_state", words, i=n, n=len(jobs), name=job.picture.name)
                     yield "\n".join([*lines, state]), gr.skip()
                     try:
-                        line = await self.one(job, settings, model, folder, session, cancel)
+                        line = await self.one(job, settings, name, folder, session, cancel)
                     except QueueFull as full:  # what is done is given back all the same
                         lines.append(say("busy", words, n=full.position))
                         break
@@ -72,7 +73,7 @@ class Batch:
         """Stop this visitor's batch, within one step or before its next picture."""
         self.page.sessions.of(request).cancel("batch")
 
-    def plan(self, pictures, masks, model: str, values, words: str) -> tuple[list[Item], dict[str, Any]]:
+    def plan(self, pictures, masks, values, words: str) -> tuple[list[Item], dict[str, Any]]:
         """Return the jobs and the settings they share."""
         if not pictures:
             raise InvalidRequest("picture", say("no_picture", words))
@@ -80,7 +81,6 @@ class Batch:
             raise InvalidRequest(
                 "batch", say("over_limit", words, name="batch", value=len(pictures), limit=self.page.limits.batch)
             )
-        self.page.check_model(model, words)
         settings = self.page.controls.settings(values)
         if settings["method"] == "compare":
             settings["method"] = "auto"

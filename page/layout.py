@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
+from inpaint.paths import without_folders
+
 from .jobs.current_model import current_model
 from .jobs.job_queue import JobQueue, QueuedJob
 from .limits import Limits
@@ -36,11 +38,13 @@ class Page:
         self.queue = JobQueue(limits.queue, limits.waiting)
         self.opening, self.running, self.results = Opening(self), Running(self), Results(self)
         self.after = []  # what other tabs connect once the controls are there
-        self.models = list(dict.fromkeys([model, *limits.models]))
+        self.shown_model = without_folders(model)
+        self.models = list(dict.fromkeys([self.shown_model, *limits.models]))
 
-    def check_model(self, name: str, language: str) -> None:
-        """Raise InvalidRequest for a model that may not be asked for here."""
+    def model_named(self, name: str, language: str) -> str:
+        """Return the model that is shown by this name; raise InvalidRequest if it may not be asked for here."""
         self.limits.check_model(name, self.models, language)
+        return self.model if name == self.shown_model else name
 
     def build(self) -> gr.Blocks:
         """Return the Blocks, ready to be launched."""
@@ -70,7 +74,7 @@ class Page:
                         {"bytes": self.limits.megabytes * 2**20, "metadata": self.limits.metadata},
                     )
                     with gr.Column(elem_id="panel", min_width=280):
-                        self.controls = Controls(self.limits, self.models, self.model)
+                        self.controls = Controls(self.limits, self.models, self.shown_model)
                 with gr.Tab(word("tab_batch"), id="batch"):
                     batch_tab(self)
                 with gr.Tab(word("tab_learn"), id="learn") as self.learn_tab:

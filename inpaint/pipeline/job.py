@@ -16,6 +16,7 @@ from ..diffusion.sampling import LatentStep
 from ..diffusion.schedule import runs
 from ..errors import InvalidRequest
 from ..memory.policy import MemoryFallback
+from ..paths import without_folders
 from ..pixels import crop, expand, mask, seam
 from ..request import Request
 from ..result import Result
@@ -243,7 +244,7 @@ class Job:
     def model_facts(self) -> dict:
         """Return what the picture was made with, for its record."""
         return {
-            "name": self.model.name,
+            "name": without_folders(self.model.name),
             "fingerprint": self.model.fingerprint,
             "quality": self.model.quality,
             "backend": self.model.backend,

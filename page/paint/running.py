@@ -13,6 +13,7 @@ import gradio as gr
 from PIL import Image, ImageChops
 
 from inpaint import InpaintError, InvalidRequest, Request
+from inpaint.paths import without_folders
 
 from .. import images
 from ..jobs import worker
@@ -44,8 +45,7 @@ class Running:
         try:
             # in a thread: a mask of many megapixels takes a while, and meanwhile nobody else would get an answer
             asked, method, resume = await anyio.to_thread.run_sync(self.asked, session, packed, task, fresh, values)
-            model = str(model or self.page.model)
-            self.page.check_model(model, session.language)
+            model = self.page.model_named(str(model or self.page.shown_model), session.language)
             requests = worker.requests_for(asked, method)
             await anyio.to_thread.run_sync(self.page.limits.check_jobs, requests, session.language)
             async for told in self.watch(session, model, requests, resume):
@@ -111,7 +111,7 @@ class Running:
                         yield messages.wait(say("waiting", words, place=position))
                     case Loading(name, megabytes):
                         key = "fetching" if megabytes else "loading"
-                        yield messages.wait(say(key, words, name=name, mb=megabytes))
+                        yield messages.wait(say(key, words, name=without_folders(name), mb=megabytes))
                     case Preview():
                         film.append(event)
                         if event.jpeg or perf_counter() - told_at > worker.PAUSE:

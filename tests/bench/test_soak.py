@@ -67,7 +67,7 @@ def test_a_servers_traceback_growth_and_leftovers_are_noticed(server, tmp_path):
     (tmp_path / "inpaint-x" / "files" / "sessions" / "y" / "a.png").write_bytes(b"x")
     assert "ZeroDivisionError" in seen.faults()[0] and seen.files("sessions/") == 1
     tried = soak.Soak(seen, None, visitors=0, seed=1)
-    looks = [100, 100, 200]
-    tried.looks = [(n * 60.0, {"MiB": mib, "threads": 500, "open": 9, "files": 1}) for n, mib in enumerate(looks)]
+    looks = [100, 150, 200]
+    tried.looks = [(n * 600.0, {"MiB": mib, "threads": 500, "open": 9, "files": 1}) for n, mib in enumerate(looks)]
     tried.judge()
     assert any("memory grew" in fault for fault in tried.faults) and any("threads" in fault for fault in tried.faults)

@@ -169,3 +169,19 @@ def test_the_paint_tab_asks_the_same_limits():
         return [m async for m, _ in Running(page).run(ask, "{}", "expand", "toy", False, *values) if "say" in m]
 
     assert "megapixels" in alone(run())[-1]["say"] and page.queue.idle
+
+
+def test_the_pages_own_model_is_called_by_its_name_alone(tmp_path):
+    """Strangers see it in the menu, while it loads, and in every result."""
+    import json
+
+    from inpaint.paths import without_folders
+    from page.layout import Page
+
+    own = tmp_path / "secret" / "mine.safetensors"
+    page = Page(Limits(public=True), str(own))
+    assert page.models[0] == "mine.safetensors" and str(tmp_path) not in json.dumps(page.build().config, default=str)
+    assert page.model_named("mine.safetensors", "en") == str(own) and page.model_named("sd15", "en") == "sd15"
+    with pytest.raises(InvalidRequest):
+        page.model_named(str(own), "en")
+    assert without_folders("owner/model") == "owner/model" and without_folders("x\0y") == "x\0y"

@@ -66,8 +66,8 @@ def test_what_makes_a_page_public(environment):
     page, local = Page(limits, "toy"), Page(Limits.from_environment({"INPAINT_PUBLIC": "0"}), "builtin")
     for name in ("/etc/hostname", "sd15"):  # a stranger may not make it load gigabytes
         with pytest.raises(InvalidRequest):
-            page.check_model(name, "en")
-    local.check_model("sd15", "en")
+            page.model_named(name, "en")
+    local.model_named("sd15", "en")
     assert page.models == ["toy", "builtin"] and "sd15" in local.models
     told = Page(Limits.from_environment({**environment, "INPAINT_MODELS": "sd15, owner/model"}), "toy")
     assert told.models == ["toy", "builtin", "sd15", "owner/model"]

@@ -4,7 +4,6 @@ import inspect
 import json
 from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -259,13 +258,14 @@ def test_the_choice_arrives_everywhere(tmp_path):
 
 def test_the_page_and_its_endpoint_offer_it(tmp_path):
     from page.api import Api
+    from page.layout import Page
     from page.limits import Limits
     from page.paint.controls import FIRST
     from page.words.say import WORDS
 
-    page = SimpleNamespace(model="toy", limits=Limits(), check_model=lambda *_: None)
+    page = Page(Limits(), "toy")
     Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
-    request, _ = Api(page).request(str(tmp_path / "picture.png"), "", "pizza", '{"speed": "fast"}', "")
+    request, *_ = Api(page).request(str(tmp_path / "picture.png"), "", "pizza", '{"speed": "fast"}', "")
     assert request.speed == "fast"
     assert "settings" in inspect.signature(Api(page).inpaint).parameters  # what MCP shows of the endpoint
     assert "speed" in FIRST and all(len(set(WORDS[f"speed{key}"])) == 2 for key in ("", "_exact", "_fast", "_info"))
