@@ -78,6 +78,7 @@ class Emulated(TorchFunctionMode):
         super().__init__()
         self.kind, self.limit = kind, limit
         self.device = torch.device(kind, 0)
+        self.total, self.used, self.most = limit, 0, 0  # bytes there are, now in use or freed lately, ever in use
         self.moved, self.waits = Counter(), Counter()
         self.storages: dict[int, tuple[StorageWeakRef, int]] = {}
 
@@ -94,7 +95,14 @@ class Emulated(TorchFunctionMode):
     def allocated(self) -> int:
         """Bytes in use on the device."""
         self.storages = {key: pair for key, pair in self.storages.items() if not pair[0].expired()}
-        return sum(nbytes for _, nbytes in self.storages.values())
+        self.used = sum(nbytes for _, nbytes in self.storages.values())
+        return self.used
+
+    def limit_to(self, fraction: float) -> None:
+        self.limit = int(fraction * self.total)
+
+    def reset_peak(self) -> None:
+        self.most = self.allocated()
 
     def holds(self, tensor: Tensor) -> bool:
         """Whether this tensor lies on the device."""
@@ -243,10 +251,14 @@ class Emulated(TorchFunctionMode):
             )
         storage = _storage(tensor)
         if getattr(storage, "emulated", None) is None and not tensor.is_meta:
-            if self.limit < 2**40 and self.allocated() + storage.nbytes() > self.limit:
-                raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {storage.nbytes()} bytes.")
+            size = storage.nbytes()
+            if self.used + size > self.limit and self.allocated() + size > self.limit:
+                raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes.")
             storage.emulated = self.kind
-            self.storages[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
+            self.storages[storage._cdata] = StorageWeakRef(storage), size
+            self.used += size
+            if len(self.storages) > 4096 or self.used > 1.5 * self.most:  # what was freed since is counted so far
+                self.most = max(self.most, self.allocated())
         return tensor
 
     def _wait(self, what: str) -> None:
@@ -267,6 +279,10 @@ class Emulated(TorchFunctionMode):
                 "torch.cuda.mem_get_info": lambda *_: (self.limit - self.allocated(), self.limit),
                 "torch.cuda.memory_allocated": lambda *_: self.allocated(),
                 "torch.cuda.memory_reserved": lambda *_: self.allocated(),
+                "torch.cuda.max_memory_allocated": lambda *_: self.most,
+                "torch.cuda.reset_peak_memory_stats": self.reset_peak,
+                "torch.cuda.set_per_process_memory_fraction": self.limit_to,
+                "torch.cuda.get_device_name": lambda *_: "an emulated device",
             }
         else:
             found |= {
