@@ -76,11 +76,18 @@ def exported(library: Library, held_out: list[Image.Image], plan: Plan) -> None:
 
 
 def save(plan: Plan) -> list[Path]:
-    """Small states of the text encoder and the UNets in the work folder, written to `plan.out`."""
-    paths = []
+    """Small states of the text encoder and the UNets in the work folder, written to `plan.out`.
+
+    While there is no 9-channel UNet yet, also of what it is grown from.
+    """
+    out, paths = plan.out or Path("training/state"), []
     for name in ("text", "inpaint", "base"):
         state = checkpoint.load(plan.work / name / "state.pt")
         if state is not None:
             facts = {"step": state["step"], "seconds": round(state["seconds"]), "stamp": state["stamp"]}
-            paths += states.write(plan.out or Path("training/state"), name, state["module"] | state["average"], facts)
+            paths += states.write(out, name, state["module"] | state["average"], facts)
+    first = checkpoint.load(plan.work / "first" / "final.pt")
+    if first is not None and not (plan.work / "inpaint" / "state.pt").exists():
+        facts = {"step": first["step"], "seconds": round(first["seconds"]), "stamp": first["stamp"]}
+        paths += states.write(out, "first", first["unet"], facts)
     return paths

@@ -104,6 +104,15 @@ def test_saved_states_are_those_of_the_work_folder(trained, tmp_path):
         assert states.same(states.read(tmp_path, name)[0], checkpoint.load(trained.work / name / "final.pt")[part])
 
 
+def test_before_its_first_step_a_unet_still_grows_from_its_parent_elsewhere(trained, plan, tmp_path):
+    shutil.copytree(trained.work / "first", plan.work / "first")
+    assert [path.name for path in stages.save(replace(plan, out=tmp_path / "out"))] == ["first-1.safetensors"]
+    there = replace(plan, work=tmp_path / "there", states=tmp_path / "out")
+    grown = unet.beginning("inpaint", 9, there).state_dict()
+    parent = checkpoint.load(trained.work / "first/final.pt")["unet"]
+    assert torch.equal(grown["conv_out.weight"], parent["conv_out.weight"].half().float())
+
+
 def test_small_states_come_in_small_files_and_are_read_only_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(states, "LARGEST", 1_000)
     weights = {f"w{n}": torch.randn(100) for n in range(12)}
