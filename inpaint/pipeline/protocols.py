@@ -13,11 +13,11 @@ from ..diffusion.protocols import Denoiser
 class Model(Protocol):
     """UNets that share a VAE and a text encoder; latents are float32 outside the four calls.
 
-    side     working size in pixels it was trained for
-    factor   pixels a latent cell, and `channels` of a latent
-    methods  which of base (4-channel UNet) and inpaint (9-channel UNet) it has
+    side           working size in pixels it was trained for
+    factor         pixels a latent cell, and `channels` of a latent
+    methods        which of base (4-channel UNet) and inpaint (9-channel UNet) it has
     fill_strength  the strength at which a hole is filled without a prompt; 1 leaves that to the request
-    notes    what it had to do, for the report
+    notes          what it had to do, for the report
     """
 
     @property
