@@ -1,0 +1,63 @@
+"""Display copies: the colours of the file, the shape of the picture, masks at the picture's size."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageDraw
+
+from inpaint import Picture
+from page import images
+
+
+def opened(address: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
+
+
+def test_a_wide_gamut_photo_is_shown_in_srgb():
+    """Swapped primaries: a profile that a browser would have to obey, so that a copy without it is wrong by far."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    data = bytearray(srgb.tobytes())
+    table = {bytes(data[k : k + 4]): k + 4 for k in range(132, 132 + 12 * data[131], 12)}
+    red, blue = table[b"rXYZ"], table[b"bXYZ"]
+    data[red : red + 8], data[blue : blue + 8] = data[blue : blue + 8], data[red : red + 8]
+    photo = Image.new("RGB", (64, 48), (200, 40, 40))
+    buffer = io.BytesIO()
+    photo.save(buffer, "PNG", icc_profile=bytes(data))
+    shown = opened(images.shown_picture(Picture.open(buffer.getvalue())))
+    assert np.abs(np.asarray(shown.convert("RGB"))[20, 20].astype(int) - (40, 40, 200)).max() < 12
+    result = photo.copy()
+    result.info["icc_profile"] = bytes(data)
+    assert (
+        np.abs(np.asarray(opened(images.shown(result)).convert("RGB"))[20, 20].astype(int) - (40, 40, 200)).max() < 12
+    )
+    broken = images.in_srgb(photo, b"no profile")
+    assert broken.tobytes() == photo.tobytes()
+
+
+def test_a_panorama_keeps_its_height_and_a_small_photo_its_size():
+    assert images.reduced(Image.new("RGB", (9000, 240))).size[1] > 220
+    assert images.reduced(Image.new("RGB", (640, 480))).size == (640, 480)
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (1000, 750), (999, 751)])
+def test_a_mask_comes_back_at_the_pictures_size_and_stays_hard(size):
+    mask = Image.new("L", (1000, 750))
+    ImageDraw.Draw(mask).ellipse((300, 200, 600, 500), fill=255)
+    buffer = io.BytesIO()
+    mask.save(buffer, "PNG")
+    address = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    back = images.mask_from(address, size)
+    assert back.size == size and set(np.unique(np.asarray(back))) == {0, 255}
+    share = np.asarray(back).mean() / np.asarray(mask).mean()
+    assert share == pytest.approx(1, rel=0.01)
+
+
+def test_a_stencil_is_clear_where_nothing_changes():
+    mask = Image.new("L", (20, 10))
+    mask.putpixel((3, 4), 1)
+    alpha = np.asarray(opened(images.stencil(mask)).getchannel("A"))
+    assert alpha[4, 3] == 255 and alpha.sum() == 255
