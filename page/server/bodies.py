@@ -51,7 +51,7 @@ async def read(receive: Receive) -> tuple[bytes, Receive]:
 
 
 def names_address(body: bytes) -> bool:
-    """Whether a file in this JSON is named by a network address; what is no JSON is Gradio's to refuse."""
+    """Return whether a file in this JSON is named by a network address; what is no JSON is Gradio's to refuse."""
     if not any(sign in body for sign in (b"://", b"\\", b"\0")):  # as it is, with escapes, or in UTF-16
         return False
     try:
