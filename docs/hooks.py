@@ -1,5 +1,10 @@
 """Fill the table of options from their declaration when the documentation is built."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `mkdocs` itself does not look into the folder it is started in
+
 from inpaint.options import to_text
 from inpaint.request import options
 
