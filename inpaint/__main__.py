@@ -5,7 +5,7 @@ import sys
 
 
 def main() -> int:
-    """Run the command and return its exit status; Ctrl-C and the system's word to end are answered at any time."""
+    """Run the command and return its exit status; Ctrl-C and SIGTERM are handled at any time."""
     try:
         for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
             if hasattr(signal, name):

@@ -1,4 +1,4 @@
-"""Repaint many pictures, one after the other: pair them with their masks; let no failure stop the rest."""
+"""Repaint many pictures one after the other: pair them with their masks; one failure does not stop the rest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an item: the files written and the result, or the sentence that says what was wrong."""
+    """The outcome of an item: the files written and the result, or the sentence that says what was wrong."""
 
     item: Item
     files: tuple[Path, ...] = ()
@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where results go, and how they are written; nothing that is there is written over."""
+    """Where results go and how they are written; existing files are never overwritten."""
 
     folder: Path
     suffix: str = ".png"
@@ -80,7 +80,7 @@ def pair(pictures: Iterable[Path], masks: Path | Iterable[Path] | None = None) -
 
 
 def _by_stem(masks: list[Path], fold: Callable[[str], str]) -> dict[str, list[Path]]:
-    """Return {folded stem: masks}: those of that stem or, where there are none, those with a mask's mark after it."""
+    """Return {folded stem: masks}: the masks named exactly so or, if there are none, those with a mask suffix."""
     own, marked = defaultdict(list), defaultdict(list)
     for mask in masks:
         own[fold(mask.stem)].append(mask)
@@ -100,7 +100,7 @@ def _job(picture: Path, masks: list[Path]) -> Item:
 
 
 def _folded(name: str) -> str:
-    """Return the name in small letters, with accents composed (NFC)."""
+    """Return the name in lower case, with accents composed (NFC)."""
     return unicodedata.normalize("NFC", name).lower()
 
 
@@ -115,7 +115,7 @@ def split(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def plan(folder: Path, masks: Path | None = None) -> list[Item]:
-    """Return a folder's items, with a folder of masks, one mask for all, or the files in it that end in _mask."""
+    """Return a folder's items, with masks from a folder, one mask for all, or the files in it that end in _mask."""
     files = listed(folder)
     if masks is not None and masks.is_file():
         items = pair([file for file in files if file != masks and not file.samefile(masks)], masks)
@@ -130,7 +130,7 @@ def plan(folder: Path, masks: Path | None = None) -> list[Item]:
 
 
 def listed(folder: Path) -> list[Path]:
-    """Return the pictures in a folder, sorted by name, without those in folders below; raise InvalidRequest."""
+    """Return the pictures in a folder, sorted by name, without subfolders; raise InvalidRequest."""
     try:
         files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
     except OSError as error:
@@ -145,7 +145,7 @@ def run(
     settings: dict[str, Any] | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Yield one outcome per item as it is done; a failure becomes its sentence and the rest goes on.
+    """Yield one outcome per item as it finishes; a failure becomes a sentence and the batch goes on.
 
     `settings` are the Request's fields but picture and mask.  Close the iterator to stop.
     """
@@ -164,7 +164,7 @@ def run(
 
 
 def _unmarked(stem: str) -> str:
-    """Return the stem without the mark of a mask, in large or small letters."""
+    """Return the stem without its mask suffix, in lower or upper case."""
     for mark in MARKS:
         if stem.lower().endswith(mark):
             stem = stem[: -len(mark)]
@@ -172,5 +172,5 @@ def _unmarked(stem: str) -> str:
 
 
 def unforeseen(error: Exception) -> str:
-    """Return one sentence, on one line, for a failure that nobody foresaw."""
+    """Return one sentence, on one line, for an unexpected failure."""
     return " ".join(["It failed inside:", *f"{type(error).__name__}: {error}".split()])[:300].rstrip(".: ") + "."

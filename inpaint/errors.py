@@ -1,4 +1,4 @@
-"""What can go wrong, and what to do about it.
+"""Define the exceptions: each says what went wrong and what to do about it.
 
 InpaintError                    every sentence below is fit to be shown to a person
 ├── InvalidRequest              a field of the request cannot be used; .field names it
@@ -12,19 +12,19 @@ from __future__ import annotations
 
 
 class InpaintError(Exception):
-    """One sentence that says what is wrong, one that says what to do: `str(e)` is both."""
+    """The base of all errors: a sentence that says what is wrong, one that says what to do; `str(e)` is both."""
 
     def __init__(self, problem: str, advice: str = ""):
         self.problem, self.advice = problem, advice
         super().__init__(f"{problem} {advice}".strip())
 
     def __reduce__(self):
-        """Cross a process boundary whole: pickle would give back `args`, which is the finished sentence."""
+        """Pickle the constructor's arguments; by default pickle keeps `args`, the finished sentence."""
         return type(self), (self.problem, self.advice)
 
 
 class InvalidRequest(InpaintError):
-    """The request cannot be carried out as asked; `field` is the one to change."""
+    """Raised for a request that cannot be carried out; `field` is the one to change."""
 
     def __init__(self, field: str, problem: str, advice: str = ""):
         self.field = field
@@ -35,16 +35,16 @@ class InvalidRequest(InpaintError):
 
 
 class UnreadablePicture(InpaintError):
-    """The picture is broken, hostile, too large or no picture at all."""
+    """Raised for a picture that is broken, hostile, too large or no picture at all."""
 
 
 class ModelError(InpaintError):
-    """The model cannot be used as asked."""
+    """Raised for a model that cannot be used as asked."""
 
 
 class ModelUnavailable(ModelError):
-    """The model is not on this machine and cannot be fetched now."""
+    """Raised for a model that is not on this machine and cannot be downloaded now."""
 
 
 class OutOfMemory(InpaintError):
-    """The picture is too much for this machine, even in the most frugal way."""
+    """Raised when a picture needs more memory than this machine has, even with the leanest policy."""

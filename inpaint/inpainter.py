@@ -19,7 +19,7 @@ from .result import Result
 
 
 class Inpainter:
-    """A loaded model that answers requests, one at a time.
+    """A loaded model that answers one request at a time.
 
     `*steps, result = painter.stream(request)` keeps everything; closing the iterator cancels within one step.
     """
@@ -28,7 +28,7 @@ class Inpainter:
         self.model, self.encoder = model, LatentCache(model)
 
     def __call__(self, request: Request, on_step: Callable[[Step], None] | None = None) -> Result:
-        """Return the result; `on_step` is called with every step on the way."""
+        """Return the result; `on_step` is called with every step."""
         for event in self.stream(request):
             if isinstance(event, Result):
                 return event
@@ -41,7 +41,7 @@ class Inpainter:
         return self._run(request, None)
 
     def resume(self, step: Step, request: Request, finish: bool = False) -> Iterator[Step | Result]:
-        """Go on from a step that was kept, another way: yield the steps after it, then the result.
+        """Continue from a kept step with other settings: yield the steps after it, then the result.
 
         The request may ask for another prompt, sampler, number of steps or seed; with the step's own settings the
         walk goes on as it would have.  `finish` makes a finished picture of the step at once.  There is one picture,
@@ -60,7 +60,7 @@ class Inpainter:
             yield job.result()
 
     def method(self, request: Request) -> str:
-        """Return base or inpaint: what was asked for, or for `auto` what suits mask, strength and model."""
+        """Return base or inpaint: as asked, or for `auto` the one that suits mask, strength and model."""
         offered = self.model.methods
         if request.method != "auto":
             if request.method in offered:

@@ -1,4 +1,4 @@
-"""How a field of the request declares its default, limits and words, and how values are checked against that.
+"""Declare a request's fields with default, limits and help, and check values against them.
 
 Where the program may choose a value itself, None says so in Python and JSON, and the word auto in text.
 """
@@ -42,7 +42,7 @@ def kind_of(f: Field) -> type:
 
 
 def optional(f: Field) -> bool:
-    """Tell whether the program chooses a value where none is given."""
+    """Return whether the program chooses a value if none is given."""
     return f.default is None and f.default is not MISSING
 
 
@@ -74,7 +74,7 @@ def checked(f: Field, value: Any) -> Any:
 
 
 def from_text(f: Field, text: str) -> Any:
-    """Return the value that a typed text means; InvalidRequest, in words, if it means none."""
+    """Return the value of a typed text; raise InvalidRequest if it has none."""
     kind = kind_of(f)
     if kind is bool:
         return checked(f, {"true": True, "on": True, "false": False, "off": False}.get(text.strip().lower(), text))
@@ -85,7 +85,7 @@ def from_text(f: Field, text: str) -> Any:
 
 
 def to_text(f: Field, value: Any) -> str:
-    """Return the value as `from_text` reads it."""
+    """Return the value as text that `from_text` reads."""
     return AUTO if value is None else str(value)
 
 
@@ -105,7 +105,7 @@ def schema(f: Field) -> dict[str, Any]:
 
 
 def _typed(f: Field, value: Any) -> Any:
-    """Return a bool, int, float or str, without guessing: 20.0 is an int, '20' and True are not."""
+    """Return a bool, int, float or str without guessing: 20.0 is an int, '20' and True are not."""
     kind = kind_of(f)
     try:
         if kind is bool and isinstance(value, bool):
@@ -127,7 +127,7 @@ def _typed(f: Field, value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return plain values as Python writes them, of others only what they are: no addresses, no code of theirs."""
+    """Return plain values as Python writes them, and only the type of others: no addresses, none of their code."""
     plain = value is None or type(value) in (bool, int, float, str, bytes, list, dict, tuple)
     try:
         text = repr(value) if plain else f"a {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""Say where the files that ship with the library lie."""
+"""Locate the files that ship with the library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLIP = CONFIGS / "clip"  # CLIP's tokenizer
 
 
 def without_folders(model: str) -> str:
-    """Return a model's name, for a folder or file on this machine its last part: the rest is nobody's business."""
+    """Return a model's name; for a file or folder on this machine only its last part, since the path is private."""
     try:
         path = Path(model).expanduser()
         return path.name if path.is_absolute() or path.exists() else model

@@ -1,4 +1,4 @@
-"""Turn the command line's words into a request and files to write; all is checked before a model is loaded."""
+"""Turn command-line arguments into a request and files to write; all is checked before a model is loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def request_of(args: argparse.Namespace) -> Request:
-    """Return the request: from the words given, on top of a saved result's if there is one."""
+    """Return the request: the given arguments, on top of a saved result's request if there is one."""
     if len(args.inputs) > 3:
         raise InvalidRequest(
             "prompt",
@@ -50,7 +50,7 @@ def request_of(args: argparse.Namespace) -> Request:
 
 
 def _varied(args: argparse.Namespace, given: dict[str, Any]) -> Request:
-    """Return a saved result's request with what is given in its place; without a mask only if that is wanted."""
+    """Return a saved result's request with the given settings replaced; raise InvalidRequest if its mask is lost."""
     request = replace(Request.from_image(args.source), **given)
     masked = request.mask is not None or request.mask_from_alpha or request.expand
     if masked or len(args.inputs) > 1 or png_record.holds_original(args.source):
@@ -63,7 +63,7 @@ def _varied(args: argparse.Namespace, given: dict[str, Any]) -> Request:
 
 
 def outputs_of(args: argparse.Namespace, request: Request) -> outputs.Outputs:
-    """Return the files to write; that they can be written is checked now, not when the work is done."""
+    """Return the files to write; whether they can be written is checked now, not when the work is done."""
     picture, mask = ([*map(_path, args.inputs), None, None])[:2]
     source = _path(args.source)
     return outputs.plan(
@@ -80,7 +80,7 @@ def _path(word: str | None) -> Path | None:
 
 
 def batch_of(args: argparse.Namespace) -> tuple[list[batch.Job], batch.Output, dict[str, Any]]:
-    """Return the jobs of a batch, where their results go, and the settings they share."""
+    """Return the batch's items, where their results go, and the settings they share."""
     if args.source or args.film or len(args.inputs) > 1:
         raise InvalidRequest(
             "batch", "A batch takes a prompt, and no PICTURE, MASK, --from or --film.", "Leave the others out."

@@ -1,4 +1,4 @@
-"""Run the command line: one request or a batch; say what was done, and what is wrong in one sentence."""
+"""Run the command line: one request or a batch; report what was done, or what is wrong in one sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GIVEN = (InvalidRequest, UnreadablePicture, ModelError)  # to be mended by who g
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status; everything but --json's object is said on standard error."""
+    """Run the command and return its exit status; all output except --json goes to standard error."""
     for stream in (sys.stdout, sys.stderr):  # a console without our letters shows marks in their place
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def one(args: argparse.Namespace, progress: Progress) -> int:
-    """Carry out one request; write its pictures and its film."""
+    """Run one request; write its pictures and its film."""
     if args.masks:
         raise InvalidRequest("masks", "--masks belongs to --batch.", "Give the mask after the picture.")
     request = arguments.request_of(args)
@@ -73,7 +73,7 @@ def one(args: argparse.Namespace, progress: Progress) -> int:
 
 
 def many(args: argparse.Namespace, progress: Progress) -> int:
-    """Carry out a batch; return 1 if any picture failed.  What was done before Ctrl-C is told too."""
+    """Run a batch; return 1 if any picture failed.  After Ctrl-C, report what was done until then."""
     jobs, output, settings = arguments.batch_of(args)
     done: list[batch.Outcome] = []
     try:
@@ -93,7 +93,7 @@ def many(args: argparse.Namespace, progress: Progress) -> int:
 
 
 def mcp(args: argparse.Namespace, progress: Progress) -> int:
-    """Serve assistants until standard input ends."""
+    """Serve MCP clients until standard input ends."""
     if args.inputs or args.batch or args.source or args.out or args.film:
         raise InvalidRequest("mcp", "--mcp takes its pictures from the assistant.", "Give only options of the model.")
     if find_spec("mcp") is None:
@@ -105,7 +105,7 @@ def mcp(args: argparse.Namespace, progress: Progress) -> int:
 
 
 def _summed_up(args: argparse.Namespace, jobs: int, done: list[batch.Outcome], stopped: bool) -> int:
-    """Tell how many pictures were done, to people and with --json to programs; return the exit status."""
+    """Report how many pictures were done, as text or with --json as JSON; return the exit status."""
     failed = sum(outcome.result is None for outcome in done)
     if args.json:
         facts = {"pictures": [_outcome(outcome) for outcome in done], "failed": failed}
@@ -120,7 +120,7 @@ def _outcome(outcome: batch.Outcome) -> dict:
 
 
 def _load(args: argparse.Namespace, progress: Progress):
-    """Return the painter, once all words have been checked: this is what takes long."""
+    """Load and return the painter; this is slow, so all arguments have been checked before."""
     from .. import load
     from ..memory import malloc
 

@@ -22,7 +22,7 @@ MANY = 500  # names of new files that a film is compared with
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The pictures' paths and the film's.  `fresh`: nobody asked for these names, so files that exist keep theirs."""
+    """The paths of the pictures and the film.  `fresh`: nobody chose these names, so nothing is overwritten."""
 
     paths: list[Path]
     film: Path | None
@@ -42,7 +42,7 @@ class Outputs:
 def plan(
     out: Path | None, count: int, film_path: Path | None, near: Path | None, inputs: Mapping[str, Path | None]
 ) -> Outputs:
-    """Return where `count` pictures go: to `out`, or without one to new files beside `near`.
+    """Return the paths of `count` pictures: `out`, or without it new files beside `near`.
 
     `inputs` are the files that are read, by what they are: "picture", "mask".  Raises InvalidRequest.
     """
@@ -92,7 +92,7 @@ def check_file(path: Path) -> None:
 
 
 def check_folder(folder: Path, advice: str) -> None:
-    """Raise InvalidRequest unless files can be made in the folder; one is made to see, and goes at once."""
+    """Raise InvalidRequest unless files can be made in the folder; tested with a file that is removed at once."""
     import tempfile
 
     if not folder.is_dir():
@@ -105,7 +105,7 @@ def check_folder(folder: Path, advice: str) -> None:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Return whether two names lead to one file, by links too."""
+    """Return whether two names lead to the same file, links resolved."""
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):
@@ -113,7 +113,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _folded(path: Path) -> str:
-    """Return the path without links, in small letters, since some disks do not tell them apart."""
+    """Return the path with links resolved, in lower case, since some file systems ignore case."""
     return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
 
 

@@ -1,4 +1,4 @@
-"""Make the command line's parser: one flag for every option of the request, in its own words."""
+"""Make the command line's parser: one flag for every option of the request, with the option's own help."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ TITLES = {"prompt": "words", "area": "what the model is shown", "finish": "filli
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Exit with one line, without the usage; a long word is quoted by its start."""
+        """Exit with a one-line error, without the usage text; a long argument is quoted by its beginning."""
         message = "".join(c if c.isprintable() else "?" for c in message).rstrip(".")
         message = message if len(message) <= LONGEST else message[: LONGEST - 1] + "…"
         self.exit(2, f"inpaint: {message}. See --help.\n")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; flags that are not given are missing from what it returns."""
+    """Return the parser; its result holds only the flags that were given."""
     made = Parser(
         prog="python -m inpaint",
         usage=USAGE,
@@ -84,7 +84,7 @@ def _flag(group, name: str, field: Field) -> None:
 
 
 def _typed(field: Field):
-    """Return a converter from text to a checked value; what is wrong is said in the request's own words."""
+    """Return a converter from text to a checked value; its errors are those of the request."""
 
     def convert(text: str):
         try:

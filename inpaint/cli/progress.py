@@ -1,4 +1,4 @@
-"""Show how far a run is, to people who wait in front of a terminal."""
+"""Show the progress of a run on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPARSE = 10.0  # seconds between two lines where lines cannot be written over
 
 
 class Progress:
-    """Keeps one line up to date on a terminal, or writes a line now and then to a log."""
+    """Keep one line up to date on a terminal, or write a line now and then to a log."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic):
         self.stream, self.clock = stream, clock
@@ -40,7 +40,7 @@ class Progress:
         self._write(f"{self.name}step {done} of {step.total}, {spoken(left)} left")
 
     def download(self, step: Download) -> None:
-        """Show how much of a model has arrived."""
+        """Show how much of a model has been downloaded."""
         now, whole = self.clock(), step.total is not None and step.done >= step.total
         if now - self.last < (0.2 if self.live else SPARSE) and not whole:
             return
@@ -49,7 +49,7 @@ class Progress:
         self._write(f"downloading {step.repo}: {_megabytes(step.done)}{of} MB")
 
     def clear(self) -> None:
-        """Leave a clean line."""
+        """Clear the line."""
         if self.live:
             self._write("", end="")
 
@@ -63,7 +63,7 @@ def _megabytes(size: int) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """5 s, 3 min 20 s, 2 h 5 min"""
+    """Return a duration as people say it: 5 s, 3 min 20 s, 2 h 5 min."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"

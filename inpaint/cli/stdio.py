@@ -1,4 +1,4 @@
-"""Serve the MCP tool on standard input and output, `python -m inpaint --mcp`, as assistants start it.
+"""Serve the MCP tool on standard input and output: `python -m inpaint --mcp`, as assistants start it.
 
 Pictures are files of this machine, named by their paths, so they may be of any size.  The result is a new file beside
 the picture; nothing is written over.
@@ -29,7 +29,7 @@ Answer = tuple[dict[str, Any], list[bytes]]  # facts, previews
 
 
 def serve(load: Callable[[], Any]) -> None:
-    """Answer until standard input ends; `load` gives the painter and is called for the first picture."""
+    """Answer until standard input ends; `load` returns the painter and is called for the first picture."""
     from mcp import types
     from mcp.server.lowlevel import Server
     from mcp.server.stdio import stdio_server
@@ -67,13 +67,13 @@ def serve(load: Callable[[], Any]) -> None:
 
 
 class Jobs:
-    """One request at a time, in a thread; a cancelled one stops within one step."""
+    """Run one request at a time, in a thread; a cancelled one stops within one step."""
 
     def __init__(self, load: Callable[[], Any]):
         self.load, self.painter, self.painting = load, None, threading.Lock()
 
     async def run(self, name: str, arguments: dict[str, Any], progress: Progress) -> Answer:
-        """Return facts and previews of the saved pictures; awaits progress(done, total) after each step."""
+        """Return facts and previews of the saved pictures; await progress(done, total) after each step."""
         if name != tool.NAME:
             raise InvalidRequest("name", f"There is no tool named {name[:40]!r}.", f"Use {tool.NAME}.")
         stop = threading.Event()
@@ -116,7 +116,7 @@ def asked(arguments: dict[str, Any]) -> tuple[Request, outputs.Outputs]:
 
 
 def saved(result: Result, out: outputs.Outputs) -> Answer:
-    """Write the pictures; return facts for the assistant and previews."""
+    """Write the pictures; return facts and previews for the assistant."""
     paths = out.save(result, "full", 95)
     facts = {"files": [str(path.resolve()) for path in paths], "seeds": list(result.seeds), "report": result.report}
     return facts, [tool.preview(image) for image in result.images]

@@ -1,4 +1,4 @@
-"""Describe inpainting as an MCP tool: words, arguments and answers, for the page and for standard input alike."""
+"""Describe inpainting as an MCP tool, for the page and for standard input: name, arguments and answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def preview(image: Image.Image) -> bytes:
 
 
 def image(jpeg: bytes) -> types.ImageContent:
-    """Return the JPEG as content for the assistant to look at."""
+    """Return the JPEG as MCP image content for the assistant."""
     from mcp import types
 
     return types.ImageContent(type="image", data=base64.b64encode(jpeg).decode(), mimeType="image/jpeg")

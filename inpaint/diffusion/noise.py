@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Noise:
-    """Standard normal [B, 4, h, w], float32: one CPU generator an image, each call the next draw.
+    """Draw standard normal noise [B, 4, h, w], float32: one CPU generator per image, each call the next draw.
 
     Image k draws from its own `seeds[k]`, so it comes out the same alone or among others.
     """
@@ -29,7 +29,7 @@ class Noise:
         return draw.to(self.device)
 
     def states(self) -> tuple[Tensor, ...]:
-        """Return where each image's generator stands, to go on from there another time."""
+        """Return the state of each image's generator, so that the draws can continue later."""
         return tuple(g.get_state() for g in self.generators)
 
 

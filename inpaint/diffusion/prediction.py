@@ -1,4 +1,4 @@
-"""What a UNet predicts: eps, v or x0, each turned into the others; x = √ᾱ x0 + √(1-ᾱ) eps throughout."""
+"""Convert what a UNet predicts, eps, v or x0, into the others; x = √ᾱ x0 + √(1-ᾱ) eps throughout."""
 
 from __future__ import annotations
 

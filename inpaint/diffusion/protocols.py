@@ -1,4 +1,4 @@
-"""What the walk asks of a network and of a sampler, so that any that answer it fit."""
+"""Declare the interfaces of the denoising loop: the network it calls and the sampler that makes its steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Denoiser(Protocol):
 
 
 class Sampler(Protocol):
-    """A way from noise to picture: DDIM, or one of diffusers' schedulers.
+    """The steps from noise to a picture: DDIM, or the solver of one of diffusers' schedulers.
 
     init_noise_sigma  what pure noise is multiplied by at the start
     """

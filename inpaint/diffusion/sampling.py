@@ -1,4 +1,4 @@
-"""The article in one page: noise, the DDIM step, two ways to mind the mask, one loop.
+"""Show the article in one page: noise, the DDIM step, two ways to keep what is not masked, one loop.
 
     x0  clean latent      x    the latent at noise level t       alphas_cumprod  ᾱ, cumulative product of the alphas
     eps predicted noise   out  what the UNet predicts: eps, v or x0 (prediction.py)
@@ -23,7 +23,7 @@ HoleAt = Callable[[float], Tensor]  # t -> [B, 1, h, w]
 
 
 class DDIM:
-    """Denoising diffusion implicit models (Song et al. 2021, arXiv 2010.02502, eq. 12).
+    """The sampler of denoising diffusion implicit models (Song et al. 2021, arXiv 2010.02502, eq. 12).
 
     alphas_cumprod [T], kept as Python floats so that no device or dtype can round it; timesteps descend, `stride`
     apart (0: each leads to the next).  `noise()` is drawn in each step, [B, 4, h, w], when eta > 0.
@@ -44,16 +44,16 @@ class DDIM:
         self.predicts, self.final, self.init_noise_sigma = predicts, final or self.abar[0], 1.0
 
     def q_sample(self, x0: Tensor, t: int, noise: Tensor) -> Tensor:
-        """x_t = √ᾱ_t x0 + √(1-ᾱ_t) noise"""
+        """Return x_t = √ᾱ_t x0 + √(1-ᾱ_t) noise."""
         a_t = self.abar[t]
         return a_t**0.5 * x0 + (1 - a_t) ** 0.5 * noise
 
     def scale(self, x: Tensor, t: int) -> Tensor:
-        """Return what the UNet expects to see; the identity for DDIM."""
+        """Scale x_t to what the UNet expects; the identity for DDIM."""
         return x
 
     def step(self, x: Tensor, out: Tensor, t: int) -> tuple[Tensor, Tensor]:
-        """x_t -> (x_{t-1}, pred_x0)"""
+        """Return (x_{t-1}, pred_x0) for x_t."""
         a_t, a_prev = self.abar[t], self.a_prev(t)
         sigma = self.eta * ((1 - a_prev) / (1 - a_t) * (1 - a_t / a_prev)) ** 0.5
 
@@ -78,12 +78,12 @@ class DDIM:
         return prediction.target(self.predicts, x0, noise, self.abar[t])
 
     def start_at(self, index: int) -> None:
-        """Leave out the first `index` timesteps."""
+        """Skip the first `index` timesteps."""
         self.timesteps = self.timesteps[index:]
 
 
 class Strategy:
-    """The four places a mask can enter the loop.  A subclass fills in only the ones it needs."""
+    """The four places where a mask can enter the loop.  A subclass fills in only the ones it needs."""
 
     def blend(self, x: Tensor, t: int) -> Tensor:
         """Change x before the UNet sees it: [B, 4, h, w] -> [B, 4, h, w]."""
@@ -103,7 +103,7 @@ class Strategy:
 
 
 class MaskedBase(Strategy):
-    """Any UNet.  What must stay is overwritten by the original, noised to level t.
+    """Inpaint with any UNet: what must stay is overwritten by the original, noised to level t.
 
     x0 [B, 4, h, w]; `hole(t)` -> [B, 1, h, w], the same at every t for a hard mask, growing as t falls for a
     soft one (Differential Diffusion, arXiv 2306.00950); `noise()` -> [B, 4, h, w], one fixed tensor or fresh
@@ -131,7 +131,7 @@ class MaskedBase(Strategy):
 
 
 class InpaintUNet(Strategy):
-    """The trained 9-channel UNet.  It is shown the hole and the picture with the hole cut out.
+    """Inpaint with the trained 9-channel UNet, which sees the hole and the picture with the hole cut out.
 
     `context(t)` -> [1, 1 + 4, h, w], hole first, the same for every image.  With a `background` (a MaskedBase) what
     must stay is replaced at every step as well, which stops the colour drift outside the hole.
@@ -160,7 +160,7 @@ class LatentStep:
 
 
 def guided(unet: Denoiser, x: Tensor, t: int, text: Tensor, w: float, rescale: float = 0.0) -> Tensor:
-    """out(none) + w (out(text) - out(none)), Ho & Salimans 2022; text [2B, n, d], the unconditional half first.
+    """Return out(none) + w (out(text) - out(none)), Ho & Salimans 2022; text [2B, n, d], unconditional half first.
 
     One call: the UNet is given x [B, c, h, w] once and answers for each of the 2B texts, so it need not compare or
     compute twice what the halves share.  With w = 0 or 1 it is given one half only.  `rescale` pulls the result's

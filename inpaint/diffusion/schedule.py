@@ -1,4 +1,4 @@
-"""The noise levels of a model, and which of its timesteps are walked: how many, how far apart, from where."""
+"""Compute a model's noise levels, and which of its timesteps are walked: how many, how far apart, from where."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = (*BETAS, "timestep_spacing", "set_alpha_to_one")  # what of a scheduler's
 
 
 def alphas_cumprod(config: dict[str, Any]) -> Tensor:
-    """Return ᾱ [T], float64, of a scheduler's configuration in diffusers' words; ModelError if it is unknown."""
+    """Return ᾱ [T], float64, for a scheduler configuration in diffusers' terms; ModelError if it is unknown."""
     import torch
 
     config = {**DEFAULTS, **config}
@@ -39,18 +39,18 @@ def alphas_cumprod(config: dict[str, Any]) -> Tensor:
 
 
 def zero_terminal_snr(abar: Tensor) -> Tensor:
-    """Stretch √ᾱ [T] so that the last level is noise alone (Lin et al. 2023, arXiv 2305.08891, algorithm 1)."""
+    """Stretch √ᾱ [T] so that the last level is pure noise (Lin et al. 2023, arXiv 2305.08891, algorithm 1)."""
     root = abar**0.5
     return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
 
 
 def trailing(config: dict[str, Any]) -> bool:
-    """Tell whether walks begin at the very last level: so configured, or that level is noise alone."""
+    """Return whether walks begin at the very last level: configured so, or that level is pure noise."""
     return config.get("timestep_spacing") == "trailing" or bool(config.get("rescale_betas_zero_snr"))
 
 
 def timesteps(steps: int, T: int = 1000, spacing: str = "leading") -> list[int]:
-    """Return timesteps in 0..T-1, ascending; the walk takes them from the end.
+    """Return timesteps in 0 … T-1, ascending; the walk takes them from the end.
 
     leading   exactly `steps` of them: 1, 1 + T//steps, …  (diffusers' DDIM with steps_offset 1)
     trailing  exactly `steps` of them, T/steps apart, up to T-1
@@ -74,7 +74,7 @@ def timesteps(steps: int, T: int = 1000, spacing: str = "leading") -> list[int]:
 
 
 def levels(strength: float, steps: int, T: int = 1000) -> int:
-    """Return how many of the T noise levels exact steps are taken from: those below strength · T, one a step."""
+    """Return how many of the T noise levels exact steps choose from: those below strength · T, one a step or more."""
     return min(T - 1, max(steps, round(strength * T)))
 
 

@@ -1,4 +1,4 @@
-"""The menu of samplers: our DDIM, and solvers that walk the timesteps and noise levels of diffusers' schedulers."""
+"""Choose a sampler: our DDIM, or a solver with the timesteps and noise levels of one of diffusers' schedulers."""
 
 from __future__ import annotations
 
@@ -66,24 +66,24 @@ def sampler(
 
 
 def _original(T: int, steps: int) -> int:
-    """Return how many steps LCM is to choose from: the 50 of its distillation, or the next division of T."""
+    """Return the number of steps LCM chooses from: the 50 of its distillation, or the next divisor of T."""
     return next(n for n in range(max(50, steps), T + 1) if T % n == 0)
 
 
 def _lowest(alphas_cumprod: Tensor, levels: int) -> dict[str, Any]:
-    """Return the settings of a scheduler that knows only the lowest `levels` noise levels, in the same units."""
+    """Return the settings of a scheduler limited to the lowest `levels` noise levels, in the same units."""
     kept = alphas_cumprod[:levels].double()
     before = torch.cat([torch.ones(1, dtype=torch.float64), kept[:-1]])
     return {"trained_betas": (1 - kept / before).tolist(), "num_train_timesteps": levels}
 
 
 def _trailing(levels: int, steps: int) -> str:
-    """Return the spacing that begins at the last level: trailing, unless diffusers miscounts such a division."""
+    """Return the timestep spacing that begins at the last level: trailing, unless diffusers miscounts it."""
     return "trailing" if ceil(levels / (levels / steps)) == steps else "linspace"
 
 
 def _levels(scheduler) -> list[Level]:
-    """Return (alpha, sigma) of every timestep, as the scheduler itself noises: x_t = alpha x0 + sigma noise."""
+    """Return (alpha, sigma) of every timestep, as the scheduler itself adds noise: x_t = alpha x0 + sigma noise."""
     picture, noise = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64).reshape(2, 2, 1, 1, 1)
     found = []
     for index, t in enumerate(scheduler.timesteps):

@@ -1,4 +1,4 @@
-"""The steps of the other samplers, each a few lines of its paper, with coefficients in Python floats.
+"""Implement the steps of the other samplers: each a few lines of its paper, with coefficients as Python floats.
 
 Every solver knows its noise levels (alpha, sigma), x_t = alpha x0 + sigma eps: one for each timestep and (1, 0) for
 the end.  Only latents are on the device, so a step never waits for it and no dtype rounds a coefficient.
@@ -21,7 +21,7 @@ def _no_noise() -> Tensor:
 
 
 class Solver:
-    """A walk over `every` timestep, descending; `levels` has one more entry than there are timesteps.
+    """Walk `every` timestep, descending; `levels` has one more entry than there are timesteps.
 
     init_noise_sigma  what pure noise is multiplied by at the start
     noise             draws a fresh [B, 4, h, w] for the samplers that add noise
@@ -42,25 +42,25 @@ class Solver:
 
     @property
     def timesteps(self) -> list[float]:
-        """The timesteps still to walk from where it starts, descending."""
+        """Return the timesteps still to walk, descending."""
         return self.every[self.first :]
 
     def start_at(self, index: int) -> None:
-        """Leave out the first `index` timesteps."""
+        """Skip the first `index` timesteps."""
         self.first = self.index = index
 
     def q_sample(self, x0: Tensor, t: float, noise: Tensor) -> Tensor:
-        """x_t = alpha x0 + sigma noise"""
+        """Return x_t = alpha x0 + sigma noise."""
         alpha, sigma = self.level(t)
         return alpha * x0 + sigma * noise
 
     def scale(self, x: Tensor, t: float) -> Tensor:
-        """Return what the UNet expects to see: alpha and sigma on the unit circle, as in training."""
+        """Scale x_t to what the UNet expects: alpha and sigma on the unit circle, as in training."""
         alpha, sigma = self.level(t)
         return x / sqrt(alpha**2 + sigma**2)
 
     def step(self, x: Tensor, out: Tensor, t: float) -> tuple[Tensor, Tensor]:
-        """x_t -> (x_{t-1}, pred_x0)"""
+        """Return (x_{t-1}, pred_x0) for x_t."""
         alpha, sigma = self.level(t)
         square = alpha**2 + sigma**2
         pred_x0, eps = prediction.x0_and_eps(self.predicts, out, x / sqrt(square), alpha**2 / square)
@@ -78,7 +78,7 @@ class Solver:
         raise NotImplementedError
 
     def level(self, t: float) -> Level:
-        """Return (alpha, sigma) at t: of the walk's own place if it is there, for Karras' timesteps may repeat."""
+        """Return (alpha, sigma) at t: those of the current step if it is at t, since Karras' timesteps may repeat."""
         here = min(self.index, len(self.every) - 1)
         return self.levels[here if self.every[here] == t else self.every.index(t)]
 
@@ -96,7 +96,7 @@ class Euler(Solver):
 
 
 class EulerAncestral(Solver):
-    """Euler's method down to a lower level, then noise back up (k-diffusion's ancestral sampling); alpha is 1."""
+    """Euler's method to a lower level, then fresh noise (k-diffusion's ancestral sampling); alpha is 1."""
 
     def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
         (_, sigma), (_, after) = self.levels[self.index : self.index + 2]
@@ -106,7 +106,7 @@ class EulerAncestral(Solver):
 
 
 class DDPM(Solver):
-    """Ancestral sampling from q(x_{t-1} | x_t, x0) (Ho et al. 2020, arXiv 2006.11239, eq. 7)."""
+    """Sample from q(x_{t-1} | x_t, x0) (Ho et al. 2020, arXiv 2006.11239, eq. 7)."""
 
     def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
         (alpha, sigma), (a_next, s_next) = self.levels[self.index : self.index + 2]
@@ -116,7 +116,7 @@ class DDPM(Solver):
 
 
 class LCM(Solver):
-    """Latent consistency: jump to x0, then noise it to the next level (Luo et al. 2023, arXiv 2310.04378)."""
+    """Jump to x0, then add noise to the next level: latent consistency (Luo et al. 2023, arXiv 2310.04378)."""
 
     SIGMA_DATA, TIMESTEP_SCALING = 0.5, 10
 
@@ -129,7 +129,7 @@ class LCM(Solver):
 
 
 class DPMSolver2M(Solver):
-    """DPM-Solver++, second order, multistep, midpoint (Lu et al. 2022, arXiv 2211.01095, algorithm 2)."""
+    """Apply DPM-Solver++, second order, multistep, midpoint (Lu et al. 2022, arXiv 2211.01095, algorithm 2)."""
 
     previous: Tensor | None = None  # pred_x0 of the step before
 
@@ -146,7 +146,7 @@ class DPMSolver2M(Solver):
 
 
 class UniPC(Solver):
-    """Unified predictor-corrector of order 2, B(h) = e^h - 1 (Zhao et al. 2023, arXiv 2302.04867)."""
+    """Predict, then correct: UniPC of order 2, B(h) = e^h - 1 (Zhao et al. 2023, arXiv 2302.04867)."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -160,7 +160,7 @@ class UniPC(Solver):
         return self.predict(x)
 
     def predict(self, x: Tensor) -> Tensor:
-        """UniP: x at the next level; of first order in the first step and the last."""
+        """Return x at the next level by UniP; of first order in the first and the last step."""
         base, h = self._exponential(x, self.index, self.history[-1])
         if len(self.history) < 2 or not self.levels[self.index + 1][1]:
             return base
@@ -168,7 +168,7 @@ class UniPC(Solver):
         return base - self.levels[self.index + 1][0] * expm1(-h) * 0.5 * slope
 
     def correct(self, pred_x0: Tensor) -> Tensor:
-        """UniC: the last prediction made again, now that pred_x0 is known at its end."""
+        """Correct the last prediction by UniC, now that pred_x0 is known at its end."""
         assert self.last is not None  # there was a step before
         base, h = self._exponential(self.last, self.index - 1, self.history[-1])
         change = pred_x0 - self.history[-1]
@@ -189,6 +189,6 @@ class UniPC(Solver):
         return s_next / sigma * x - a_next * expm1(-h) * pred_x0, h
 
     def _slope(self, index: int, h: float) -> tuple[Tensor, float]:
-        """Return how pred_x0 changed per r in the step before level `index`, and r, that step's length over -h."""
+        """Return the slope of pred_x0 per r in the step before level `index`, and r, that step's length over -h."""
         r = (self.log_snr(index - 1) - self.log_snr(index)) / h
         return (self.history[-2] - self.history[-1]) / r, r

@@ -1,4 +1,4 @@
-"""EXIF blocks: orientation, what may be kept, GPS taken out, a comment read or written."""
+"""Read and write EXIF blocks: orientation, what may be kept, GPS removed, a comment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TURNS = {
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation that browsers turn the image by, 1 to 8; 1 is upright.
+    """Return the EXIF orientation that browsers apply, 1 to 8; 1 is upright.
 
     They look into no XMP, and not into a WebP's EXIF either; Pillow's own `getexif` does both.  Browsers show no
     TIFF: Pillow turns one while it decodes it, so ask before.
@@ -48,12 +48,12 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """Return the decoded image as it should be held; itself if nothing is to be turned, or Pillow has done it."""
+    """Return the decoded image upright; unchanged if it is upright already, or Pillow has turned it."""
     return image.transpose(TURNS[orientation]) if orientation in TURNS and image.format != "TIFF" else image
 
 
 def turned_samples(samples: np.ndarray, orientation: int) -> np.ndarray:
-    """Return an array [H, W, C] turned as `turned` turns an image."""
+    """Turn an array [H, W, C] as `turned` turns an image."""
     if orientation in (5, 6, 7, 8):
         samples = samples.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -62,7 +62,7 @@ def turned_samples(samples: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def exif_of(image: Image.Image) -> bytes | None:
-    """Return the image's EXIF block without its orientation, which is applied, and hidden copies of the photo.
+    """Return the image's EXIF block without orientation, which is applied, and hidden copies of the photo.
 
     `image` is as it came from the file.  The block is unchanged if it has none of that; None if it cannot be read.
     A TIFF's tags describe its own layout: of these only the words are kept.
@@ -89,7 +89,7 @@ def exif_of(image: Image.Image) -> bytes | None:
 
 
 def with_tags(block: bytes | None, tags: dict[int, Any]) -> bytes | None:
-    """Return the EXIF block with these tags where it has none of its own; as it was if that cannot be written."""
+    """Add these tags to the EXIF block where it lacks them; return it unchanged if that cannot be written."""
     exif = _load(block) or Image.Exif()
     for tag, value in tags.items():
         if tag not in exif:
@@ -98,7 +98,7 @@ def with_tags(block: bytes | None, tags: dict[int, Any]) -> bytes | None:
 
 
 def directories(block: bytes | None) -> dict[int, Any]:
-    """Return the block's tags as a TIFF holds them: those that are words, and its directories as dicts."""
+    """Return the block's tags for a TIFF: its texts, and its directories as dicts."""
     exif = _load(block)
     if exif is None:
         return {}
@@ -107,7 +107,7 @@ def directories(block: bytes | None) -> dict[int, Any]:
 
 
 def without_gps(block: bytes | None) -> bytes | None:
-    """Return the EXIF block without the place; None if it cannot be read, so that no place can hide in it."""
+    """Remove the GPS position from the EXIF block; None if it cannot be read, so that no position can hide in it."""
     exif = _load(block)
     if exif is None:
         return None
@@ -117,7 +117,7 @@ def without_gps(block: bytes | None) -> bytes | None:
 
 
 def without_settings(block: bytes | None) -> bytes | None:
-    """Return the block without a comment that an earlier run, ours or another tool's, has left in the photo."""
+    """Remove the comment that an earlier run, of this program or another, has left in the block."""
     exif = _load(block)
     if exif is None or "Steps: " not in comment(block):
         return block

@@ -1,4 +1,4 @@
-"""Animations of a run, from the picture to the result, as WebP, GIF or PNG."""
+"""Write animations of a run, from the picture to the result, as WebP, GIF or PNG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SETTINGS = {"WEBP": {"quality": 85, "method": 4}, "GIF": {}, "PNG": {"compress_l
 
 
 def save_film(path: str | Path, frames: Sequence[Image.Image], seconds: float = 4.0) -> Path:
-    """Write `frames` as a looping animation of so many seconds, then the last one held; return its path.
+    """Write `frames` as a looping animation of that many seconds, the last frame held longer; return its path.
 
     All frames take the size of the last; their kind is told by the suffix.
     """
@@ -43,18 +43,18 @@ def save_film(path: str | Path, frames: Sequence[Image.Image], seconds: float = 
 
 
 def format_of(path: str | Path) -> str:
-    """Return WEBP, GIF or PNG by the suffix; raise InvalidRequest for another one."""
+    """Return WEBP, GIF or PNG by the suffix; raise InvalidRequest for any other."""
     return writing.format_of(path, FORMATS, "film", "Films")
 
 
 def times(count: int, seconds: float) -> list[int]:
-    """Return the milliseconds each frame is shown; multiples of 10, as GIF counts, and the last 1.5 s longer."""
+    """Return the milliseconds each frame is shown: multiples of 10, as GIF counts; the last one 1.5 s longer."""
     each = max(20, round(seconds * 100 / count) * 10)
     return [each] * (count - 1) + [each + 1500]
 
 
 def _alike(frames: Sequence[Image.Image]) -> list[Image.Image]:
-    """Return the frames as RGB at the size of the last one."""
+    """Return all frames as RGB, at the size of the last one."""
     from PIL import Image
 
     size = frames[-1].size

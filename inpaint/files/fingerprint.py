@@ -1,4 +1,4 @@
-"""Which weights made a picture: 12 hex digits, so that a picture's record can say "that was another model".
+"""Identify weights by 12 hex digits, so that a picture's record can tell whether the model was the same.
 
 Reading gigabytes for that would take longer than loading the model, so of each file its size, its first and last
 MiB (header and tail) and 64 blocks of 16 KiB between them are hashed.  Names and places of files do not count.
@@ -16,7 +16,7 @@ EDGE, BLOCK, BLOCKS = 1 << 20, 1 << 14, 64
 
 
 def of_files(files: Iterable[Path]) -> str:
-    """Return the fingerprint of these files, in this order; ModelError if one of them has gone meanwhile."""
+    """Return the fingerprint of these files, in this order; ModelError if one of them is gone."""
     digest = blake2b(digest_size=6)
     try:
         for path in files:
@@ -40,7 +40,7 @@ def _add(digest, path: Path) -> None:
 
 
 def of_all(files: Iterable[Path]) -> str:
-    """Return a digest of every byte of these files; it takes a second for 2 GB."""
+    """Return a digest of every byte of these files; takes a second for 2 GB."""
     digest = sha256()
     for path in files:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""The settings as the text that Stable Diffusion tools write into their pictures, and read from them.
+"""Write and read settings as "parameters" text, as Stable Diffusion tools store them in pictures.
 
     a red scarf
     Negative prompt: blurry
@@ -113,14 +113,14 @@ def _chosen(value: Any) -> Any:
 
 
 def renewed(settings: dict[str, Any], version: int) -> dict[str, Any]:
-    """Return settings as they are written today: version 1 had a number or word for what the program chooses."""
+    """Return settings in today's form: version 1 stored a number or word where the program chooses."""
     if version >= VERSION:
         return settings
     return {name: None if name in CHOSEN and value == CHOSEN[name] else value for name, value in settings.items()}
 
 
 def of(image: Image.Image, options: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
-    """Return what `read` finds in an opened file: a PNG's text, or the EXIF comment of a JPEG or WebP, ours too."""
+    """Return what `read` finds in an opened file: a PNG's text, or the EXIF comment of a JPEG or WebP."""
     text = image.info.get("parameters")
     if not isinstance(text, str):
         text = exif.comment(image.info.get("exif") or exif.exif_of(image))  # a TIFF's lies among its tags
@@ -169,7 +169,7 @@ def read(text: str, options: Mapping[str, Field]) -> tuple[dict[str, Any], list[
 
 
 def _known(found: dict[str, Any], options: Mapping[str, Field], notes: list[str]) -> dict[str, Any]:
-    """Return those of another tool's settings that this program has and can use; the others are noted."""
+    """Return those of another tool's settings that this program can use, and note the others."""
     usable = {}
     for name, value in found.items():
         try:

@@ -1,4 +1,4 @@
-"""Masks as people have them: white on black, labelling tools' colours, strokes on nothing, erased photos, 0 and 1.
+"""Read masks in all their forms: white on black, label maps, strokes on a clear ground, erased photos, 0 and 1.
 
 A mask is understood as follows, and whatever was not plain white on black is said in its notes:
 
@@ -56,12 +56,12 @@ def open_mask(source: Any) -> Image.Image:
 
 
 def notes_of(mask: Image.Image) -> list[str]:
-    """Return how the mask was understood, in words; nothing for white on black."""
+    """Return notes on how the mask was understood; none for white on black."""
     return list(mask.info.get(NOTES, ()))
 
 
 def _as_levels(source: Any) -> Any:
-    """Return arrays of whole numbers that are all 0 or 1 as bool: they mean no and yes nearly everywhere."""
+    """Return whole-number arrays of only 0 and 1 as bool: there they nearly always mean no and yes."""
     if (
         getattr(getattr(source, "dtype", None), "kind", "") in ("i", "u")
         and source.size
@@ -73,7 +73,7 @@ def _as_levels(source: Any) -> Any:
 
 
 def _opaque(colours: Image.Image, indexed: bool = False) -> tuple[Image.Image, list[str]]:
-    """Return levels of a mask without transparency (L or RGB), and notes; `indexed` if its colours were numbers."""
+    """Return the levels of an opaque mask (L or RGB), and notes; `indexed` if its colours came from a palette."""
     if colours.mode == "L" or not _is_colourful(colours):
         return _greys(colours.convert("L"))
     found = Palette.of(_sample(colours))
@@ -93,14 +93,14 @@ def _opaque(colours: Image.Image, indexed: bool = False) -> tuple[Image.Image, l
 
 
 def _greys(grey: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Return the levels, 0 and 1 as black and white."""
+    """Return the levels, with 0 and 1 read as black and white."""
     if grey.getextrema()[1] == 1:
         return grey.point(lambda v: 255 * v), ["The mask's values are 0 and 1: 1 is taken as white."]
     return grey, []
 
 
 def _on_clear(colours: Image.Image, alpha: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Return levels of a mask (RGB) of which a part is transparent, and notes."""
+    """Return the levels of a partly transparent mask (RGB), and notes."""
     visible = np.asarray(alpha) >= OPAQUE
     if not visible.any():
         visible = np.asarray(alpha) > 0
@@ -129,7 +129,7 @@ def _several(count: int) -> str:
 
 
 def _is_photo(shown: np.ndarray, found: Palette) -> bool:
-    """Return whether so many colours, or middle greys, are seen as only a photo has."""
+    """Return whether the image has so many colours, or middle greys, that it must be a photo."""
     if found.share >= SHARE or not len(shown):
         return False
     middle = (shown[:, 0] >= FAINT) & (shown[:, 0] < 255 - FAINT)
@@ -137,7 +137,7 @@ def _is_photo(shown: np.ndarray, found: Palette) -> bool:
 
 
 def _is_colourful(colours: Image.Image, where: np.ndarray | None = None) -> bool:
-    """Return whether more than specks of an RGB image are not grey."""
+    """Return whether more than specks of an RGB image are coloured."""
     red, green, blue = colours.split()
     high = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     low = ImageChops.darker(ImageChops.darker(red, green), blue)
@@ -148,14 +148,14 @@ def _is_colourful(colours: Image.Image, where: np.ndarray | None = None) -> bool
 
 
 def _sample(colours: Image.Image, where: np.ndarray | None = None) -> np.ndarray:
-    """Return uint8 [n, 3]: about a million pixels spread over an RGB image, of those in `where`."""
+    """Return uint8 [n, 3]: about a million pixels spread over an RGB image, from those in `where`."""
     across, down = (max(1, n // SAMPLE) for n in colours.size)
     pixels = np.asarray(colours)[::down, ::across]
     return pixels.reshape(-1, 3) if where is None else pixels[where[::down, ::across]]
 
 
 def _flat(colours: Image.Image) -> np.ndarray:
-    """Return uint8 [n, 3]: pixels with their own colour around them, so not those of an edge; often none."""
+    """Return uint8 [n, 3]: pixels surrounded by their own colour, so not on an edge; often none."""
     across, down = (max(1, n // SAMPLE) for n in colours.size)
     pixels = np.asarray(colours)[::down, ::across]
     here = pixels[:-PATCH, :-PATCH].astype(np.int16)
@@ -165,7 +165,7 @@ def _flat(colours: Image.Image) -> np.ndarray:
 
 
 def _background(colours: Image.Image, found: Palette) -> np.ndarray:
-    """Return the colour most of the border has; or black, as in label maps, if there is enough of it to be that."""
+    """Return the colour of most of the border; or black, as in label maps, if there is enough of it."""
     border = Palette.of(_rim(np.asarray(colours))).colours[0]
     enough = SPECKS if np.ptp(border) > COLOURFUL else OUTLINES
     return np.zeros(3, np.uint8) if found.blackness() > enough else border
@@ -184,7 +184,7 @@ def _rim(pixels: np.ndarray) -> np.ndarray:
 
 
 class Palette(NamedTuple):
-    """Colours, the commonest first, and how often each is there."""
+    """The colours of an image, the commonest first, and how often each occurs."""
 
     colours: np.ndarray  # uint8 [n, 3]
     counts: np.ndarray  # int [n]
@@ -200,7 +200,7 @@ class Palette(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Return how much of the pixels the commonest colours cover: near 1 for a mask, little for a photo."""
+        """Return the share of pixels that the commonest colours cover: near 1 for a mask, small for a photo."""
         return float(self.counts[:LABELS].sum() / max(1, self.counts.sum()))
 
     def blackness(self) -> float:
@@ -208,7 +208,7 @@ class Palette(NamedTuple):
         return float(self.counts[self.colours.max(1, initial=0) < FAINT].sum() / max(1, self.counts.sum()))
 
     def labels(self, background: np.ndarray | None) -> list[np.ndarray]:
-        """Return the colours that stand for something: not the background, nor a soft edge between two of them."""
+        """Return the colours that mark something: neither the background nor a soft edge between two others."""
         found: list[np.ndarray] = []
         for colour, count in zip(self.colours[:LABELS].astype(int), self.counts[:LABELS], strict=True):
             known = found if background is None else [background.astype(int), *found]

@@ -1,4 +1,4 @@
-"""What a photo says about itself beside EXIF and colour profile: XMP, resolution, texts and PNG's colour chunks.
+"""Keep a photo's metadata beside EXIF and colour profile: XMP, resolution, texts and PNG's colour chunks.
 
 All of it is named as Pillow names it in `image.info`, so that a result carries it as if it came from a file.
 """
@@ -26,7 +26,7 @@ X_RESOLUTION, Y_RESOLUTION, UNIT, INCHES = 0x011A, 0x011B, 0x0128, 2
 
 
 def of(image: Image.Image) -> dict[str, Any]:
-    """Return what is worth keeping of a decoded image's info; never its pixels, size or way up."""
+    """Return the entries of a decoded image's info that are kept; never its pixels, size or orientation."""
     info: dict[str, Any] = {key: value for key, value in image.info.items() if isinstance(key, str)}
     kept: dict[str, Any] = {}
     dpi = _dpi(info.get("dpi"))
@@ -44,7 +44,7 @@ def of(image: Image.Image) -> dict[str, Any]:
 
 
 def texts(info: dict[str, Any]) -> dict[str, str]:
-    """Return the texts among what `of` kept, a JPEG's comment among them."""
+    """Return the texts among the entries that `of` kept, a JPEG's comment included."""
     found = {key: value for key, value in info.items() if isinstance(key, str) and isinstance(value, str)}
     comment = info.get("comment")
     if isinstance(comment, bytes):
@@ -53,7 +53,7 @@ def texts(info: dict[str, Any]) -> dict[str, str]:
 
 
 def without_place(kept: dict[str, Any]) -> dict[str, Any]:
-    """Return the same without the place in its XMP."""
+    """Return the entries without the place in their XMP."""
     packet = xmp.without_place(kept.get("xmp"))
     return {**{k: v for k, v in kept.items() if k != "xmp"}, **({"xmp": packet} if packet else {})}
 
@@ -78,7 +78,7 @@ def png_chunks(kept: dict[str, Any], chunks: PngInfo | None) -> PngInfo:
 
 
 def exif_with_words(block: bytes | None, kept: dict[str, Any], resolution: bool = False) -> bytes | None:
-    """Return the EXIF block with the texts that have a tag of their own, for formats that hold no texts.
+    """Return the EXIF block with the texts that have a tag of their own, for formats without text chunks.
 
     resolution  put it in too, for formats that have no place of their own for it
     """
@@ -92,7 +92,7 @@ def exif_with_words(block: bytes | None, kept: dict[str, Any], resolution: bool 
 
 
 def _dpi(value: Any) -> tuple[float, float] | None:
-    """Return dots per inch; None for none, or for the 1 by 1 that only says the pixels are square."""
+    """Return dots per inch; None if missing, or if 1 by 1, which only says that pixels are square."""
     try:
         x, y = (float(n) for n in value)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -102,7 +102,7 @@ def _dpi(value: Any) -> tuple[float, float] | None:
 
 
 def _colour(info: dict[str, Any]) -> dict[str, Any]:
-    """Return PNG's gamma, chromaticities and rendering intent, if they make sense."""
+    """Return PNG's gamma, chromaticities and rendering intent, if they are plausible."""
     found: dict[str, Any] = {}
     gamma, points, intent = info.get("gamma"), info.get("chromaticity"), info.get("srgb")
     if isinstance(gamma, float) and 0 < gamma < 20_000:
@@ -115,7 +115,7 @@ def _colour(info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _texts(info: dict[str, Any]) -> dict[str, str]:
-    """Return the photo's own texts: no settings of an earlier run, no copies of its EXIF."""
+    """Return the photo's own texts, without settings of an earlier run and copies of its EXIF."""
     found: dict[str, str] = {}
     for key, value in info.items():
         if not isinstance(value, str) or key in SETTINGS or key in NO_TEXT:

@@ -1,4 +1,4 @@
-"""The original picture of a result: store the pixels that the result does not show, and rebuild it from both."""
+"""Store those pixels of the original that a result does not show, and rebuild the original from both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGER = 400  # times the result's pixels: 20 by 20 of the article's 512 × 512;
 
 
 def part(picture: Picture, image: Image.Image, offset: tuple[int, int]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return how to find the picture in the result `image`, at the offset, and the parts of it that are not there.
+    """Return the offset of the picture in the result `image`, and the parts of the picture missing there.
 
     rgb is RGBA and lies at `box` of the picture: opaque where the result differs, 0 everywhere else; `samples` are
     the same pixels of a picture with 16 bits.
@@ -57,7 +57,7 @@ def part(picture: Picture, image: Image.Image, offset: tuple[int, int]) -> tuple
 
 
 def rebuilt(record: Any, shown: Picture, parts: dict[bytes, bytes]) -> tuple[Picture, list[str]]:
-    """Return the original picture, rebuilt from the result as shown, and notes; or raise InvalidRequest."""
+    """Rebuild the original picture from the result as shown; return it and notes, or raise InvalidRequest."""
     if not isinstance(record, dict):
         raise damaged("it does not say where the original is")
     whole, offset = size(record.get("size")), _whole_numbers(record.get("offset"), 2)
@@ -99,7 +99,7 @@ def png(image: Image.Image | np.ndarray) -> bytes:
 
 
 def unpng(parts: dict[bytes, bytes], name: str, size: tuple[int, int], mode: str) -> Image.Image:
-    """Return the stored part of this name; size and mode are compared before a pixel of it is decoded."""
+    """Return the stored part of this name; its size and mode are checked before it is decoded."""
     from PIL import Image
 
     data = parts.get(name.encode())
@@ -118,7 +118,7 @@ def unpng(parts: dict[bytes, bytes], name: str, size: tuple[int, int], mode: str
 
 
 def size(value: Any) -> tuple[int, int]:
-    """Return width and height; raise InvalidRequest if they are none, or too large."""
+    """Return width and height; raise InvalidRequest if they are missing or too large."""
     width, height = _whole_numbers(value, 2)
     if width < 1 or height < 1 or width * height > MAX_PIXELS:
         raise damaged("its sizes make no sense")
@@ -132,7 +132,7 @@ def _whole_numbers(value: Any, count: int) -> tuple[int, ...]:
 
 
 def _seen_samples(shown: Picture, size: tuple[int, int], offset: tuple[int, int]) -> np.ndarray | None:
-    """Return the 16-bit samples of the part of the result that is the picture; None if it has none, or not all."""
+    """Return the 16-bit samples of the picture's part of the result; None if it has none, or not all."""
     (left, top), (width, height) = offset, size
     if shown.samples is None or left < 0 or top < 0:
         return None
@@ -141,7 +141,7 @@ def _seen_samples(shown: Picture, size: tuple[int, int], offset: tuple[int, int]
 
 
 def _with_samples(samples: np.ndarray | None, parts: dict[bytes, bytes], box: tuple[int, ...], opaque: Image.Image):
-    """Return the samples with the stored ones put back where `opaque` is not 0; as they are if none are stored."""
+    """Return the samples with the stored ones put back where `opaque` is not 0; unchanged if none are stored."""
     import numpy as np
 
     from . import sixteen_bit
@@ -159,7 +159,7 @@ def _with_samples(samples: np.ndarray | None, parts: dict[bytes, bytes], box: tu
 
 
 def _seen(rgb: Image.Image, alpha: Image.Image | None, size: tuple[int, int], offset: tuple[int, int]):
-    """Return the part of the result that is the picture, and its alpha; black where the result does not reach."""
+    """Return the picture's part of the result, and its alpha; black where the result does not reach."""
     box = (*offset, offset[0] + size[0], offset[1] + size[1])
     return rgb.crop(box), alpha and alpha.crop(box)
 

@@ -1,4 +1,4 @@
-"""What Pillow cannot read: HEIC, which iPhones save, and TIFF of floats in colour.  Opened first, decoded later."""
+"""Read formats that Pillow lacks: HEIC from iPhones, and colour TIFF of floats.  Opened first, decoded later."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ NOTE = "inpaint note"  # in an image's info: how its numbers were read
 
 
 class Foreign(Protocol):
-    """A file whose size is known."""
+    """A file whose size is known and whose pixels are not decoded yet."""
 
     size: tuple[int, int]  # width and height, upright
 
     def decoded(self) -> Image.Image:
-        """Return its pixels, upright, in a mode of Pillow's; raises whatever the decoder raises."""
+        """Return the pixels, upright, in one of Pillow's modes; raise whatever the decoder raises."""
 
 
 def foreign(data: bytes) -> Foreign | None:
-    """Return the file if it is of one of these formats; None if not, or if it is broken."""
+    """Return the file if it is in one of these formats; None if it is not, or is broken."""
     try:
         if data[4:8] == b"ftyp":
             return Heic(data)
@@ -35,7 +35,7 @@ def foreign(data: bytes) -> Foreign | None:
 
 
 class Heic:
-    """An iPhone's picture; libheif has turned it upright."""
+    """An iPhone's HEIC picture; libheif has turned it upright."""
 
     def __init__(self, data: bytes):
         try:

@@ -1,4 +1,4 @@
-"""A photo as it should be seen: upright, 8-bit RGB, with all that the result must get back kept aside."""
+"""Hold a photo upright and as 8-bit RGB, with everything that the result must get back kept beside it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLES = "samples"  # where a result's info holds the 16 bits of the picture it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A photo on the way in, and what the result must get back on the way out."""
+    """A photo as read, with everything that the result must get back when it is written."""
 
     rgb: Image.Image  # mode RGB, upright
     alpha: Image.Image | None = None  # mode L, the same size
@@ -55,7 +55,7 @@ class Picture:
         return self.rgb.size
 
     def repainted(self, rgb: Image.Image, alpha: Image.Image | None = None) -> Image.Image:
-        """Return `rgb` with this picture's transparency (or `alpha`) if it has any, and its metadata in `info`.
+        """Return `rgb` with this picture's transparency (or `alpha`), if any, and its metadata in `info`.
 
         Unless it is this picture's own or gets transparency, that is `rgb` itself: a copy of 12 megapixels is 48 MB.
         """
@@ -69,7 +69,7 @@ class Picture:
 
 
 def _pixels(got: Opened) -> tuple[Image.Image, Image.Image | None, np.ndarray | None, list[str]]:
-    """Return mode RGB, alpha, the 16-bit samples, and how they were made, in words."""
+    """Return mode RGB, alpha, the 16-bit samples, and notes on the conversion."""
     image, samples = got.image, got.samples
     if samples is None and not image.mode.startswith("I;16"):
         kept = image.info.get(SAMPLES)  # a result of ours, on its way to be repainted again
@@ -87,13 +87,13 @@ def _pixels(got: Opened) -> tuple[Image.Image, Image.Image | None, np.ndarray | 
 
 
 def _bare(image: Image.Image) -> Image.Image:
-    """Return the image, which is our own, without the file's info."""
+    """Return the image without the file's info; the image is our own copy."""
     image.info = {}
     return image
 
 
 def _rgb_profile(image: Image.Image) -> bytes | None:
-    """Return the colour profile if it is one for RGB: one for CMYK or grey does not fit RGB pixels."""
+    """Return the colour profile if it is for RGB; one for CMYK or grey does not fit RGB pixels."""
     profile = image.info.get("icc_profile")
     if image.mode in ("CMYK", "LAB") or not isinstance(profile, bytes):
         return None

@@ -1,4 +1,4 @@
-"""Every mode Pillow knows, as 8-bit RGB and transparency.
+"""Convert every mode of Pillow to 8-bit RGB and transparency.
 
 Ordinary 8-bit modes go through Pillow's own `convert("RGB")`, so that a kept pixel stays what every other
 program shows; deeper ones are scaled instead of clipped, and CMYK follows its colour profile if that works.
@@ -20,7 +20,7 @@ DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Return mode RGB, and what had to be done, in words."""
+    """Return the image in mode RGB, and notes on the conversion."""
     if image.mode in DEEP:
         import numpy as np
 
@@ -40,7 +40,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
 
 
 def alpha_of(image: Image.Image) -> Image.Image | None:
-    """Return the transparency as mode L, 255 = opaque; None for a picture without."""
+    """Return the transparency as mode L, 255 = opaque; None for an opaque picture."""
     if image.mode in ("RGBa", "La"):
         image = image.convert(image.mode.upper())
     if image.mode in ("RGBA", "LA", "PA"):
@@ -51,7 +51,7 @@ def alpha_of(image: Image.Image) -> Image.Image | None:
 
 
 def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return numbers of any range as uint8 of the same shape, and how in words.
+    """Scale numbers of any range to uint8 of the same shape; return them and a note.
 
     Whole numbers go by the bits they use, 8, 10, 12 or 16; floats are 0 to 1 or 0 to 255 if they keep to it.  Any
     other range is the values' own, from 0 or from the least of them.  NaN and infinity become 0.

@@ -1,4 +1,4 @@
-"""The record in a saved PNG: everything that is needed to repeat it bit for bit, or to go on from it.
+"""Store in a PNG everything that is needed to repeat the picture bit for bit, or to go on from it.
 
     iTXt "parameters"  the settings as Stable Diffusion tools read them
     iTXt "inpaint"     JSON: version, settings, model, report, and how the original is rebuilt
@@ -41,7 +41,7 @@ STRIPPED = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """What a saved picture tells: options by name, the original, the mask, the model that made it, notes."""
+    """The contents of a saved picture: options by name, the original, the mask, the model that made it, notes."""
 
     settings: dict[str, Any]
     picture: Picture | None = None
@@ -60,7 +60,7 @@ def pack(
     offset: tuple[int, int] = (0, 0),
     pixels: bool = True,
 ) -> PngInfo:
-    """Return the chunks for one image; without `pixels` the settings alone, nothing of what was painted over.
+    """Return the chunks for one image; without `pixels` only the settings, nothing of what was painted over.
 
     offset  where the picture's left upper corner lies in the image
     """
@@ -88,7 +88,7 @@ def pack(
 
 
 def read(source: Any, options: Mapping[str, Field], max_pixels: int = MAX_PIXELS) -> Record:
-    """Read a path, bytes or an opened PIL image; InvalidRequest if it tells no settings.
+    """Read a record from a path, bytes or an opened PIL image; raise InvalidRequest if it holds no settings.
 
     options  the fields that settings are checked against; others are left out with a note
 
@@ -117,12 +117,12 @@ def read(source: Any, options: Mapping[str, Field], max_pixels: int = MAX_PIXELS
 
 
 def model_of(source: Any) -> dict[str, Any]:
-    """Return name and fingerprint of the model that made the picture, and versions; {} if it does not say."""
+    """Return name and fingerprint of the model that made the picture, and versions; {} if they are not recorded."""
     return _model(_record(_texts(_at_hand(source))) or {})
 
 
 def holds_original(source: Any) -> bool:
-    """Return whether the saved picture holds the photo and the mask it was made from, or was made without a photo."""
+    """Return whether the saved picture holds the photo and mask it was made from, or was made without a photo."""
     image = _texts(_at_hand(source))
     record = _record(image)
     return record is not None and "picture" in record and not _is_stripped(record, image)
@@ -154,7 +154,7 @@ def _check_sizes(image: Image.Image, record: dict[str, Any] | None, max_pixels: 
 
 
 def _is_stripped(record: dict[str, Any], image: Image.Image) -> bool:
-    """Return whether a program that copies no private chunks has saved the picture again, or resized it."""
+    """Return whether another program has saved the picture again without its private chunks, or resized it."""
     photo, report = record["picture"], record.get("report")
     if not isinstance(photo, dict):
         return False
@@ -164,7 +164,7 @@ def _is_stripped(record: dict[str, Any], image: Image.Image) -> bool:
 
 
 def _parts(image: Image.Image) -> dict[bytes, bytes]:
-    """Return the PNG files in our private chunks by their names, the first of each name."""
+    """Return the PNG files in our private chunks by name, the first of each name."""
     parts: dict[bytes, bytes] = {}
     for chunk in getattr(image, "private_chunks", ()):
         if chunk[0] == CHUNK:
@@ -174,7 +174,7 @@ def _parts(image: Image.Image) -> dict[bytes, bytes]:
 
 
 def _at_hand(source: Any) -> Any:
-    """Return the same source, or the bytes of a file object, which can be read only once."""
+    """Return the source, or the bytes of a file object, which can be read only once."""
     return source.read() if hasattr(source, "read") else source
 
 
@@ -218,7 +218,7 @@ def _original(
 
 
 def _settings(record: dict[str, Any], options: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings that are known, and a note for those that are not."""
+    """Return the known settings, and a note on the others."""
     found = record.get("settings")
     if not isinstance(found, dict):
         raise damaged("its settings cannot be read")

@@ -1,4 +1,4 @@
-"""Read anything that may hold a picture: a decoded, upright Pillow image, or one sentence why not."""
+"""Read pictures from any source: a decoded, upright Pillow image, or one sentence that says why not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ADVICE = "Use a PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP file."
 
 
 class Opened(NamedTuple):
-    """A decoded picture."""
+    """A decoded picture, with its metadata and notes."""
 
     image: Image.Image  # upright, of any mode; may be the caller's own, so it is copied before it is changed
     exif: bytes | None  # without orientation and thumbnail
@@ -62,7 +62,7 @@ def opened(source: Any) -> Opened:
 
 
 def identified(source: bytes | bytearray | memoryview | str | os.PathLike) -> Image.Image:
-    """Return a file as an image whose size and texts are known, not decoded; or UnreadablePicture."""
+    """Open a file as an image whose size and texts are known, not decoded; or raise UnreadablePicture."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _header(BytesIO(source), "The picture")
     with _file(source) as (file, name):
@@ -70,7 +70,7 @@ def identified(source: bytes | bytearray | memoryview | str | os.PathLike) -> Im
 
 
 def size_of(source: bytes | str | os.PathLike) -> tuple[int, int]:
-    """Return the width and height that a file's header tells, before it is turned; or UnreadablePicture."""
+    """Return the width and height in a file's header, before it is turned; or raise UnreadablePicture."""
     if isinstance(source, bytes):
         return _opened(BytesIO(source), "The picture").size
     with _file(source) as (file, name):
@@ -78,7 +78,7 @@ def size_of(source: bytes | str | os.PathLike) -> tuple[int, int]:
 
 
 def too_many(width: int, height: int, limit: int) -> UnreadablePicture:
-    """Return the error for a picture of more pixels than `limit`."""
+    """Return the error for a picture of more than `limit` pixels."""
     return UnreadablePicture(
         f"This picture has {width * height / 1e6:.0f} megapixels; here the limit is {limit / 1e6:g}.",
         "Make it smaller.",
@@ -106,7 +106,7 @@ def _no_room(name: str, width: int, height: int) -> UnreadablePicture:
 
 @contextmanager
 def _file(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, str]]:
-    """Open a regular file, with the name it has in sentences; UnreadablePicture if it cannot be read."""
+    """Open a regular file and return it with its name for messages; UnreadablePicture if it cannot be read."""
     name = os.path.basename(os.fspath(path)) or "The picture"
     try:
         mode = os.stat(path).st_mode
@@ -121,7 +121,7 @@ def _file(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, str]]:
 
 
 def _header(file: BinaryIO, name: str) -> Image.Image:
-    """Return the file as an image whose format and size are known; nothing is decoded yet that Pillow can read."""
+    """Return the file as an image with known format and size; what Pillow reads is not decoded yet."""
     found = _opened(file, name)
     if isinstance(found, Image.Image):
         return found
@@ -135,7 +135,7 @@ def _header(file: BinaryIO, name: str) -> Image.Image:
 
 
 def _opened(file: BinaryIO, name: str) -> Image.Image | other_formats.Foreign:
-    """Return the file with its size known and nothing decoded, from Pillow or from another decoder."""
+    """Open the file with Pillow or another decoder: its size is known, its pixels are not decoded."""
     if not file.read(1):
         raise UnreadablePicture(f"{name} is empty.", "Choose another file.")
     file.seek(0)
@@ -154,7 +154,7 @@ def _opened(file: BinaryIO, name: str) -> Image.Image | other_formats.Foreign:
 
 
 def _decoded(image: Image.Image, name: str) -> Opened:
-    """Return the first frame, or the one an open image stands at, turned upright."""
+    """Return the first frame, or the current one of an open image, turned upright."""
     sound(image, name)
     several = _several(image)  # before it is decoded: looking for more frames may undo that, and the file closes
     orientation, samples = exif.orientation_of(image), None
@@ -176,7 +176,7 @@ def _decoded(image: Image.Image, name: str) -> Opened:
 
 
 def _several(image: Image.Image) -> bool:
-    """Return whether there are more frames or pages; the depth maps and previews in a phone's MPO do not count."""
+    """Return whether there are several frames or pages; depth maps and previews in a phone's MPO do not count."""
     at = image.tell()
     try:
         return bool(getattr(image, "is_animated", False)) and image.format != "MPO"

@@ -1,4 +1,4 @@
-"""16 bits a channel: read from PNG and TIFF, kept where nothing was painted, and written again.
+"""Read 16 bits a channel from PNG and TIFF, keep them where nothing was painted, and write them again.
 
 Everything between works on 8 bits.  `merged` puts the 16 bits back wherever the 8 that stand for them are unchanged,
 so it does not matter how often the picture was repainted or what was undone in between.
@@ -24,7 +24,7 @@ KEPT = "16 bits a channel: PNG and TIFF files keep them wherever nothing is pain
 
 
 def read(image: Any) -> np.ndarray | None:
-    """Return the samples of an opened PNG or TIFF as uint16 [H, W, 3 or 4], not turned; None unless it has 16 bits.
+    """Return the samples of an opened PNG or TIFF as uint16 [H, W, 3 or 4], not turned; None if it has fewer bits.
 
     `image` is not decoded yet.  Raises what the decoders raise if the file is damaged.
     """
@@ -57,7 +57,7 @@ def in_colour(samples: np.ndarray) -> np.ndarray:
 
 
 def stretched(samples: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return the samples scaled to all 16 bits if they use 8, 10 or 12 of them, and what to say about it."""
+    """Scale samples of 8, 10 or 12 bits to all 16; return them and a note."""
     highest = int(samples.max())
     bits = next(bits for bits in BITS if highest < 2**bits)
     if bits == 16:
@@ -70,7 +70,7 @@ def stretched(samples: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def eight_bits(samples: np.ndarray) -> np.ndarray:
-    """Return uint8 of the same shape, rounded: 257 is 1."""
+    """Round to uint8 of the same shape: 257 becomes 1."""
     out = np.empty(samples.shape, np.uint8)
     for top in range(0, len(samples), ROWS):
         out[top : top + ROWS] = (samples[top : top + ROWS].astype(np.uint32) + 128) // 257
@@ -87,7 +87,7 @@ def merged(pixels: np.ndarray, samples: np.ndarray) -> np.ndarray:
 
 
 def png(samples: np.ndarray, dressed: bytes) -> bytes:
-    """Return a PNG file of uint16 samples [H, W, C] with all chunks of the PNG file `dressed` but its pixels."""
+    """Return a PNG file of uint16 samples [H, W, C] with all chunks of the PNG file `dressed` except its pixels."""
     ours = dict(_chunks(bare_png(samples)))
     out = [SIGNATURE, _chunk(b"IHDR", ours[b"IHDR"])]
     placed = False
@@ -101,7 +101,7 @@ def png(samples: np.ndarray, dressed: bytes) -> bytes:
 
 
 def bare_png(samples: np.ndarray) -> bytes:
-    """Return a PNG file of uint16 samples [H, W, 3 or 4] with nothing else in it."""
+    """Return a PNG file of uint16 samples [H, W, 3 or 4] without any metadata."""
     import imagecodecs
 
     quick = {"level": 1, "strategy": imagecodecs.PNG.STRATEGY.RLE, "filter": imagecodecs.PNG.FILTER.SUB}
@@ -111,7 +111,7 @@ def bare_png(samples: np.ndarray) -> bytes:
 
 
 def from_png(data: bytes, shape: tuple[int, int, int]) -> np.ndarray | None:
-    """Return the samples of a PNG file; None unless its header says this shape and 16 bits, before it is decoded."""
+    """Return the samples of a PNG file; None unless its header says 16 bits and this shape (read first)."""
     kind = {3: 2, 4: 6}[shape[2]]
     if data[:8] != SIGNATURE or data[16:26] != struct.pack(">IIBB", shape[1], shape[0], 16, kind):
         return None
@@ -150,7 +150,7 @@ def _tiff(data: bytes, number: int) -> np.ndarray | None:
 
 
 def _chunks(data: bytes):
-    """Yield (kind, data) of a PNG file, the parts of its pixels as one."""
+    """Yield (kind, data) for each chunk of a PNG file; the chunks of its pixels are joined."""
     at, pixels = 8, []
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)

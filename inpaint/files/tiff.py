@@ -1,4 +1,4 @@
-"""TIFF files of 8 or 16 bits a channel, which Pillow's own writer does not make; Pillow lays out their tags."""
+"""Write TIFF files of 8 or 16 bits a channel, which Pillow cannot write; Pillow lays out their tags."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def encode(pixels: np.ndarray, tags: dict[int, Any], icc: bytes | None, dpi: tup
 
 
 def _compressed(rows: np.ndarray) -> bytes:
-    """Return rows [h, W, C] as differences between neighbours across, deflated."""
+    """Return rows [h, W, C] as differences between horizontal neighbours, deflated."""
     rows = rows.astype(rows.dtype.newbyteorder("<"))
     rows[:, 1:] -= rows[:, :-1].copy()
     return compress(rows.tobytes(), 1)  # the low bits are noise: more effort makes it hardly smaller

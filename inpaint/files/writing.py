@@ -1,4 +1,4 @@
-"""Files written whole or not at all, as PNG, JPEG, WebP or TIFF."""
+"""Write files whole or not at all, as PNG, JPEG, WebP or TIFF."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXIF_ROOM = {"JPEG": 65_533 - 2, "WEBP": 2**31}  # a JPEG segment holds 64 kB, i
 
 
 def format_of(path: str | Path, formats: dict[str, str] = FORMATS, field: str = "out", what: str = "Pictures") -> str:
-    """Return PNG, JPEG, WEBP or TIFF, or what else `formats` knows, by the suffix; or raise InvalidRequest."""
+    """Return PNG, JPEG, WEBP or TIFF, or another of `formats`, by the suffix; or raise InvalidRequest."""
     suffix = Path(path).suffix.lower()
     if suffix not in formats:
         raise InvalidRequest(
@@ -42,7 +42,7 @@ def format_of(path: str | Path, formats: dict[str, str] = FORMATS, field: str = 
 def png(
     image: Image.Image, icc: bytes | None, block: bytes | None, chunks: PngInfo | None, kept: Kept = NOTHING
 ) -> bytes:
-    """Return a PNG file with its colour profile, EXIF, texts, and 16 bits where the picture had them.
+    """Return a PNG file with its colour profile, EXIF and texts, and 16 bits where the picture had them.
 
     Compression level 4 is as small as 6 on photos, and sooner done.
     """
@@ -108,7 +108,7 @@ def tiff(image: Image.Image, icc: bytes | None, block: bytes | None, text: str, 
 
 
 def _jpeg_metadata(kept: Kept) -> dict[str, Any]:
-    """Return what a JPEG has a place for: whole dots per inch, XMP of one segment, a comment."""
+    """Return the metadata that a JPEG can hold: whole dots per inch, XMP of one segment, a comment."""
     found: dict[str, Any] = {}
     if "dpi" in kept:
         found["dpi"] = tuple(min(65_535, max(1, round(n))) for n in kept["dpi"])
@@ -138,7 +138,7 @@ def _samples(image: Image.Image, kept: Kept) -> Any:
 
 @contextmanager
 def whole(path: Path, new: bool = False) -> Iterator[BinaryIO]:
-    """Open a file to write to, which stands at `path` once all is in it; a kill leaves no half of it there.
+    """Open a file for writing that appears at `path` only once it is complete, even if the process is killed.
 
     With `new` a file that is there already, or appears meanwhile, is left alone: FileExistsError.
     """
@@ -173,7 +173,7 @@ def write(path: Path, data: bytes) -> Path:
 
 
 def write_new(path: Path, data: bytes, several: bool = False) -> Path:
-    """Write the bytes under the first of the path's `names` where nothing is, and return that; replaces no file."""
+    """Write the bytes under the first free one of the path's `names` and return it; no file is replaced."""
     for name in names(path, several):
         if not os.path.lexists(name):
             with suppress(FileExistsError), whole(name, new=True) as file:  # another process may have been quicker
@@ -183,7 +183,7 @@ def write_new(path: Path, data: bytes, several: bool = False) -> Path:
 
 
 def names(path: Path, several: bool = False) -> Iterator[Path]:
-    """Yield the path, name-1, name-2, …, for several pictures from name-1 on; none longer than a disk takes."""
+    """Yield the path, name-1, name-2, …; for `several` pictures from name-1 on; none longer than a disk allows."""
     for number in count(1 if several else 0):
         mark = f"-{number}" if number else ""
         room = LONGEST_NAME - len(os.fsencode(mark + path.suffix))
@@ -193,7 +193,7 @@ def names(path: Path, several: bool = False) -> Iterator[Path]:
 
 
 def free_name(path: Path) -> Path:
-    """Return the first of the path's `names` where nothing is."""
+    """Return the first of the path's `names` that is free."""
     return next(name for name in names(path) if not os.path.lexists(name))
 
 
@@ -203,7 +203,7 @@ def numbered(path: Path, number: int) -> list[Path]:
 
 
 def _place(part: Path, target: Path) -> None:
-    """Give the written part its name; raise FileExistsError if anything is there, even what came a moment ago."""
+    """Rename the finished temporary file; raise FileExistsError if the name is taken, even since a moment ago."""
     try:
         os.link(part, target)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""XMP packets: kept as they are, but for what is no longer true, shows what was removed, or names the place."""
+"""Clean XMP packets: remove what is no longer true, shows what was painted over, or names the place."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PLACES = {"City", "State", "Country", "Location", "CountryCode", "LocationCreate
 
 
 def cleaned(packet: object) -> bytes | None:
-    """Return the packet without orientation, thumbnails and embedded pictures; None if it is no XMP."""
+    """Remove orientation, thumbnails and embedded pictures; None if the packet is no XMP."""
     return _without(packet, _is_stale)
 
 
 def without_place(packet: bytes | None) -> bytes | None:
-    """Return the packet without GPS and place names; None if it cannot be read, so that no place can hide in it."""
+    """Remove GPS and place names; None if the packet cannot be read, so that no place can hide in it."""
     return _without(packet, _is_place)
 
 
@@ -44,7 +44,7 @@ def _is_place(node: Node) -> bool:
 
 
 def _without(packet: object, wanted: Callable[[Node], bool]) -> bytes | None:
-    """Return the packet without the attributes and elements that are `wanted`; the same bytes if there are none."""
+    """Remove the attributes and elements that are `wanted`; the same bytes if there are none."""
     from xml.dom import minidom
 
     if not isinstance(packet, bytes) or not packet or len(packet) > LONGEST or b"<!" in packet:

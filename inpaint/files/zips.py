@@ -1,4 +1,4 @@
-"""Pictures in and out of zip files; what a hostile one could do is refused."""
+"""Read pictures from zip files and write them; refuse what a hostile zip could do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BROKEN = (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError
 
 
 def unpack(source: Any, folder: Path) -> list[Path]:
-    """The pictures of a zip (a path, bytes or an open file), written into an empty folder; sorted.
+    """Extract the pictures of a zip (a path, bytes or an open file) into an empty folder; return them sorted.
 
     Other files are left out.  Absolute paths, `..`, links, passwords, and more or larger files than fit are
     refused; sizes are counted as they are unpacked, whatever the zip announces.
@@ -48,7 +48,7 @@ def unpack(source: Any, folder: Path) -> list[Path]:
 
 
 def pack(files: Iterable[Path], path: Path) -> Path:
-    """A zip of these files by their names alone, stored as they are: pictures do not shrink twice."""
+    """Write a zip of these files by their names alone, uncompressed: pictures do not shrink twice."""
     taken: set[str] = set()
     with (
         writing.whole(path) as packed,
@@ -71,7 +71,7 @@ def _wanted(info: zipfile.ZipInfo) -> bool:
 
 
 def _safe(info: zipfile.ZipInfo) -> PurePosixPath:
-    """The file's path below the folder, if it stays there."""
+    """Return the file's path below the folder, if it stays there."""
     text = info.filename.replace("\\", "/")
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or ":" in text or any(not c.isprintable() for c in text):
@@ -84,7 +84,7 @@ def _safe(info: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, left: int) -> int:
-    """Write one picture; the bytes it took, never more than there is room for."""
+    """Write one picture; return its size, never more than the room that is left."""
     room, taken = min(MAX_FILE, left), 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

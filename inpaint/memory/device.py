@@ -1,4 +1,4 @@
-"""Where a model runs and in which precision: two decisions, each a table that needs no hardware to be tested."""
+"""Decide on which device and in which precision a model runs: two tables that can be tested without hardware."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SMALL = 50_000_000  # parameters; below it half precision saves nothing worth it
 
 
 def pick(asked: str = "auto") -> torch.device:
-    """Return the device asked for, or the best there is: cuda, mps, cpu."""
+    """Return the device asked for, or the best available: cuda, mps, cpu."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if asked == "auto":
         return torch.device(next(kind for kind, here in there.items() if here))
@@ -22,7 +22,7 @@ def pick(asked: str = "auto") -> torch.device:
 
 
 def precision(kind: str, asked: str = "auto", *, parameters: int, bfloat16: bool) -> torch.dtype:
-    """Return the networks' dtype on a device of this kind; `bfloat16`: does its processor compute with it?
+    """Return the networks' dtype on this kind of device; `bfloat16`: whether its processor computes with it.
 
     cuda float16 · mps float16 · cpu bfloat16 where the processor has it, else float32.  Never float16 on a CPU:
     it is 5 to 300 times slower there than float32.  Small models run in float32 on a CPU.
@@ -50,7 +50,7 @@ def wider(dtype: torch.dtype, device: torch.device) -> torch.dtype | None:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether bfloat16 is computed there and not emulated: AVX-512 BF16 or AMX, CUDA from Ampere on, MPS."""
+    """Return whether bfloat16 is computed natively, not emulated: AVX-512 BF16, AMX, CUDA from Ampere on, MPS."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "mps":
@@ -59,7 +59,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on the device now; of a CPU, what the system says is available.
+    """Return the device's free memory in bytes; on a CPU, the available memory that the system reports.
 
     Blocks that torch only caches count as free: the next allocation takes them.
     """
@@ -76,11 +76,11 @@ def free_bytes(device: torch.device) -> int:
 
 
 def vae_precision(kind: str, dtype: torch.dtype) -> torch.dtype:
-    """Return the VAE's dtype: the networks' own, but float32 on MPS, where float16 overflows in its decoder."""
+    """Return the VAE's dtype: that of the networks, but float32 on MPS, where float16 overflows in its decoder."""
     return torch.float32 if kind == "mps" and dtype is torch.float16 else dtype
 
 
 def empty_cache(device: torch.device) -> None:
-    """Return memory that torch only caches to the device."""
+    """Free the memory that torch has cached on the device."""
     if device.type != "cpu":
         getattr(torch, device.type).empty_cache()

@@ -1,4 +1,4 @@
-"""Memory that was freed: kept for the next pass while a picture is made, given back when it is done (glibc).
+"""Keep freed memory for the next pass while a picture is made, and return it when it is done (glibc).
 
 By itself the allocator gives each large piece back as soon as it is free, and for the next layer the system makes new
 pages, one by one and full of zeros: at Stable Diffusion's size a twelfth of a pass's time on a CPU (bench/README.md).
@@ -16,7 +16,7 @@ ENOUGH = 256 * 2**20  # bytes that may stay free in the process between two pict
 
 
 class Mallinfo2(ctypes.Structure):
-    """mallinfo(3); `fordblks` is what is free."""
+    """The result of mallinfo(3); `fordblks` is the free memory."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -36,7 +36,7 @@ class Mallinfo2(ctypes.Structure):
 
 
 def libc() -> ctypes.CDLL | None:
-    """Return the C library on Linux; elsewhere None: Windows has no library without a name, macOS has other calls."""
+    """Return the C library on Linux, elsewhere None: Windows has no nameless library, macOS has other functions."""
     if sys.platform != "linux":
         return None
     try:
@@ -47,7 +47,7 @@ def libc() -> ctypes.CDLL | None:
 
 @cache
 def _glibc() -> ctypes.CDLL | None:
-    """Return the C library where it has these calls (glibc 2.33 and newer)."""
+    """Return the C library if it has these functions (glibc 2.33 and newer)."""
     library = libc()
     if library is None or not all(hasattr(library, name) for name in ("mallopt", "malloc_trim", "mallinfo2")):
         return None
@@ -56,7 +56,7 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def keep() -> None:
-    """Keep freed memory in this process until `trim`; threads that begin later share one heap."""
+    """Keep freed memory in this process until `trim`; threads that start later share one heap."""
     if _glibc() is not None:
         for option, value in ((TRIM_THRESHOLD, 2**31 - 1), (MMAP_MAX, 0), (ARENA_MAX, 1)):
             _glibc().mallopt(option, value)

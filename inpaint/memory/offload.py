@@ -1,4 +1,4 @@
-"""Which network is on which device, and when it moves."""
+"""Decide which network is on which device, and move it there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .policy import Policy
 
 
 class Offloader:
-    """Keeps networks where the policy wants them, and brings one to the device when it is used.
+    """Keep networks where the policy wants them, and move each to the device when it is used.
 
     With the policy offload a network stays on the device until another one is used: the UNet moves once a walk, not
     once a step.
@@ -27,7 +27,7 @@ class Offloader:
         self.host_tensors: list[tuple[nn.Module, str, Tensor]] = []  # where the weights of `last` are on the host
 
     def apply(self, policy: Policy, networks: list[nn.Module]) -> None:
-        """Put all of them where they rest under this policy."""
+        """Move every network to where this policy keeps it while unused."""
         self.evict()
         self.policy = policy
         for network in networks:
@@ -38,7 +38,7 @@ class Offloader:
                 network.to(self.device if policy.placement == "resident" else "cpu")
 
     def too_tight(self, network: nn.Module) -> bool:
-        """Return whether another network of this size had better not stay beside those that are on the device."""
+        """Return whether a network of this size would crowd those already on the device."""
         if self.device.type == "cpu":
             return False  # weights are mapped from disk: they come and go by themselves
         size = sum(weight.nbytes for weight in network.parameters())
@@ -46,7 +46,7 @@ class Offloader:
 
     @contextmanager
     def on_device(self, network: nn.Module) -> Iterator[None]:
-        """Have the network on the device inside the block, in the place of the one that was used before it.
+        """Keep the network on the device inside the block, in place of the one used before.
 
         On a CPU, where there is nowhere else to go, the weights of the one before are paged out.
         """
@@ -61,7 +61,7 @@ class Offloader:
         yield
 
     def _bring(self, network: nn.Module) -> None:
-        """Copy the weights to the device and remember those on the host, which need no copy back."""
+        """Copy the weights to the device, and remember those on the host so that they need no copy back."""
         self.last = weakref.ref(network)
         for module, name, tensor in _own_tensors(network):
             self.host_tensors.append((module, name, tensor))
@@ -99,7 +99,7 @@ def _stream(network: nn.Module, device: torch.device) -> None:
 
 
 def _stop_streaming(network: nn.Module) -> None:
-    """Take accelerate's hooks away again; the weights are on the host then."""
+    """Remove accelerate's hooks; the weights are on the host then."""
     if not getattr(network, "_streamed", False):
         return
     from accelerate.hooks import remove_hook_from_module

@@ -1,4 +1,4 @@
-"""Weights that are mapped from a file, paged out while another network works (Linux).
+"""Page out weights mapped from a file while another network works (Linux).
 
 They come back from the disk's cache when they are touched again.  For memory of another kind this does nothing.
 """
@@ -19,7 +19,7 @@ PAGEOUT = 21  # madvise(2), Linux 5.4: clean pages of a file are dropped, nothin
 
 @cache
 def _libc() -> ctypes.CDLL | None:
-    """Return the C library where it has madvise."""
+    """Return the C library if it has madvise."""
     library = libc()
     return library if hasattr(library, "madvise") else None
 
@@ -33,7 +33,7 @@ def page_out(network: nn.Module) -> None:
 
 
 def page_out_file(path: Path) -> None:
-    """Page out all that is mapped of this file, whoever mapped it."""
+    """Page out everything that is mapped from this file, whoever mapped it."""
     try:
         maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -46,7 +46,7 @@ def page_out_file(path: Path) -> None:
 
 
 def _advise(start: int, end: int) -> None:
-    """Advise whole pages only: those at the edges belong to neighbours too."""
+    """Advise whole pages only: partial ones at the edges belong to neighbours too."""
     page, library = mmap.PAGESIZE, _libc()
     start, end = -(-start // page) * page, end // page * page
     if library is not None and end > start:

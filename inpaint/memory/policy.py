@@ -1,4 +1,4 @@
-"""How a model fits into memory: a decision table, what to give up next, and how to tell that memory ran out."""
+"""Fit a model into memory: a decision table, what to give up next, and how to recognise that memory ran out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Policy:
-    """resident: everything stays on the device; offload: one network at a time; sequential: one layer at a time.
+    """What is on the device: resident: everything; offload: one network at a time; sequential: one layer at a time.
 
     On a CPU offload means that a network's weights, mapped from disk, are paged out while another one works.
     `second_copy`: OpenVINO may hold the UNet's weights once more.
@@ -53,7 +53,7 @@ def choose(kind: str, free: int, model: int, side: int, asked: str = "auto") -> 
 
 
 def next_policy(policy: Policy, kind: str, network: str) -> tuple[Policy, str] | None:
-    """Return a policy that needs less memory for this network ("unet", "vae", "text"), and what to say of it.
+    """Return a policy that needs less memory for this network ("unet", "vae", "text"), and a note on it.
 
     None if nothing is left.  Fused attention on CUDA holds no table of scores, so slices would save nothing there.
     """
@@ -69,7 +69,7 @@ def next_policy(policy: Policy, kind: str, network: str) -> tuple[Policy, str] |
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether this is any of the ways in which torch and Python say that memory ran out."""
+    """Return whether this is any of the errors by which torch and Python report that memory ran out."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     words = str(error).lower()
@@ -86,7 +86,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class MemoryFallback:
-    """What one job does when memory runs out: fewer variations at a time, then one leaner policy after the other.
+    """Give up memory step by step within one job: fewer variations at a time, then one leaner policy after the other.
 
     Where nothing is left to give up, the work is repeated once, since memory that was only cached is free then.
 
@@ -99,7 +99,7 @@ class MemoryFallback:
         self.run("text", model.restore_policy)
 
     def run(self, network: str, work: Callable[[], T]) -> T:
-        """Return what `work` returns, repeated with less memory each time it runs out; OutOfMemory at the end."""
+        """Return what `work` returns, repeated with less memory after each failure; OutOfMemory if none helps."""
         while True:
             try:
                 return work()
@@ -107,7 +107,7 @@ class MemoryFallback:
                 self.free_some_memory(network, error)
 
     def free_some_memory(self, network: str, error: Exception) -> None:
-        """Give something up after an out-of-memory error; raise it again if it is another one, or nothing is left."""
+        """Give something up after an out-of-memory error; raise any other error, or when nothing is left."""
         if not is_out_of_memory(error):
             raise error
         error.__traceback__ = None  # its frames hold what did not fit
@@ -138,7 +138,7 @@ def within_memory(model) -> Iterator[None]:
 
 
 def too_much() -> OutOfMemory:
-    """Return the error for the case that nothing is left to give up."""
+    """Return the error for when nothing is left to give up."""
     return OutOfMemory(
         "This picture needs more memory than there is.",
         "Try a smaller working size, fewer variations or a smaller model.",

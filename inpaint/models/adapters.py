@@ -1,4 +1,4 @@
-"""What an adapter adds to one layer's weight: LoRA, LoCon, LoHa, LoKr, DoRA, IA3 and full differences.
+"""Compute what an adapter adds to one layer's weight: LoRA, LoCon, LoHa, LoKr, DoRA, IA3 and full differences.
 
 W is [o, i] or [o, i, k, k]; r is the rank; ∘ is the elementwise and ⊗ the Kronecker product.
 
@@ -43,7 +43,7 @@ EXTRAS = (  # what may stand beside them
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """One layer's adapter: its pieces by name, and what their product is multiplied by."""
+    """One layer's adapter: its tensors by name, and the factor of their product."""
 
     pieces: dict[str, Tensor]
     scale: float = 1.0
@@ -60,7 +60,7 @@ class Adapter:
         return delta, self.scale * p["bias"] if "bias" in p else p.get("diff_b")
 
     def size(self) -> torch.Size | None:
-        """Return the shape of what is added to the weight, found without computing it; None if nothing is.
+        """Return the shape of the change without computing it; None if the weight does not change.
 
         A convolution's k × k may be flattened.  Raises RuntimeError where the pieces do not belong together.
         """
@@ -80,7 +80,7 @@ class Adapter:
 
 
 def kind(names: set[str]) -> int | None:
-    """Return which of MATRICES these pieces are, or None if they are incomplete or mixed."""
+    """Return which of MATRICES these tensors are, or None if they are incomplete or mixed."""
     for k, (needed, extra) in enumerate(zip(MATRICES, EXTRAS, strict=True)):
         if needed <= names <= needed | extra:
             return k
@@ -96,7 +96,7 @@ def rank(pieces: dict[str, Tensor]) -> int | None:
 
 
 def _product(p: dict[str, Tensor]) -> Tensor | None:
-    """Return the change before it is scaled, perhaps with a convolution's k × k flattened; None for a bias alone."""
+    """Return the unscaled change, perhaps with a convolution's k × k flattened; None for a bias alone."""
     if "down" in p:
         up = p["up"].flatten(1)
         if "mid" in p:
@@ -116,7 +116,7 @@ def _product(p: dict[str, Tensor]) -> Tensor | None:
 
 
 def _factor(p: dict[str, Tensor], name: str, core: str) -> Tensor:
-    """Return one factor of LoHa or LoKr: whole, as a @ b, or as a core with a and b at its ends."""
+    """Return one factor of LoHa or LoKr: the whole matrix, a @ b, or a core with a and b at its ends."""
     if name in p:
         return p[name]
     a, b = p[f"{name}_a"], p[f"{name}_b"]
@@ -129,7 +129,7 @@ def _tucker(core: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _decomposed(p: dict[str, Tensor], weight: Tensor) -> Tensor:
-    """Return a weight with DoRA's magnitudes: along the outputs, or where the file has them so along the inputs."""
+    """Return a weight with DoRA's magnitudes: along the outputs or, if the file stores them so, along the inputs."""
     m = p["magnitude"] if "magnitude" in p else p["dora_scale"]
     along = 0 if "magnitude" in p or len(m) == len(weight) else 1  # PEFT's are the outputs', however it shapes them
     norm = weight.transpose(0, along).flatten(1).norm(dim=1).clamp(min=torch.finfo(weight.dtype).eps)
@@ -137,7 +137,7 @@ def _decomposed(p: dict[str, Tensor], weight: Tensor) -> Tensor:
 
 
 def _axis(p: dict[str, Tensor], weight: Tensor) -> int:
-    """Return the dimension of the weight that IA3 scales: 0, its outputs, or 1, its inputs."""
+    """Return the dimension of the weight that IA3 scales: 0, the outputs, or 1, the inputs."""
     if "on_input" in p:
         return int(bool(p["on_input"].any()))
     learned = p["ia3_l"]  # PEFT: [1, i] or [o, 1] for a linear layer, [1, n, 1, 1] for a convolution

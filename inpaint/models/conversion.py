@@ -26,7 +26,7 @@ def vae_weights(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str,
 
 
 def text_weights(weights: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
-    """Return a checkpoint's text encoder in the naming of this one, CLIP or OpenCLIP; what it lacks is left out."""
+    """Return a checkpoint's text encoder in the naming of this one, CLIP or OpenCLIP; absent weights are left out."""
     if any(key.startswith(OPEN_CLIP) for key in weights):
         found = _converter("convert_open_clip_checkpoint")(encoder, weights)
     else:

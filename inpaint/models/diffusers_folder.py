@@ -1,4 +1,4 @@
-"""A model in diffusers' layout: a folder with unet/, vae/, text_encoder/, tokenizer/ and scheduler/."""
+"""Read a model in diffusers' layout: a folder with unet/, vae/, text_encoder/, tokenizer/ and scheduler/."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ class Folder:
         return tokenizer(self.path)
 
     def files(self) -> list[Path]:
-        """Return the files that hold its weights."""
+        """Return the files with this part's weights."""
         return [file for sub in (*self.where.values(), "vae", "text_encoder") for file in files(self.path / sub)]
 
     def unet_files(self, method: str) -> list[Path]:
         return files(self.path / self.where[method])
 
     def parameters(self) -> int:
-        """Return how many there are in one UNet, the VAE and the text encoder together."""
+        """Return the number of parameters in one UNet, the VAE and the text encoder together."""
         subs = (self.where[self.methods[-1]], "vae", "text_encoder")
         return sum(count(header(file)) for sub in subs for file in files(self.path / sub))
 
@@ -115,13 +115,13 @@ def method_of(unet: dict[str, Any], name: str) -> str:
 
 
 def side_of(unet: dict[str, Any]) -> int:
-    """Return the side in pixels of the pictures that a UNet was trained on; of a rectangle the longer one."""
+    """Return the side in pixels of the pictures a UNet was trained on; the longer one of a rectangle."""
     size = unet.get("sample_size") or 64
     return 8 * max(map(int, size if isinstance(size, (list, tuple)) else [size]))
 
 
 def config(root: Path, sub: str, name: str = "", file: str = "config.json") -> dict[str, Any]:
-    """Return one part's configuration; ModelError if it cannot be read, or tells of weights that cannot."""
+    """Return one part's configuration; ModelError if it cannot be read or describes impossible weights."""
     name = name or root.name
     problem = f"The model {name} has no readable {f'{sub}/' if sub else ''}{file}."
     try:
@@ -138,7 +138,7 @@ def config(root: Path, sub: str, name: str = "", file: str = "config.json") -> d
 
 
 def files(folder: Path) -> list[Path]:
-    """Return one part's weight files: in one piece before shards, half precision only if it is all there is.
+    """Return one part's weight files: one file before shards, half precision only if there is nothing else.
 
     Shards are those that the index names; ModelError if one of them, or the index, is missing.
     """
@@ -159,7 +159,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def _shards(folder: Path, index: Path) -> list[Path]:
-    """Return the files that an index names, none of which may be missing or lie elsewhere."""
+    """Return the shards listed in an index; all must exist and lie in its folder."""
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         found = [folder / name for name in names if Path(name).name == name]
@@ -175,7 +175,7 @@ def _shards(folder: Path, index: Path) -> list[Path]:
 
 
 def network(cls, root: Path, sub: str, name: str = "", fetch: Fetch | None = None, **options):
-    """Read one part, whole or not at all: missing, unexpected and misshapen weights are errors.
+    """Read one part completely or raise ModelError: missing, unexpected and misshapen weights are errors.
 
     What turns out to be damaged is downloaded again, once, where `fetch` can do it.
     """

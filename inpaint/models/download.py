@@ -1,4 +1,4 @@
-"""Download one large file: resumed where an earlier try was cut, checked against its digest, stopped between chunks.
+"""Download one large file: resume a broken download, check its digest, stop between chunks if asked.
 
 huggingface_hub would begin a cut download again from nothing, so the weights are brought here and put where it looks
 for them (its cache's documented layout: blobs/ETAG).
@@ -17,7 +17,7 @@ TRIES, PAUSE = 5, 1.0  # tries without a single new byte, seconds between two of
 
 
 class Cut(Exception):
-    """The line was cut while `file` was on its way; `done` of `size` bytes are kept for the next try."""
+    """Raised when the connection broke while downloading `file`; `done` of `size` bytes are kept for the next try."""
 
     def __init__(self, file: str, done: int, size: int | None):
         self.file, self.done, self.size = file, done, size
@@ -25,11 +25,11 @@ class Cut(Exception):
 
 
 class Damaged(Exception):
-    """What arrived is not what the Hub said it would send."""
+    """Raised when the downloaded bytes differ from what the Hub announced."""
 
 
 def download(url: str, target: Path, size: int | None, digest: str, on_bytes: Callable[[int], None]) -> None:
-    """Download url to target; `on_bytes` hears how many bytes are there, and stops the download by raising.
+    """Download url to target; `on_bytes` is called with the bytes so far, and stops the download by raising.
 
     digest is the file's SHA-256, or "".  Raises Cut, Damaged, OSError or the Hub's own HfHubHTTPError.
     """
@@ -75,7 +75,7 @@ def digest_of(path: Path) -> str:
 
 
 def _stream(url: str, part: Path, size: int | None, on_bytes: Callable[[int], None]) -> None:
-    """Append what is missing to `part`, or write it anew where the server cannot go on in the middle."""
+    """Append the missing bytes to `part`, or start again if the server cannot resume."""
     from huggingface_hub import get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 

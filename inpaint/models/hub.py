@@ -1,4 +1,4 @@
-"""Models from the Hugging Face Hub: a repository's id becomes a folder on this machine.
+"""Download models from the Hugging Face Hub: a repository's id becomes a folder on this machine.
 
 What is on this machine serves also when the Hub does not answer, or no longer has it.  Files that are damaged are
 removed and fetched again.
@@ -26,7 +26,7 @@ SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")  # what th
 
 
 class Progress(NamedTuple):
-    """How far the download of a model is, in bytes; `total` is None where the Hub does not say."""
+    """The progress of a model's download in bytes; `total` is None where the Hub does not say."""
 
     repo: str
     done: int
@@ -37,14 +37,14 @@ OnProgress = Callable[[Progress], None]  # may raise, which stops the download; 
 
 
 def is_id(name: str) -> bool:
-    """Return whether this could be a repository: OWNER/NAME, nothing else."""
+    """Return whether this could be a repository's id: OWNER/NAME, nothing else."""
     return bool(ID.fullmatch(name)) and ".." not in name
 
 
 def fetch(
     repo: str, parts: tuple[str, ...] = PARTS, offline: bool | None = None, progress: OnProgress | None = None
 ) -> Path:
-    """Return the folder with these parts of the repository, downloaded if need be; ModelUnavailable if it cannot be.
+    """Return the folder with these parts of the repository, downloaded if needed; ModelUnavailable if that fails.
 
     `progress` is called for every piece that arrives.  Without it, and while offline, nothing is shown.
     """
@@ -68,7 +68,7 @@ def fetch(
 
 
 def chosen(files: list[str], part: str) -> list[str]:
-    """Return the weight files of one part to download: half precision where it is offered, never a pickle.
+    """Return the weight files of one part to download: half precision if offered, never a pickle.
 
     A VAE may be a repository of its own, with its weights at the top.  Weights in several files have an index.
     """
@@ -81,7 +81,7 @@ def chosen(files: list[str], part: str) -> list[str]:
 
 
 def remove_damaged(folder: Path) -> list[str]:
-    """Remove what in a downloaded folder is not what the Hub had sent; return the names of these files."""
+    """Remove the files of a downloaded folder that differ from the Hub's; return their names."""
     gone = []
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not _sound(file, every_byte=True):
@@ -91,7 +91,7 @@ def remove_damaged(folder: Path) -> list[str]:
 
 
 class _Stopped(BaseException):
-    """The callback wants no more; whatever it raised is no error of the Hub's."""
+    """Raised when the callback stops the download; its own error is no error of the Hub's."""
 
     def __init__(self, error: Exception):
         self.error = error
@@ -109,7 +109,7 @@ def _stopping(progress: OnProgress | None) -> OnProgress:
 
 
 def removed(file: str, repo: str) -> ModelUnavailable:
-    """Return the error for a damaged file that cannot be had again now."""
+    """Return the error for a damaged file that cannot be downloaded again now."""
     return ModelUnavailable(
         f"The file {file} of the model {repo} is damaged; it has been removed.",
         "Go online once to download it again.",
@@ -117,7 +117,7 @@ def removed(file: str, repo: str) -> ModelUnavailable:
 
 
 def _downloaded(repo: str, parts: tuple[str, ...], progress: OnProgress) -> Path:
-    """Return the folder with what is missing downloaded; raises whatever the client, the line or the disk raise."""
+    """Return the folder with missing files downloaded; raise whatever client, connection or disk raise."""
     from huggingface_hub import hf_hub_download, model_info
 
     info = model_info(repo, timeout=WAIT, files_metadata=True)
@@ -147,7 +147,7 @@ def _downloaded(repo: str, parts: tuple[str, ...], progress: OnProgress) -> Path
 
 
 def _bring(repo: str, name: str, revision: str, on_bytes: Callable[[int], None]) -> None:
-    """Download one weight file to where the client looks for it; once more if it arrives damaged."""
+    """Download one weight file into the client's cache; once more if it arrives damaged."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(repo, name, revision=revision)
@@ -164,7 +164,7 @@ def _bring(repo: str, name: str, revision: str, on_bytes: Callable[[int], None])
 
 
 def _cached(repo: str, name: str, revision: str) -> Path | None:
-    """Return a file that is on this machine and sound; a damaged one is removed."""
+    """Return an intact file from the cache; a damaged one is removed."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repo, name, revision=revision)
@@ -200,7 +200,7 @@ def _of_parts(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _sound(file: Path, every_byte: bool = False) -> bool:
-    """Return whether a downloaded file is whole: by its own header, or by the digest the cache names it after."""
+    """Return whether a downloaded file is whole: by its own header, or by the digest in its cache name."""
     blob = file.resolve()
     try:
         if every_byte and SHA256.fullmatch(blob.name):
@@ -218,7 +218,7 @@ def _sound(file: Path, every_byte: bool = False) -> bool:
 
 
 def _remove(file: Path) -> None:
-    """Remove a downloaded file, and what it points to in the cache."""
+    """Remove a downloaded file and the blob that it links to in the cache."""
     blob = file.resolve()
     file.unlink(missing_ok=True)
     if blob.parent.name == "blobs":

@@ -1,4 +1,4 @@
-"""Say what went wrong with the Hub, and what to do about it: each cause by its own name."""
+"""Explain errors of the Hub and what to do about them, each cause in its own sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATUS = {  # what a status of the answer means, and what to do
 
 
 def explain(error: BaseException, repo: str, offline: bool = False) -> tuple[str, str]:
-    """Return what an error of the Hub's client, of the line or of the disk means for this model, and what to do."""
+    """Explain an error of the Hub's client, the connection or the disk for this model, with advice."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.GatedRepoError):
@@ -65,7 +65,7 @@ def _status(status: int, repo: str) -> tuple[str, str]:
 
 
 def _disk(error: OSError, repo: str) -> tuple[str, str] | None:
-    """Return what a full or broken folder for downloads means; None where it is the network's error."""
+    """Explain a full or broken download folder; None if the error comes from the network."""
     if error.errno in FULL:
         return (
             f"There is no room on this disk for the model {repo}.",

@@ -1,4 +1,4 @@
-"""The original program's own configuration of a single-file model: NAME.yaml or NAME.json beside the file.
+"""Read the original program's configuration of a single-file model: NAME.yaml or NAME.json beside the file.
 
 It tells what the weights cannot: that a model predicts v (`parameterization: v`, Stable Diffusion 2.x at 768 pixels),
 or that its networks have another shape.
@@ -16,7 +16,7 @@ MAX_SIZE = 1_000_000  # bytes
 
 
 def beside(path: Path) -> dict[str, Any] | None:
-    """Return the configuration beside this file, if there is one in the original layout; other notes are ignored."""
+    """Return the configuration beside this file, if there is one in the original layout; other files are ignored."""
     for suffix in (".yaml", ".yml", ".json"):
         file = path.with_suffix(suffix)
         if not file.is_file() or file.stat().st_size > MAX_SIZE:
@@ -30,7 +30,7 @@ def beside(path: Path) -> dict[str, Any] | None:
 
 
 def schedule(original: dict[str, Any]) -> dict[str, Any]:
-    """Return its noise schedule in diffusers' words; ldm calls "linear" what is linear in the betas' square root."""
+    """Return its noise schedule in diffusers' terms; ldm calls "linear" what is linear in the betas' square root."""
     params = original["model"]["params"]
     found: dict[str, Any] = {}
     for ours, theirs, kind in (

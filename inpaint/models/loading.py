@@ -1,4 +1,4 @@
-"""Load a model: find its parts, decide where and how precisely they run, and put them together."""
+"""Load a model: find its parts, choose device and precision, and put the parts together."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["BUILTIN", "FAMILIES", "QUALITY", "Card", "Found", "Model", "find", "
 
 @dataclass(frozen=True)
 class Found:
-    """A model whose files are all on this machine, and fit each other as far as that can be told unread."""
+    """A model whose files are all on this machine and fit each other, as far as their headers tell."""
 
     name: str
     card: Card
@@ -51,7 +51,7 @@ def find(
     allow_pickle: bool = False,
     progress: hub.OnProgress | None = None,
 ) -> Found | None:
-    """Return what `load` would read, downloaded if need be, None for the toy; ModelError if it is not to be had.
+    """Return the parts that `load` would read, downloaded if needed, None for the toy; ModelError if there are none.
 
     Nothing large is read into memory, so that a loaded model need not go before it is known that there is another.
     `progress` is called for each piece of a download; it may raise to stop it, and the next one goes on from there.
@@ -92,7 +92,7 @@ def load(
     backend: str = "auto",
     progress: hub.OnProgress | None = None,
 ) -> Model:
-    """Load the model of this name, ready to paint; raises ModelError or ModelUnavailable.
+    """Load the model of this name, ready to use; raise ModelError or ModelUnavailable.
 
     name     a family (builtin, toy, sd15, sd2), a folder in diffusers' layout, a .safetensors file in ldm naming,
              or a Hub id
@@ -142,7 +142,7 @@ def _build(found: Found, device: str, dtype: str, memory: str, backend: str) -> 
 
 
 def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
-    """Read what a model is put together from: its VAE, its text encoder, and what their files say."""
+    """Read the parts of a model: its VAE, its text encoder, and the facts in their files."""
     base, lent, vae = found.source, found.inpaint, found.vae
     unets = dict.fromkeys(base.methods, base) | ({"inpaint": lent} if lent else {})
     files = [*base.files(), *(lent.unet_files("inpaint") if lent else ()), *(vae.files() if vae else ())]
@@ -164,14 +164,14 @@ def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
 
 
 def _check_toy(**given: object) -> None:
-    """Raise ModelError for what the toy, which computes in float32 and has no networks, cannot do."""
+    """Raise ModelError for options that the toy cannot have: it computes in float32 and has no networks."""
     for option, value in given.items():
         if value and value not in ("auto", "float32"):
             raise ModelError(f"The toy model takes no {option}.", "Leave it out, or choose another model.")
 
 
 def _check_schedules(base: ModelSource, lender: ModelSource) -> None:
-    """Raise ModelError unless a lent UNet was trained on the same noise levels."""
+    """Raise ModelError unless a UNet from another model was trained on the same noise levels."""
     with readable(lender.name):
         own, other = (schedule.alphas_cumprod(one.schedule()) for one in (base, lender))
         alike = own.shape == other.shape and torch.allclose(own, other, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""LoRA files of every common kind, merged into a network's weights, where they cost no time in a step.
+"""Merge LoRA files of every common kind into a network's weights, where they cost no time per step.
 
 Several are added in the order they are given.  They are taken out by reading the network's own file again, so that
 every bit of it comes back.  adapters.py has the formulas, lora_keys.py the names.
@@ -41,7 +41,7 @@ OTHERS = (  # how a key of another kind of file looks, what it is, and what to d
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """What a file changes, {"unet" and "text_encoder": {flat layer name: Adapter}}, and how strongly."""
+    """A file's changes, {"unet" and "text_encoder": {flat layer name: Adapter}}, and their strength."""
 
     name: str
     changes: dict[str, dict[str, Adapter]]
@@ -62,7 +62,7 @@ def parse(lora: str | Path | tuple[str, float]) -> tuple[str, float]:
 
 
 def file(path: str) -> Path:
-    """Return the LoRA file at this path, or in the folder at this path."""
+    """Return the LoRA file at this path, or the one in the folder at this path."""
     found = Path(path)
     with suppress(RuntimeError):  # a home directory that is not there
         found = found.expanduser()
@@ -84,7 +84,7 @@ def read(lora: str | Path | tuple[str, float], allow_pickle: bool = False) -> Lo
 
 
 def _changes(name: str, tensors: dict[str, Tensor], configs: dict[str, PeftConfig]) -> dict[str, dict[str, Adapter]]:
-    """Return each network's adapters.  Every tensor must be understood; half a LoRA would be another one."""
+    """Return each network's adapters; every tensor must be understood, since half a LoRA would be another one."""
     layers: dict[tuple[str, str], dict[str, Tensor]] = {}
     dotted: dict[tuple[str, str], str] = {}
     for key, tensor in tensors.items():
@@ -107,7 +107,7 @@ def _changes(name: str, tensors: dict[str, Tensor], configs: dict[str, PeftConfi
 
 
 def _adapter(name: str, layer: str, pieces: dict[str, Tensor], config: PeftConfig) -> Adapter:
-    """Return one layer's adapter, scaled by the alpha beside its matrices or by the noted one."""
+    """Return one layer's adapter, scaled by the alpha beside its matrices or by the one in the metadata."""
     advice = "Download it again, or choose another file."
     if set(pieces) == {"alpha"}:
         raise ModelError(f"{name} has an alpha for the layer {layer}, and no matrices that it belongs to.", advice)
@@ -131,7 +131,7 @@ def _adapter(name: str, layer: str, pieces: dict[str, Tensor], config: PeftConfi
 
 
 def _check_numbers(name: str, piece: str, tensor: Tensor) -> None:
-    """Raise ModelError for NaN, infinities, and whole numbers where a matrix belongs."""
+    """Raise ModelError for NaN, infinities, and integers where a matrix belongs."""
     fits = tensor.is_floating_point() or piece in ("alpha", "on_input")
     if not fits or not tensor.isfinite().all():
         raise ModelError(f"{name} holds values that are no numbers.", "Download it again.")
@@ -145,7 +145,7 @@ def _refuse_other_kinds(name: str, key: str) -> None:
 
 @torch.no_grad()
 def merge(network: nn.Module, part: str, loras: list[Lora]) -> nn.Module:
-    """Return the same network, a "unet" or a "text_encoder", with these merged into its weights."""
+    """Merge these LoRAs into the weights of a "unet" or a "text_encoder", and return that network."""
     layers, wanted = lora_keys.modules(network, part), {}
     for lora in loras:
         for layer, adapter in lora.changes[part].items():
@@ -164,7 +164,7 @@ def merge(network: nn.Module, part: str, loras: list[Lora]) -> nn.Module:
 
 
 def _fitting(lora: Lora, layer: str, adapter: Adapter, layers: dict[str, nn.Module], network: nn.Module) -> str:
-    """Return the flat name of the layer that an adapter is for; ModelError if it does not fit there."""
+    """Return the flat name of the layer an adapter is for; ModelError if it does not fit there."""
     if layer not in layers and hasattr(network, "up_blocks"):
         layer = lora_keys.from_ldm(layer, network.config.layers_per_block)
     weight = getattr(layers.get(layer), "weight", None)
@@ -178,7 +178,7 @@ def _fitting(lora: Lora, layer: str, adapter: Adapter, layers: dict[str, nn.Modu
 
 
 def check_width(loras: Iterable[Lora], config: Any) -> None:
-    """Raise ModelError for a LoRA made for another width of text than that of the network with this configuration."""
+    """Raise ModelError if a LoRA was made for another text width than that of the network's configuration."""
     ours = config.get("cross_attention_dim") if hasattr(config, "get") else getattr(config, "hidden_size", None)
     for lora in loras:
         theirs = _text_width(lora)
@@ -191,7 +191,7 @@ def check_width(loras: Iterable[Lora], config: Any) -> None:
 
 
 def _text_width(lora: Lora) -> int | None:
-    """Return the width of the text in the model a LoRA was made for, seen in its matrices."""
+    """Return the text width of the model a LoRA was made for, by the shapes of its matrices."""
     for part, end in (("unet", "attn2_to_k"), ("unet", "attn2_to_v"), ("text_encoder", "self_attn_q_proj")):
         for layer, adapter in lora.changes[part].items():
             size = adapter.size() if layer.endswith(end) else None

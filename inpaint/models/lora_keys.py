@@ -1,4 +1,4 @@
-"""Say which layer of which network each tensor of a LoRA file belongs to, whichever program named it.
+"""Map each tensor name in a LoRA file to a layer and a network, whichever program wrote it.
 
     kohya, LyCORIS   lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight
     diffusers        unet.down_blocks.0.attentions.0.proj_in.lora.down.weight
@@ -77,7 +77,7 @@ MIDDLE = {"0": "resnets_0", "1": "attentions_0", "2": "resnets_1"}
 
 
 class Piece(NamedTuple):
-    """One tensor's place: the network, the layer's flat name and its dotted name, and what it is of the adapter."""
+    """One tensor's target: the network, the layer's flat name and dotted name, and its role in the adapter."""
 
     network: str
     layer: str
@@ -86,7 +86,7 @@ class Piece(NamedTuple):
 
 
 def place(key: str) -> Piece | None:
-    """Return where the tensor of this key belongs, or None if the key is not known."""
+    """Return the target of the tensor with this key, or None if the key is unknown."""
     key = re.sub(r"\.default(?=\.weight$|\.bias$|$)", "", key.removeprefix("base_model.model."))
     found = KEY.fullmatch(key)
     if found is None:
@@ -102,7 +102,7 @@ def place(key: str) -> Piece | None:
 
 
 def flat(name: str, network: str) -> str:
-    """Return a layer's name as kohya writes it, with today's names of the attention's parts."""
+    """Return a layer's name as kohya writes it, with the current names of the attention's parts."""
     name = name.replace(".processor.", ".").replace(".", "_")
     if network == "unet":
         return name + "_0" if name.endswith("_to_out") else name
@@ -117,7 +117,7 @@ def modules(network: nn.Module, kind: str) -> dict[str, nn.Module]:
 
 
 def from_ldm(layer: str, layers_per_block: int) -> str:
-    """Return diffusers' flat name of a UNet layer that ldm names, and any other name as it is."""
+    """Return diffusers' flat name of a UNet layer in ldm's naming; any other name unchanged."""
     outer = next((name for name in OUTER if layer == name), None)
     if outer:
         return OUTER[outer]

@@ -1,4 +1,4 @@
-"""A loaded model: UNets that share a VAE and a text encoder, each called through one door."""
+"""Hold a loaded model: UNets that share a VAE and a text encoder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GUIDANCE = 7.5  # the scale of guidance that suits Stable Diffusion
 
 @dataclass(frozen=True, eq=False)
 class ModelParts:
-    """What a model is put together from.
+    """The parts a model is put together from.
 
     source   where the text encoder is read from, and read again when LoRAs change
     unets    {method: where its UNet is read from}, read when it is first needed
@@ -53,7 +53,7 @@ class ModelParts:
 
 
 class Model:
-    """What the conductor needs: embed, encode, unet, decode; latents are float32 outside these four.
+    """A loaded model: embed, encode, unet, decode; latents are float32 outside these four.
 
     side  the working size in pixels it was trained for;  factor  pixels a latent cell;  channels  of a latent
     """
@@ -80,7 +80,7 @@ class Model:
 
     @property
     def backend(self) -> str:
-        """The library that runs its UNets, as far as they are loaded."""
+        """Return the library that runs its UNets, of those loaded so far."""
         return "openvino" if self.engine and any(map(self.engine.runs, self.unets.values())) else "torch"
 
     @property
@@ -88,13 +88,13 @@ class Model:
         return self.autoencoder.network
 
     def embeds_guidance(self, method: str) -> bool:
-        """Return whether this UNet is told the scale of guidance and then needs no second pass without the text."""
+        """Return whether this UNet takes the guidance scale as an input, so that no unconditional pass is needed."""
         return bool(getattr(self._network(method).config, "time_cond_proj_dim", None))
 
     def unet(
         self, method: str, fast: bool = False, guidance: float | None = None
     ) -> Callable[[Tensor, float, Tensor], Tensor]:
-        """(x [B, 4 | 9, h, w], t, text [N, n, d]) -> what the network predicts [N, 4, h, w], float32: see `predicts`.
+        """Return (x [B, 4 | 9, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w], float32: see `predicts`.
 
         N is B or a multiple of it.  It caches what does not change along a walk, and with `fast` the step before: ask
         for a new one for each walk.  `guidance` is what it is told where it `embeds_guidance`.
@@ -118,7 +118,7 @@ class Model:
     def embed(
         self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
     ) -> Tensor:
-        """[B, n, d], float32: prompts of any length, weights in brackets, all as long as the longest.
+        """Embed prompts of any length with weights in brackets: [B, n, d], float32, all as long as the longest.
 
         What in them is not understood is said in `notes`, and what is to be known of the model at each use.
         """
@@ -132,15 +132,15 @@ class Model:
             return self.text.embed(prompts, clip_skip=clip_skip, layer=layer, chunks=chunks).to(self.device)
 
     def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
-        """[B, 3, H, W] in [-1, 1] -> scaled latents [B, 4, h, w]: the posterior's mode, or with noise a sample."""
+        """Encode [B, 3, H, W] in [-1, 1] to scaled latents [B, 4, h, w]: the mode, or with noise a sample."""
         return self._by_vae(lambda: self.autoencoder.encode(pixels.to(self.device), noise))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """[B, 4, h, w] -> [B, 3, H, W], float32; what is no number is tried again in float32."""
+        """Decode [B, 4, h, w] to [B, 3, H, W], float32; after NaN or infinity once more in float32."""
         return self._by_vae(lambda: self.autoencoder.decode(latents.to(self.device)))
 
     def set_loras(self, loras) -> None:
-        """Put exactly these LoRAs, "path:0.8" or (path, weight), into the weights; [] restores them.
+        """Merge exactly these LoRAs, "path:0.8" or (path, weight), into the weights; [] restores them.
 
         If one of them cannot be used nothing changes.
         """
@@ -154,7 +154,7 @@ class Model:
             raise
 
     def free_some_memory(self, network: str) -> str | None:
-        """Make the policy in force leaner for this network ("unet", "vae", "text"); return how, or None."""
+        """Make the policy leaner for this network ("unet", "vae", "text"); return a note, or None if it cannot be."""
         if self.backend == "openvino":
             self._apply(replace(self.applied, second_copy=False))
             self.engine.release(*self.unets.values())
@@ -166,12 +166,12 @@ class Model:
         return step[1]
 
     def restore_policy(self) -> None:
-        """Put the policy the model was loaded with in force again."""
+        """Restore the policy that the model was loaded with."""
         if self.applied != self.policy:
             self._apply(self.policy)
 
     def widen_unet(self) -> bool:
-        """Read the UNet again in a dtype of larger range, after it produced NaN or infinity; False if it has one."""
+        """Read the UNet again in a dtype of larger range, after NaN or infinity; False if it has one already."""
         wider = devices.wider(self.unet_dtype, self.device)
         if wider is None:
             return False
@@ -182,7 +182,7 @@ class Model:
         return True
 
     def free(self) -> None:
-        """Return memory that is only cached to the device and to the system."""
+        """Free memory that is only cached, on the device and in this process."""
         if self.device.type != "cpu":
             gc.collect()
             devices.empty_cache(self.device)
@@ -205,7 +205,7 @@ class Model:
     def _runner(
         self, network: nn.Module, method: str, fast: bool, guidance: float
     ) -> Callable[[Tensor, float, Tensor], Tensor]:
-        """Return what runs this network: every step whole or as DeepCache does, by torch or by the engine."""
+        """Return what runs this network: every step in full or with DeepCache, by torch or by the engine."""
         compiled = None
         if self.engine:
             compiled = self.engine.runner(
@@ -221,13 +221,13 @@ class Model:
         return lambda *inputs: (compiled or walked)(*inputs)[0]
 
     def _small(self, network: nn.Module) -> bool:
-        """Return whether a CPU would spend much of its passes on reordering weights and has room for them ordered."""
+        """Return whether reordering weights takes much of a CPU's pass and there is room to keep them reordered."""
         size = sum(weight.numel() for weight in network.parameters())
         resident = self.device.type == "cpu" and self.applied.placement == "resident"
         return resident and self.unet_dtype is torch.float32 and size < devices.SMALL
 
     def _reload(self, loras: list[Lora]) -> None:
-        """Read the networks that LoRAs can change from their files again, with these."""
+        """Read the networks that LoRAs can change from their files again, with these LoRAs."""
         loaded, self.loras = list(self.unets), loras
         self._drop_unets()
         self.text.replace_encoder(read_text_encoder(self.parts.source, self.dtype, loras))
@@ -246,7 +246,7 @@ class Model:
         self._place()
 
     def _place(self) -> None:
-        """Put every network where the policy in force wants it."""
+        """Move every network to where the current policy wants it."""
         sliced = self.applied.attention_slicing
         for network in self.unets.values():
             if sliced != getattr(network, "_sliced", False) and not supported.fits(network):

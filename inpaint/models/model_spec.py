@@ -1,4 +1,4 @@
-"""Read what a single file says about itself: marker keys among its tensors, and its safetensors metadata.
+"""Read what a single file states about itself: marker keys among its tensors, and its safetensors metadata.
 
 v_pred, ztsnr                     tensors without values, by which trainers mark what a checkpoint predicts
 modelspec.prediction_type         v, epsilon …    (Stability AI's ModelSpec)
@@ -23,7 +23,7 @@ TRAILING = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
 
 def schedule(keys: Iterable[str], metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the file says of its noise schedule, in diffusers' words; {} where it says nothing."""
+    """Return the noise schedule the file states, in diffusers' terms; {} if it states none."""
     keys, found = set(keys), {}
     for key in ("modelspec.prediction_type", "modelspec.predict_key"):
         kind = KINDS.get(re.sub(r"[\W_]", "", metadata.get(key, "")).lower())
@@ -40,13 +40,13 @@ def schedule(keys: Iterable[str], metadata: Mapping[str, str]) -> dict[str, Any]
 
 
 def side(metadata: Mapping[str, str]) -> int | None:
-    """Return the size in pixels that a file says it was trained at, or None."""
+    """Return the training size in pixels that a file states, or None."""
     found = re.fullmatch(r"(\d{2,5})(?:x(\d{2,5}))?", metadata.get("modelspec.resolution", "").strip().lower())
     return max(int(number) for number in found.groups() if number) if found else None
 
 
 def is_xl(keys: Iterable[str], metadata: Mapping[str, str]) -> bool:
-    """Return whether a file is Stable Diffusion XL's, or a part of it."""
+    """Return whether a file is Stable Diffusion XL, or a part of it."""
     known = ("conditioner.", "model.diffusion_model.label_emb.")
     return "-xl-" in f"{metadata.get('modelspec.architecture', '')}-".lower() or any(
         key.startswith(known) for key in keys

@@ -1,4 +1,4 @@
-"""Read what PEFT notes about an adapter: in the file's metadata, as diffusers saves it, or in adapter_config.json."""
+"""Read PEFT's settings of an adapter, from the file's metadata (as diffusers saves it) or adapter_config.json."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PeftConfig(NamedTuple):
     inputs: tuple[str, ...] = ()  # the layers whose inputs IA3 scales
 
     def scale(self, layer: str, rank: int | None) -> float:
-        """Return the factor of a layer, by its dotted name, of this rank or of the noted one."""
+        """Return the scale of a layer, by its dotted name, for this rank or the configured one."""
         alpha = next((value for key, value in self.patterns if re.match(rf"(.*\.)?({key})$", layer)), self.alpha)
         rank = rank or self.rank
         return 1.0 if alpha is None or not rank else alpha / (rank**0.5 if self.root else rank)
@@ -40,7 +40,7 @@ def read(path: Path, keys: list[str]) -> dict[str, PeftConfig]:
 
 
 def _quick(pattern: str) -> bool:
-    """Return whether a regular expression from a file is so plain that trying it takes no time."""
+    """Return whether a regular expression from a file is simple enough to match quickly."""
     return (
         len(pattern) <= 200 and pattern.count("*") <= 2 and pattern.count("|") <= 8 and bool(PLAIN.fullmatch(pattern))
     )

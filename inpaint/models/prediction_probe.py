@@ -1,4 +1,4 @@
-"""Tell by one pass what a UNet predicts, where its file does not say it."""
+"""Find out with one pass what a UNet predicts, if its file does not say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SIDE, TOKENS, SHARE = 8, 77, 0.4  # cells of the latent; length of the text; the
 
 @torch.no_grad()
 def predicts_v(network: nn.Module, timesteps: int = 1000) -> bool:
-    """Return whether a UNet predicts v and not eps.
+    """Return whether a UNet predicts v rather than eps.
 
     At the last timestep x is all but noise.  There eps is x itself, and v = √ᾱ eps - √(1-ᾱ) x0 holds only √ᾱ = 0.07
     of it: so the share of x in one prediction decides.  It is 0.02 to 0.08 for the built-in model, which predicts v.

@@ -1,4 +1,4 @@
-"""What other programs let people write in a prompt: understood here, or said that it is read as words.
+"""Recognise other programs' prompt syntax: translate it, or say that it is read as plain words.
 
 BREAK                    what follows begins a new chunk of 75 tokens
 embedding:name, name     a learned word, if an embedding of that name is loaded
@@ -24,7 +24,7 @@ WORDS = (  # how it looks, and what it does elsewhere
 
 
 def without_tags(prompt: str) -> str:
-    """Return the prompt without tags of networks, such as <lora:name:0.8>."""
+    """Return the prompt without network tags such as <lora:name:0.8>."""
     return TAG.sub("", prompt)
 
 
@@ -38,7 +38,7 @@ def pattern(names: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def notes(prompt: str, embeddings: Iterable[str] = (), loras: Mapping[str, float] | None = None) -> list[str]:
-    """Return a sentence for each thing in the prompt that another program would have understood otherwise.
+    """Return a sentence for each part of the prompt that other programs would read differently.
 
     loras  {name: weight} of those that are loaded
     """
@@ -55,7 +55,7 @@ def notes(prompt: str, embeddings: Iterable[str] = (), loras: Mapping[str, float
 
 
 def _tag(tag: re.Match[str], loras: Mapping[str, float]) -> list[str]:
-    """Return what to say of <lora:name:weight>: nothing if that LoRA is loaded with that weight."""
+    """Return a note on <lora:name:weight>; nothing if that LoRA is loaded with that weight."""
     if tag["kind"] != "lora" and tag["kind"] != "lyco":
         return [f"“{_short(tag[0])}” is left out: hypernetworks are not supported."]
     if tag["name"] not in loras:

@@ -1,4 +1,4 @@
-"""Weights in a prompt, as Stable Diffusion's users write them: (more), (more:1.3), [less], \\( a real bracket.
+"""Parse weights in a prompt, as Stable Diffusion's users write them: (more), (more:1.3), [less], \\( a real bracket.
 
 A bracket without its partner is taken literally.  Linear in the prompt's length, and nothing a person can type fails.
 """
@@ -33,7 +33,7 @@ def parse(prompt: str) -> list[tuple[str, float]]:
 
 
 def _weighted(pieces: list[list], spans: list[tuple[int, int, float]]) -> list[list]:
-    """Multiply the pieces of each span by its factor and blank its opening bracket, in one sweep for any nesting."""
+    """Multiply the weights in each span by its factor and blank its opening bracket, in one pass for any nesting."""
     starts: dict[int, list[float]] = {}
     ends: dict[int, int] = {}
     for first, last, factor in spans:

@@ -1,4 +1,4 @@
-"""The models the library knows by name: which repositories each is made of, and which settings suit it.
+"""List the models the library knows by name: their repositories, and the settings that suit them.
 
 Nothing heavy is imported here, so that pages and command lines can list them before torch is there.
 """
@@ -15,7 +15,7 @@ QUALITY = "best quality, extremely detailed"  # the article's a_prompt
 
 @dataclass(frozen=True)
 class Card:
-    """A family: a base model and its inpainting sibling, which lends only its UNet.
+    """A family: a base model and its inpainting sibling, of which only the UNet is used.
 
     Of several ids the first that can be had is used.
     """
@@ -54,11 +54,11 @@ FAMILIES = {
 
 
 def card_of(name: str) -> Card:
-    """Return the card of a family, or for any other name one of a model without a sibling."""
+    """Return the card of a family; for any other name the card of a model without a sibling."""
     return FAMILIES.get(name, Card((name,)))
 
 
 def family(width: int) -> str:
-    """Return which models have text of this width, as a part of a sentence."""
+    """Return the names of the models with text of this width, as part of a sentence."""
     known = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 1280: "Stable Diffusion XL"}
     return (known | {2048: "Stable Diffusion XL"}).get(width, f"a model whose text is {width} wide")

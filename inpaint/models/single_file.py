@@ -1,4 +1,4 @@
-"""A model in one file, in the naming of the original ldm program; 4 or 9 channels, told by its first convolution."""
+"""Read a model from one file in ldm naming; its first convolution tells whether it has 4 or 9 channels."""
 
 from __future__ import annotations
 
@@ -58,20 +58,20 @@ class SingleFile:
         return {**(self._original("unet") or read_config(self.folder, "unet")), "in_channels": self.channels}
 
     def schedule(self) -> dict[str, Any]:
-        """Return the noise schedule: said by the file, by the .yaml beside it, or else by the configurations."""
+        """Return the noise schedule: from the file, from the .yaml beside it, or else from the configurations."""
         config = read_config(self.folder, "scheduler", file="scheduler_config.json")
         if self.assumed and self.width == V2:
             del config["prediction_type"]  # its files are of both kinds
         return {**config, **(ldm_config.schedule(self.original) if self.original else {}), **self.said}
 
     def predicts(self) -> str:
-        """Return what the UNet predicts: as the schedule says, or of Stable Diffusion 2 told by one pass."""
+        """Return what the UNet predicts: by the schedule, or for Stable Diffusion 2 found out with one pass."""
         config = self.schedule()
         silent = self.width == V2 and "prediction_type" not in config
         return self._probed if silent else prediction.kind_of(config)
 
     def side(self) -> int:
-        """Return the side in pixels that it was trained at: said by the file, or suggested by what it predicts."""
+        """Return the training size in pixels: stated by the file, or inferred from what it predicts."""
         if self.assumed and self.noted_side:
             return self.noted_side
         if self.assumed and self.width == V2 and self.predicts() == "v_prediction":
@@ -143,12 +143,12 @@ class SingleFile:
             return conversion.config_of(part, self.original)
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Read anew each time: the networks share this memory, and LoRAs change it in place."""
+        """Read the tensors again each time: the networks share this memory, and LoRAs change it in place."""
         return dict(tensors(self.path, self.allow_pickle))
 
 
 def _advice(keys) -> str:
-    """Return what to do with a file that is no checkpoint, by what it is."""
+    """Return advice for a file that is no checkpoint, by what it is instead."""
     if any("lora_" in key or ".lora" in key or "hada_" in key or "lokr_" in key for key in keys):
         return "It is a LoRA: name it with loras=, beside a model (on the command line --lora)."
     if "emb_params" in keys:
@@ -161,7 +161,7 @@ def _advice(keys) -> str:
 
 
 def filled(name: str, cls, config: dict[str, Any], weights: dict[str, Tensor], dtype: torch.dtype):
-    """A diffusers network of this configuration with these weights, every one of which must find its place."""
+    """Build a diffusers network of this configuration with these weights; every weight must be used."""
     from accelerate import init_empty_weights
 
     with init_empty_weights():
@@ -170,7 +170,7 @@ def filled(name: str, cls, config: dict[str, Any], weights: dict[str, Tensor], d
 
 
 def loaded(name: str, network, weights: dict[str, Tensor], dtype: torch.dtype):
-    """The network with these weights, in `dtype`."""
+    """Return the network with these weights, in `dtype`."""
     own = network.state_dict()
     complete(
         name,

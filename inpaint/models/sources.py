@@ -29,7 +29,7 @@ class VaeSource(Protocol):
 
 
 class ModelSource(VaeSource, Protocol):
-    """A model on disk, each part read when it is asked for."""
+    """A model on disk whose parts are each read when asked for."""
 
     methods: tuple[str, ...]
     notes: list[str]
@@ -54,7 +54,7 @@ def source(
     allow_pickle: bool = False,
     progress: hub.OnProgress | None = None,
 ) -> Any:
-    """Return the ModelSource of the first of these names that can be had, downloaded if need be.
+    """Return the ModelSource of the first of these names that is available, downloaded if needed.
 
     only  "unet" downloads nothing else;  "vae" returns a VaeSource
     """
@@ -83,13 +83,13 @@ def source(
 
 
 def vae(name: str, **options) -> VaeSource:
-    """Return the VAE of this name; of a family that of its base model."""
+    """Return the VAE of this name; for a family that of its base model."""
     card = FAMILIES.get(str(name))
     return source(card.base if card and card.base else (str(name),), only="vae", **options)
 
 
 def inpaint_unet(asked: str | None, card: Card, **options) -> ModelSource | None:
-    """Return the model that lends its 9-channel UNet: the one asked for, or the family's."""
+    """Return the model whose 9-channel UNet is used: the one asked for, or the family's."""
     names = card.inpaint
     if asked:
         other = FAMILIES.get(str(asked))
@@ -103,7 +103,7 @@ def inpaint_unet(asked: str | None, card: Card, **options) -> ModelSource | None
 
 
 def _config(path: Path, asked: str | None) -> Path | None:
-    """Return the configurations for a single file: those named, or a folder of the file's own name beside it."""
+    """Return the configurations for a single file: those named, or a folder with the file's name beside it."""
     folder = Path(asked).expanduser() if asked else path.with_suffix("")
     if (folder / "unet" / "config.json").is_file():
         return folder

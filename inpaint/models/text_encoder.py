@@ -23,7 +23,7 @@ BACKTRACK = 10  # tokens a chunk may end early so as not to cut a word
 
 
 def tokenizer(folder: Path | None = None):
-    """Return the tokenizer in folder/tokenizer, or CLIP's own, whose vocabulary is shipped."""
+    """Return the tokenizer in folder/tokenizer, or CLIP's, whose vocabulary is shipped."""
     from transformers import CLIPTokenizer
 
     own = folder / "tokenizer" if folder else CLIP
@@ -50,7 +50,7 @@ class Text:
     def embed(
         self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
     ) -> Tensor:
-        """Encode prompts to [B, chunks · size, d], float32: all as long as the longest, or cut to so many chunks.
+        """Encode prompts to [B, chunks · size, d], float32: all as long as the longest, or cut to `chunks`.
 
         layer  last    the last hidden state, or with clip_skip k the k-th before it, after the final norm
                hidden  the same without that norm, as the article's program has it
@@ -82,7 +82,7 @@ class Text:
         return sum(map(len, self._sections(prompt)))
 
     def forget(self) -> None:
-        """Drop what was cached, because the encoder has changed."""
+        """Clear the cache after the encoder has changed."""
         self.cache.clear()
 
     def replace_encoder(self, encoder) -> None:
@@ -91,7 +91,7 @@ class Text:
         self.forget()
 
     def _number_embeddings(self) -> dict[str, range]:
-        """Return the token ids of each learned word, by its names; an earlier one keeps a name that both have."""
+        """Return the token ids of each learned word by its names; if two share a name, the earlier one keeps it."""
         found: dict[str, range] = {}
         first = self.first_learned
         for embedding in self.embeddings:
@@ -133,7 +133,7 @@ class Text:
         return _weighted(hidden.float(), [1.0, *(weight for _, weight in part), *[1.0] * (tail + 1)])
 
     def _chunks(self, prompt: str, most: int | None) -> list[tuple[tuple[int, float], ...]]:
-        """Return the prompt's tokens in chunks that do not cut a word, unless it is longer than BACKTRACK tokens."""
+        """Return the prompt's tokens in chunks that split no word, unless it is longer than BACKTRACK tokens."""
         if most is not None:  # cut hard and read literally, as the article's program does
             tokens = self._literal(parse(prompt))
             return [tuple(tokens[k * self.length : (k + 1) * self.length]) for k in range(max(1, most))]
@@ -155,7 +155,7 @@ class Text:
         return self.tokenizer.convert_ids_to_tokens(token).endswith("</w>")
 
     def _sections(self, prompt: str) -> list[list[tuple[int, float]]]:
-        """Return the (token, weight) pairs of what stands between BREAKs; at least one list, perhaps empty."""
+        """Return the (token, weight) pairs between BREAKs; at least one list, perhaps empty."""
         found: list[list[tuple[int, float]]] = [[]]
         for text, weight in parse(prompt_syntax.without_tags(prompt)):
             for k, section in enumerate(prompt_syntax.BREAK.split(text)):
@@ -176,7 +176,7 @@ class Text:
         return found + self._literal([(text[start:], weight)])
 
     def _literal(self, pieces: list[tuple[str, float]]) -> list[tuple[int, float]]:
-        """Return the (token, weight) pairs of weighted texts, in the tokenizer's own words."""
+        """Return the (token, weight) pairs of weighted texts, without learned words."""
         pieces = [piece for piece in pieces if piece[0]]
         if not pieces:
             return []
@@ -185,7 +185,7 @@ class Text:
 
 
 def _weighted(hidden: Tensor, weights: list[float]) -> Tensor:
-    """Multiply each token's embedding by its weight and keep the chunk's norm, so that contrast is not raised.
+    """Multiply each token's embedding by its weight and keep the chunk's norm, so that contrast does not rise.
 
     Others restore the mean.  After a final norm it may be next to nothing (the built-in model's is 4e-5 beside
     a deviation of 1), and a quotient of two such means is chance: "(cat:2)" would scale the whole chunk by 0.68.

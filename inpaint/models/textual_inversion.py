@@ -1,4 +1,4 @@
-"""Textual-inversion embeddings: words that were learned from pictures, added to a text encoder's vocabulary.
+"""Add textual-inversion embeddings, words learned from pictures, to a text encoder's vocabulary.
 
 Gal et al. 2022 (arXiv 2208.01618).  A file holds one vector for each token of the new word.
 """
@@ -25,7 +25,7 @@ LONGEST = 75  # tokens, as many as one chunk of a prompt
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """One learned word: what it may be called in a prompt, its vectors [n, d], and its file's fingerprint."""
+    """One learned word: its names in a prompt, its vectors [n, d], and its file's fingerprint."""
 
     names: tuple[str, ...]
     vectors: Tensor
@@ -58,7 +58,7 @@ def check_width(embeddings: Iterable[Embedding], width: int | None) -> None:
 
 
 def extended(encoder: nn.Module, embeddings: Iterable[Embedding]) -> nn.Module:
-    """Return the same text encoder with these vectors after those of its own vocabulary."""
+    """Return the same text encoder with these vectors appended to its vocabulary."""
     embeddings, own = tuple(embeddings), encoder.get_input_embeddings().weight
     if embeddings:
         check_width(embeddings, own.shape[1])
@@ -68,7 +68,7 @@ def extended(encoder: nn.Module, embeddings: Iterable[Embedding]) -> nn.Module:
 
 
 def _parsed(entry: str) -> tuple[str, Path]:
-    """Return (name, file) of "path" or "name=path"; the file must be there."""
+    """Return (name, file) of "path" or "name=path"; raise ModelError if there is no such file."""
     name, equals, rest = entry.partition("=")
     path = Path(entry)
     if equals and not path.exists():
@@ -86,7 +86,7 @@ def _parsed(entry: str) -> tuple[str, Path]:
 
 
 def _vectors(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
-    """Return {token: vectors} of a file; the token is "" where the file has no name for it."""
+    """Return {token: vectors} of a file; the token is "" where the file names none."""
     if weight_files.is_safetensors(path):
         found: Any = weight_files.tensors(path)
     else:
@@ -101,7 +101,7 @@ def _vectors(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
 
 
 def _embedding(file: str, token: str, tensor: Tensor, stamp: str) -> Embedding:
-    """Return one learned word, if its vectors can be those of one."""
+    """Return one learned word; raise ModelError if its vectors cannot be embeddings."""
     vectors = tensor if tensor.ndim == 2 else tensor[None]
     if vectors.ndim != 2 or not 1 <= len(vectors) <= LONGEST or not vectors.is_floating_point():
         raise ModelError(f"{file} holds no textual-inversion embedding.", "Choose another file.")

@@ -1,4 +1,4 @@
-"""A model without weights, exact by construction: the denoiser of a Gaussian random field with a 1/fᵖ spectrum.
+"""Compute an exact model without weights: the denoiser of a Gaussian random field with a 1/fᵖ spectrum.
 
 If pictures were such fields, this is the UNet that training would find: a Wiener filter in Fourier space.  The
 hole's conditional distribution is known in closed form, so tests can say how good a method is, not only that it
@@ -20,19 +20,19 @@ SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_l
 
 
 def alphas_cumprod() -> Tensor:
-    """ᾱ [1000], float64, of Stable Diffusion's schedule: betas linear in their square root."""
+    """Return ᾱ [1000], float64, of Stable Diffusion's schedule: betas linear in their square root."""
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     return (1 - betas).cumprod(0)
 
 
 class Wiener:
-    """(x [B, c, h, w], t, text [N, …]) -> eps [N, c, h, w], the exact E[eps | x] of the field; text is not read."""
+    """Return the exact E[eps | x] [N, c, h, w] of the field for x [B, c, h, w], t, text [N, …]; text is not read."""
 
     def __init__(self, abar: Tensor, power: float = 4.0, std: tuple[float, ...] = (1.0,)):
         self.abar, self.power, self.std = abar, power, std
 
     def spectrum(self, h: int, w: int) -> Tensor:
-        """[h, w], the variance at each frequency of a field of unit variance."""
+        """Return [h, w]: the variance at each frequency of a field of unit variance."""
         fy, fx = torch.fft.fftfreq(h, dtype=torch.float64), torch.fft.fftfreq(w, dtype=torch.float64)
         f = (fy[:, None] ** 2 + fx[None] ** 2).sqrt()
         S = (f + 1 / max(h, w)) ** -self.power
@@ -48,7 +48,7 @@ class Wiener:
 
 
 class Model:
-    """The same face as a loaded model: latents are a picture's 8 × 8 cells in opponent colours.
+    """A model with the interface of a loaded one: latents are the means of 8 × 8 pixels in opponent colours.
 
     Their spreads are those of a calm photo: much in brightness, little in colour, nothing in the fourth channel.
     """
@@ -70,12 +70,12 @@ class Model:
         return self.wiener
 
     def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
-        """[B, 3, H, W] -> [B, 4, H/8, W/8]"""
+        """Encode [B, 3, H, W] to [B, 4, H/8, W/8]."""
         cells = F.avg_pool2d(pixels.float(), self.factor)
         return F.pad(torch.einsum("oc,bchw->bohw", OPPONENT, cells), (0, 0, 0, 0, 0, 1))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """[B, 4, h, w] -> [B, 3, 8 h, 8 w]"""
+        """Decode [B, 4, h, w] to [B, 3, 8 h, 8 w]."""
         cells = torch.einsum("oc,bohw->bchw", OPPONENT, latents[:, :3])
         return F.interpolate(cells, scale_factor=self.factor, mode="bilinear", align_corners=False)
 

@@ -1,4 +1,4 @@
-"""Encode pixels to latents and decode them, in float32 where half precision gives NaN instead of a picture."""
+"""Encode pixels to latents and decode them; in float32 where half precision would give NaN."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTE = "The VAE produced no valid numbers in half precision and now runs in floa
 
 
 class Autoencoder:
-    """A VAE that goes over to float32 when half precision overflows.
+    """A VAE that switches to float32 when half precision overflows.
 
     read  dtype -> the network, from its file;  notes  what there is to say about it
     """

@@ -1,4 +1,4 @@
-"""A VAE on its own, to take the place of a model's: a folder, a single file, or what a Hub id was fetched to."""
+"""Read a VAE that replaces a model's own: a folder, a single file, or the download of a Hub id."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIKE = 0.5  # the cosine of two such layers: 1 for VAEs trained on from each oth
 
 
 class FolderVae:
-    """diffusers' layout: config.json and weights in the folder itself, or in its vae/."""
+    """A VAE in diffusers' layout: config.json and weights in the folder itself, or in its vae/."""
 
     def __init__(self, path: Path, name: str = "", fetch: Fetch | None = None):
         self.path, self.name, self.fetch = path, name or path.name, fetch
@@ -46,7 +46,7 @@ class FolderVae:
 
 
 class FileVae:
-    """A single file in ldm naming or in diffusers': a VAE alone, or a whole checkpoint of which only it is used."""
+    """A VAE in a single file, in ldm or diffusers naming: alone, or in a whole checkpoint."""
 
     def __init__(self, path: Path, folder: Path | None = None, allow_pickle: bool = False):
         self.path, self.name, self.allow_pickle = path, path.name, allow_pickle
@@ -78,7 +78,7 @@ class FileVae:
 
 
 def xl(name: str) -> ModelError:
-    """Return the error for a VAE of Stable Diffusion XL, whose files look like one of 1.x but for their numbers."""
+    """Return the error for a VAE of Stable Diffusion XL, whose files differ from one of 1.x only in their numbers."""
     return ModelError(
         f"{name} is the VAE of Stable Diffusion XL: its latents mean other colours.",
         "Choose a VAE of Stable Diffusion 1.x or 2.x.",
@@ -86,7 +86,7 @@ def xl(name: str) -> ModelError:
 
 
 def check_latents(theirs: Iterable[Path], own: Iterable[Path], name: str) -> None:
-    """Raise ModelError if a VAE has another latent space than the model's own, as Stable Diffusion XL's has.
+    """Raise ModelError if a VAE's latent space differs from the model's own, as Stable Diffusion XL's does.
 
     All VAEs of Stable Diffusion 1.x and 2.x were trained on from one another, mostly the decoder alone; XL's has the
     same layers and was trained anew.  Where there is no other to compare with, the file's name decides.
@@ -101,7 +101,7 @@ def check_latents(theirs: Iterable[Path], own: Iterable[Path], name: str) -> Non
 
 
 def _last_layer(paths: Iterable[Path]) -> Tensor | None:
-    """Return the encoder's last layer from the first safetensors file that has it, float32."""
+    """Return the encoder's last layer, float32, from the first safetensors file that holds it."""
     from safetensors import safe_open
 
     for path in filter(weight_files.is_safetensors, paths):

@@ -1,4 +1,4 @@
-"""Read weight files without running anything in them; say in one sentence each way they can be wrong."""
+"""Read weight files without running code in them; explain each fault in one sentence."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ADVICE = "Download it again."
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether a file is named as safetensors, in small letters or capitals."""
+    """Return whether a file name ends in .safetensors, in lower or upper case."""
     return path.suffix.lower() == ".safetensors"
 
 
 def shapes(path: Path, allow_pickle: bool = False) -> dict[str, list[int]]:
-    """Return {tensor name: shape}; of a .safetensors file only the header is read."""
+    """Return {tensor name: shape}; for .safetensors only the header is read."""
     if is_safetensors(path):
         return header(path)
     return {name: list(tensor.shape) for name, tensor in tensors(path, allow_pickle).items()}
 
 
 def tensors(path: Path, allow_pickle: bool = False) -> dict[str, Tensor]:
-    """Return all tensors by name, mapped from the file where that is possible.
+    """Return all tensors by name, memory-mapped where possible.
 
     Raises ModelError for a pickle unless they are allowed; even then only plain weights are read.
     """
@@ -47,7 +47,7 @@ def tensors(path: Path, allow_pickle: bool = False) -> dict[str, Tensor]:
 
 
 def unpickled(path: Path, allow_pickle: bool) -> Any:
-    """Return what a pickle of plain weights holds, if pickles are allowed; else raise ModelError."""
+    """Return the contents of a pickle of plain weights, if pickles are allowed; else raise ModelError."""
     if not allow_pickle:
         raise ModelError(
             f"{path.name} is a pickle, which can run programs.",
@@ -58,7 +58,7 @@ def unpickled(path: Path, allow_pickle: bool) -> Any:
 
 
 def header(path: Path) -> dict[str, list[int]]:
-    """Return {tensor name: shape} of a safetensors file; ModelError if it is none, is cut off, or its header lies."""
+    """Return {tensor name: shape} of a safetensors file; ModelError if it is none, cut off or has a wrong header."""
     entries, end, room = _entries(path)
     if end != room:
         raise ModelError(f"{path.name} is cut off or damaged: {room} bytes of weights where {end} belong.", ADVICE)
@@ -66,7 +66,7 @@ def header(path: Path) -> dict[str, list[int]]:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """Return what a safetensors file notes about itself; {} for any other file."""
+    """Return a safetensors file's metadata; {} for any other file."""
     notes = _entries(path)[0].get("__metadata__") if is_safetensors(path) else None
     return {str(key): str(value) for key, value in notes.items()} if isinstance(notes, dict) else {}
 
@@ -92,12 +92,12 @@ def _entries(path: Path) -> tuple[dict[str, Any], int, int]:
 
 
 def count(found: dict[str, list[int]]) -> int:
-    """Return how many parameters tensors of these shapes have."""
+    """Return the number of parameters in tensors of these shapes."""
     return sum(map(prod, found.values()))
 
 
 def complete(name: str, missing, unexpected=(), mismatched=()) -> None:
-    """Raise ModelError unless every weight found its place."""
+    """Raise ModelError if a weight is missing, unexpected or misshapen."""
     missing = [key for key in missing if "position_ids" not in key]
     unexpected = [key for key in unexpected if "position_ids" not in key]
     for what, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", mismatched)):
@@ -110,7 +110,7 @@ def complete(name: str, missing, unexpected=(), mismatched=()) -> None:
 
 @contextmanager
 def readable(name: str):
-    """Turn whatever the libraries say about a file that cannot be read into one sentence."""
+    """Turn any error of a library that cannot read a file into one sentence."""
     from ..memory.policy import is_out_of_memory
 
     try:

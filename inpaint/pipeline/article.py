@@ -42,23 +42,23 @@ def to_pixels(image: np.ndarray) -> Tensor:
 
 
 def to_uint8(pixels: Tensor) -> np.ndarray:
-    """Turn [B, 3, H, W] into uint8 [B, H, W, 3], truncated: in and out again a picture grows 0.4 % brighter."""
+    """Convert [B, 3, H, W] to uint8 [B, H, W, 3], truncated; each round trip brightens the picture by 0.4 %."""
     return (pixels.permute(0, 2, 3, 1).cpu().numpy() * 127.5 + 127.5).clip(0, 255).astype(np.uint8)
 
 
 def hard_hole(mask: np.ndarray, factor: int = 8) -> Tensor:
-    """Take every eighth pixel of the mask [H, W], cut at 128: [1, 1, h, w], 1 = repaint."""
+    """Return every eighth pixel of the mask [H, W], thresholded at 128: [1, 1, h, w], 1 = repaint."""
     binary = torch.from_numpy((mask.astype(np.float32) / 255.0 >= 0.5).astype(np.float32))
     return binary[::factor, ::factor][None, None]
 
 
 def start(steps: int, strength: float) -> int:
-    """Return t_enc: the original is noised to this index of the timesteps, the walk starts one below it."""
+    """Return t_enc: the original is noised to this index of the timesteps, the walk starts one below."""
     return min(int(strength * steps), steps - 1)
 
 
 class Dice:
-    """Draw the program's one stream of noise.  Its latents are channels_last, so `like` draws in that order."""
+    """Draw the program's single stream of noise.  Its latents are channels_last, so `like` draws in that order."""
 
     def __init__(self, seed: int, shape: tuple[int, ...], device: torch.device):
         self.generator, self.shape, self.device = torch.Generator().manual_seed(seed), shape, device
@@ -72,7 +72,7 @@ class Dice:
 
 
 class ArticleJob(Job):
-    """Carry out a request the article's way: its images are the raw decodes, of the model's size."""
+    """Run a request as the article's program does: images are the raw decodes, of the model's size."""
 
     def _prepare(self) -> None:
         request, side = self.asked, self.model.side
@@ -144,7 +144,7 @@ class ArticleJob(Job):
         return x, MaskedBase(x0, lambda t: scene.level, ddim, dice.like, two_sided=False)
 
     def _resume(self, branch: Branch, scene: Scene, ddim: DDIM, dice: Dice) -> Tensor:
-        """Return x after the kept step, the walk moved there; the program itself cannot change its schedule."""
+        """Return x after the kept step, with the walk moved there; the program itself cannot change its schedule."""
         branch.check(scene)
         step = branch.step
         if branch.finish:

@@ -1,4 +1,4 @@
-"""Go on from a step that was kept: another way, or at once to a finished picture."""
+"""Continue from a kept step with other settings, or turn it into a finished picture at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALIKE = ("article", "sampler", "steps", "strength", "exact_steps")  # what decid
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The kept `step` that a run begins after; with `finish` it ends there too."""
+    """The kept `step` after which a run begins; with `finish` it ends there too."""
 
     step: Step
     finish: bool = False
@@ -26,7 +26,7 @@ class Branch:
         return replace(request, count=1, seed=self.step.seed if request.seed is None else request.seed % 2**32)
 
     def check(self, scene: Scene) -> None:
-        """Raise InvalidRequest if the step cannot go on in this scene."""
+        """Raise InvalidRequest if the step does not fit this scene."""
         if self.step.scene.request.article != scene.request.article:
             raise InvalidRequest(
                 "article",
@@ -39,7 +39,7 @@ class Branch:
             )
 
     def same_walk(self, request: Request) -> bool:
-        """Tell whether the request walks the timesteps that the step was on."""
+        """Return whether the request walks the same timesteps as the step's run."""
         before = self.step.scene.request
         return all(getattr(before, name) == getattr(request, name) for name in ALIKE)
 
@@ -55,6 +55,6 @@ class Branch:
         return (self.step.seen[:1] - a**0.5 * self.step.pred_x0[:1]) / (1 - a) ** 0.5
 
     def note(self) -> str:
-        """Say in the report where the picture comes from."""
+        """Record in the report which step the picture started from."""
         done = "Stopped at" if self.finish else "Branched from"
         return f"{done} step {self.step.index + 1} of seed {self.step.seed}."

@@ -28,7 +28,7 @@ LEVELS = 8  # a soft mask is walked in so many nested holes, so its masked pictu
 
 
 class CloseUp(Scene):
-    """What the model is shown of one part of the picture, and what it makes of it.
+    """One close-up: the part of the picture that the model sees, and its repainting.
 
     picture  RGB at the crop's working size; None paints from the prompt alone
     hole     L at working size, white = repaint; None repaints everything
@@ -56,7 +56,7 @@ class CloseUp(Scene):
             self.x0 = encoder(self.filled)
 
     def walk(self, seeds: tuple[int, ...], text: Tensor, branch: Branch | None = None) -> Iterator[LatentStep]:
-        """Yield the steps from noise to picture for one image a seed, or those after the branch's kept step.
+        """Yield the steps from noise to picture, one image per seed, or those after the branch's kept step.
 
         text [2, n, d], the unconditional half first.  After each step `noise` stands where it stood then.
         """
@@ -86,7 +86,7 @@ class CloseUp(Scene):
             yield replace(step, index=done + step.index, total=len(every))
 
     def _denoise(self, walker: Sampler, every: list, x: Tensor, text: Tensor) -> Iterator[LatentStep]:
-        """Walk from x [B, 4, h, w] what is left of `every` timestep; text [2 B, n, d]."""
+        """Run the remaining steps of `every` timestep from x [B, 4, h, w]; text [2 B, n, d]."""
         request, fast = self.request, self.request.speed == "fast"
         told = self.model.embeds_guidance(self.method)
         options: dict[str, Any] = {"fast": True} if fast else {}
@@ -98,7 +98,7 @@ class CloseUp(Scene):
         return denoise(unet, text, self.strategy, walker, x, scale, request.guidance_rescale, interval)
 
     def _start(self, walker: Sampler, first: Tensor) -> Tensor:
-        """Return x at the first timestep [B, 4, h, w]: noise alone, or the picture noised to it."""
+        """Return x at the first timestep [B, 4, h, w]: pure noise, or the picture noised to it."""
         if self.request.strength == 1 or self.x0 is None:
             return first * walker.init_noise_sigma
         x0 = self.x0
@@ -108,7 +108,7 @@ class CloseUp(Scene):
         return walker.q_sample(x0, walker.timesteps[0], first)
 
     def _resumed(self, walker: Sampler, first: Tensor, branch: Branch) -> Tensor:
-        """Return x [1, 4, h, w] after the kept step, the walker moved there; where nothing is left, pred_x0.
+        """Return x [1, 4, h, w] after the kept step, the walk moved there; pred_x0 if no step is left.
 
         On the same walk that is the step's own x.  On another one pred_x0 is noised with its own eps to the timestep
         that comes next there: a DDIM step, which tells the UNet the level that x is really at.  Another seed noises
@@ -147,14 +147,14 @@ class CloseUp(Scene):
         hole: Image.Image,
         alpha: Image.Image | None = None,
     ) -> tuple[Image.Image, str]:
-        """Return the patch in the original crop (RGB, the others L, all at box size) and the way it was joined."""
+        """Join a patch into the original crop (RGB, the others L, all at box size); return it and the method used."""
         request = self.request
         if request.colour_match:
             patch = blending.match_colours(patch, original, hole, request.colour_match)
         return blending.join(original, patch, composite, request.finish, request.blend, alpha)
 
     def holes(self, t: float) -> Tensor:
-        """Return the hole at t, [1, 1, h, w], 1 = repaint: a cell may change from the t on that its level says."""
+        """Return the hole at t, [1, 1, h, w], 1 = repaint: a cell may change once t is below its level."""
         return (self.level > self._closed(t)).float()
 
     def context(self, t: float) -> Tensor:
@@ -179,22 +179,22 @@ class CloseUp(Scene):
         return InpaintUNet(self.context, background if self.request.background else None)
 
     def _fill(self) -> str:
-        """Return the fill; `auto` keeps the original where the walk begins from it, and blurs it where not."""
+        """Return the fill; `auto` keeps the original if the walk begins from it, and blurs it if not."""
         if self.request.fill == "auto":
             return "original" if self.request.strength < 1 else "blur"
         return self.request.fill
 
 
 def guidance_of(request: Request) -> float:
-    """Return the guidance scale of a request that is resolved."""
+    """Return the guidance scale of a resolved request."""
     return 1.0 if request.guidance_scale is None else request.guidance_scale
 
 
 def _latents(step: LatentStep) -> LatentStep:
-    """Return the step without what belongs to its run."""
+    """Return a copy of the step without references to its run."""
     return LatentStep(step.index, step.total, step.t, step.x, step.pred_x0, step.seen)
 
 
 def _fully(hole: Image.Image) -> Image.Image:
-    """Return where the picture may change completely: only there is it filled, so that what is partly kept stays."""
+    """Return where the picture may change completely; only this is filled, so that partly kept pixels stay."""
     return hole.point(lambda v: 255 * (v >= mask.FULL))

@@ -1,4 +1,4 @@
-"""Fill in what a request leaves open, as suits the model: seed, guidance, eta, and how to close a hole unprompted."""
+"""Fill in what a request leaves open, to suit the model: seed, guidance, eta, and how to fill without a prompt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOISY = "ddim"  # the sampler that eta means something to
 
 
 def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[str]]:
-    """Return the request with nothing left open, and notes; one that was resolved before stays as it is."""
+    """Return the request with every setting filled in, and notes; a resolved one is unchanged."""
     asked, notes = without_prompt(asked, model, method)
     seed = draw_seed() if asked.seed is None else asked.seed % SEEDS
     if asked.seed is not None and asked.seed != seed:
@@ -32,7 +32,7 @@ def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[s
 
 
 def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, list[str]]:
-    """Close a hole from what stands around, as suits some models, unless a strength or fill was asked for."""
+    """Fill a hole from its surroundings, as suits some models, unless strength or fill were chosen."""
     plain = asked.strength == 1 and asked.fill in ("auto", "border") and not (asked.article or asked.expand)
     hole = asked.mask is not None or asked.mask_from_alpha
     if model.fill_strength == 1 or asked.prompt.strip() or not (plain and hole):

@@ -70,7 +70,7 @@ class Job:
         self.images = [blank] * len(self.seeds)
 
     def _crops(self, side: int) -> list[tuple[crop.Crop, crop.Box]]:
-        """Return the close-ups to paint, each with the box of the part of the mask it is for."""
+        """Return the close-ups to paint, each with the bounding box of its part of the mask."""
         request = self.request
         if self.picture is None:
             width, height = (max(64, round((n or side) / 8) * 8) for n in (request.width, request.height))
@@ -123,7 +123,7 @@ class Job:
                 first += yield from self._walk(closeup, first, text, composite, run, after)
 
     def _advise(self, run: int) -> None:
-        """Note which settings do less than they seem to."""
+        """Note settings that have less effect than they seem to."""
         request = self.request
         if request.negative_prompt and request.guidance_scale == 1:
             self.notes.append("Without guidance (1) the negative prompt has no effect.")
@@ -138,7 +138,7 @@ class Job:
     def _walk(
         self, closeup: CloseUp, first: int, text: Tensor, composite, run: int, crops_after: int
     ) -> Generator[Step, None, int]:
-        """Walk as many seeds from `first` on as memory holds, paste their patches, and return how many these were.
+        """Walk as many seeds from `first` on as memory allows, paste their patches, and return their number.
 
         After out-of-memory the walk begins again with fewer of them or a leaner policy, and where the UNet produced
         NaN or infinity, with one in a wider dtype.
@@ -175,7 +175,7 @@ class Job:
         return ceil((count - first) / batch) + crops_after * ceil(count / batch)
 
     def shown(self, step: LatentStep, image_index: int, seed: int, noise, render: PreviewRenderer) -> Step:
-        """Return the step with what it needs to show itself and to be gone on from."""
+        """Return the step with the data to preview it and to continue from it."""
         latents = step.index, step.total, step.t, step.x, step.pred_x0, step.seen
         return Step(*latents, image_index, seed, self.timing.total(), noise, render)
 
@@ -195,7 +195,7 @@ class Job:
                 self.images[k] = image
 
     def _composite(self, box: crop.Box) -> mask.SparseMask | None:
-        """Return what is pasted for the part of the mask in this box; of several islands only that one."""
+        """Return the composite mask for the part of the mask in this box; of several islands only that one."""
         if self.masks is None or len(self.crops) == 1:
             return self.masks and self.masks.composite
         composite = self.masks.composite
@@ -242,7 +242,7 @@ class Job:
         return self.model.quality if asked is None else asked.strip()
 
     def model_facts(self) -> dict:
-        """Return what the picture was made with, for its record."""
+        """Return the model's name, fingerprint and versions for the picture's record."""
         return {
             "name": without_folders(self.model.name),
             "fingerprint": self.model.fingerprint,
@@ -254,5 +254,5 @@ class Job:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that a picture depends on; reading each takes milliseconds."""
+    """Return the versions of the libraries that a picture depends on; each takes milliseconds to read."""
     return {name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}

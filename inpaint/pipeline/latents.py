@@ -1,4 +1,4 @@
-"""Turn pixels into latents and back: the only place that knows [-1, 1] and which pixels a masked picture shows."""
+"""Turn pixels into latents and back; no other module knows about [-1, 1] and about blanking the hole."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def to_images(pixels: Tensor) -> list[Image.Image]:
 
 
 class LatentCache:
-    """Cache the latents of the last `size` pictures: the second run on the same picture encodes nothing."""
+    """Cache the latents of the last `size` pictures, so that a second run on the same picture encodes nothing."""
 
     def __init__(self, model: Model, size: int = 16):
         self.model, self.size = model, size

@@ -1,4 +1,4 @@
-"""Show pred_x0 as a small picture at next to no cost: an affine map from latents to colours, fitted to the picture.
+"""Show pred_x0 as a small picture at almost no cost: an affine map from latents to colours, fitted to the picture.
 
 A run has its picture's latents and its pixels both in hand, so the map is one least-squares problem: any VAE, no
 magic constants.  A ridge pulls it towards the same fit on the model's own decodes of random latents, which
@@ -29,7 +29,7 @@ class Preview:
 
 
 def prior(model: Model) -> Tensor:
-    """Fit the map to what the model decodes from random latents, [5, 3]; once a model."""
+    """Fit the map to the model's decodes of random latents, [5, 3]; once per model."""
     latents = torch.randn(2, model.channels, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         pixels = model.decode(latents.to(model.device)).float().cpu()
@@ -51,6 +51,6 @@ def _fit(latents: Tensor, pixels: Tensor, towards: Tensor, ridge: float) -> Tens
 
 
 def _design(latents: Tensor) -> Tensor:
-    """Turn [B, 4, h, w] into rows [B h w, 4 + 1], each with a one at its end."""
+    """Turn [B, 4, h, w] into rows [B h w, 4 + 1], with a one at the end of each."""
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
     return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)

@@ -1,4 +1,4 @@
-"""What a run asks of a model, so that any that answers it fits: a loaded one, the toy, one of a test."""
+"""Declare the interface of a model, so that a loaded one, the toy and those of tests all fit."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Model(Protocol):
         ...
 
     def embeds_guidance(self, method: str) -> bool:
-        """Tell whether the UNet is told the guidance scale, and guides itself in one call."""
+        """Return whether the UNet takes the guidance scale as an input, and so needs only one call."""
         ...
 
     def embed(
@@ -83,5 +83,5 @@ class Model(Protocol):
         ...
 
     def free(self) -> None:
-        """Give memory that is only cached back to the device."""
+        """Free memory that is only cached on the device."""
         ...

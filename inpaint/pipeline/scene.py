@@ -1,4 +1,4 @@
-"""What a walk paints: one part of a picture at the working size, as previews and figures show it."""
+"""Hold what a walk paints, one part of a picture at the working size, for previews and figures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Scene:
         self._colours: preview.Preview | None = None
 
     def look(self, latents: Tensor) -> Image.Image:
-        """Show latents [1, 4, h, w] as a small RGB picture, one pixel a cell, at next to no cost."""
+        """Return latents [1, 4, h, w] as a small RGB picture, one pixel a cell, at almost no cost."""
         if self._colours is None:
             prior = self.encoder.prior()
             if self.filled is None or self.x0 is None:
@@ -51,6 +51,6 @@ class Scene:
         return self._colours(latents)
 
     def latent_hole(self) -> Image.Image:
-        """Show the hole on the latent grid: L, one pixel a cell, white = changes first."""
+        """Return the hole on the latent grid: L, one pixel a cell, white = changes first."""
         grid = self.level[0, 0].float().cpu().numpy()
         return Image.fromarray((grid * (255 / max(grid.max(), 1))).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""A step of a run that can show itself: pred_x0 in its place in the whole picture."""
+"""Show a step of a run: its pred_x0 in place in the whole picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .scene import Scene
 
 
 class PreviewRenderer:
-    """Pastes a cheap look at a latent into a small copy of the picture, through the mask.
+    """Paste a cheap preview of a latent into a small copy of the picture, through the mask.
 
     picture    RGB, the whole picture as it is so far
     composite  what will be pasted; None shows the patch alone
@@ -58,7 +58,7 @@ class PreviewRenderer:
 
 
 class Size(NamedTuple):
-    """What previews of one size need, made once."""
+    """The parts of previews of one size, made once."""
 
     picture: Image.Image
     box: Box | None  # in it, where something is pasted
@@ -81,9 +81,9 @@ class Step(LatentStep):
 
     @property
     def scene(self) -> Scene:
-        """The part of the picture that is painted."""
+        """Return the part of the picture that is being painted."""
         return self.render.scene
 
     def preview(self, side: int = 512) -> Image.Image:
-        """Show the picture as it stands, RGB, at most `side` pixels long."""
+        """Return the picture after this step, RGB, at most `side` pixels long."""
         return self.render(self.pred_x0[:1], side)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Timing:
-    """Seconds by stage, and since it was made."""
+    """Seconds by stage, and in all since this was made."""
 
     def __init__(self):
         self.began, self.stages = perf_counter(), {}
@@ -24,7 +24,7 @@ class Timing:
             self.stages[name] = self.stages.get(name, 0.0) + perf_counter() - clock
 
     def each(self, name: str, steps: Iterable[Any]) -> Iterator[Any]:
-        """Yield the steps as they come, and add what they take to come to that stage."""
+        """Yield the steps as they come, and add the time each takes to that stage."""
         steps, end = iter(steps), object()
         while True:
             with self.stage(name):
