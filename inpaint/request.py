@@ -1,4 +1,4 @@
-"""Declare what can be asked: one frozen record for page, command line, HTTP, MCP and the picture's metadata.
+"""Declare everything a request can ask for: one frozen record for page, command line, HTTP, MCP and metadata.
 
 Each field declares its default, its limits and its words once; sliders, flags and checks all read them here.
 """
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     Source = str | PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray | Picture
 
     class OpenedPicture:
-        """What people pass as a picture, and what they read back."""
+        """The type of `picture`: set from any source, read back as a Picture."""
 
         def __get__(self, request: Any, owner: Any = None) -> Picture | None: ...
         def __set__(self, request: Any, value: Source | None) -> None: ...
 
     class OpenedMask:
-        """What people pass as a mask, and what they read back."""
+        """The type of `mask`: set from any source, read back as mode L."""
 
         def __get__(self, request: Any, owner: Any = None) -> Image.Image | None: ...
         def __set__(self, request: Any, value: Source | None) -> None: ...
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """A picture, a mask and a prompt, and how to join them.  Raises InvalidRequest at once, never later.
+    """A picture, a mask, a prompt and the settings.  Raises InvalidRequest when it is made, never later.
 
     picture  a path, bytes, PIL image, array or `Picture`; None paints from the prompt alone
     mask     the same, white = repaint; greys mean how much may change; None repaints everything
@@ -200,12 +200,12 @@ class Request:
             raise InvalidRequest("speed", "The article's program has no fast steps.", "Choose exact, or not article.")
 
     def settings(self) -> dict[str, Any]:
-        """Return everything but the two pictures, ready for JSON."""
+        """Return all settings, without the two pictures, ready for JSON."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("picture", "mask")}
 
     @classmethod
     def from_image(cls, image: Any, max_pixels: int | None = None) -> Request:
-        """Return the request that made this picture, as its file tells; InvalidRequest if it tells nothing.
+        """Return the request that made this picture, read from its file; InvalidRequest if it holds none.
 
         A picture with settings only, ours or another tool's, becomes the request's picture, without a mask; a note
         says so.  UnreadablePicture if the picture, its photo or its mask has more than `max_pixels`.

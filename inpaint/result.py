@@ -1,4 +1,4 @@
-"""Hold what a run gives back, the pictures, their request and a report, and save them."""
+"""Hold the result of a run, the pictures, their request and a report, and save them."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Result:
         return self.seeds[0]
 
     def request_of(self, index: int = 0) -> Request:
-        """Return the request that makes image `index` alone: its own seed, count 1.
+        """Return the request that makes image `index` alone: with its own seed and count 1.
 
         The article's program draws the noise of all images in one stream, so there it is the whole request.
         """
         return self.request if self.request.article else replace(self.request, seed=self.seeds[index], count=1)
 
     def save(self, path: str | Path, index: int = 0, metadata: str = "full", quality: int = 95) -> Path:
-        """Write image `index` and return where, as PNG, JPEG, WebP or TIFF by the path's suffix.
+        """Write image `index` as PNG, JPEG, WebP or TIFF, by the path's suffix; return its path.
 
         metadata  full      settings, mask and the pixels that were painted over: `Request.from_image` repeats
                             the picture bit for bit (PNG; JPEG and WebP change pixels and keep the settings only)
@@ -63,7 +63,7 @@ class Result:
         return writing.write(target, self.to_bytes(format, index, metadata, quality))
 
     def to_bytes(self, format: str = "PNG", index: int = 0, metadata: str = "full", quality: int = 95) -> bytes:
-        """Return the file that `save` would write: PNG, JPEG, WEBP or TIFF."""
+        """Return the bytes of the file that `save` would write: PNG, JPEG, WEBP or TIFF."""
         from .files import exif, infotext, writing
         from .files import metadata as metadata_of
 

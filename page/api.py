@@ -1,4 +1,4 @@
-"""Answer the HTTP endpoint /inpaint, and the MCP tool of that name: plain files in, previews, then the result out."""
+"""Answer the HTTP endpoint /inpaint and the MCP tool of that name: files in, previews, then the result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Answer = tuple[list[str] | None, str]  # files, JSON
 
 
 class Api:
-    """Answers /inpaint; it knows no session."""
+    """The handler of /inpaint; it uses no session."""
 
     def __init__(self, page):
         self.page, self.results = page, KeptResults(page.storage)
@@ -92,7 +92,7 @@ class Api:
         raise gr.Error(problem, print_exception=False)
 
     def request(self, picture: str, mask: str, prompt: str, settings: Any, model: str) -> tuple[Request, str, str]:
-        """Return the request, the model's name and what the result shall remember, within this page's limits."""
+        """Return the request, the model's name and how much metadata the result holds, within this page's limits."""
         if not picture:
             raise InvalidRequest("picture", "There is no picture.", "Send one as `picture`.")
         self.page.storage.check()
@@ -110,7 +110,7 @@ class Api:
         return worker.requests_for(request, request.method)[0], name, metadata
 
     def answer(self, event: Event, metadata: str = METADATA[0]) -> Answer | None:
-        """Return files and JSON for an event; None for one that nobody is told."""
+        """Return files and JSON for an event; None for one that clients do not get."""
         match event:
             case Waiting(position):
                 return None, json.dumps({"state": "waiting", "place": position})
@@ -133,12 +133,12 @@ class Api:
 
 
 def _keys(visitor: gr.Request | None) -> list[str]:
-    """Return by what a listener to this request can be known: its session, or its event."""
+    """Return the keys by which a listener to this request is known: its session and its event."""
     return [key for key in (getattr(visitor, "session_hash", None), LocalContext.event_id.get(None)) if key]
 
 
 class KeptResults:
-    """Files that Gradio serves, each in a folder named by chance; they go after an hour or with the program."""
+    """Files that Gradio serves, each in a folder with a random name; removed after an hour or at the program's end."""
 
     def __init__(self, storage: Storage):
         self.storage = storage
@@ -161,7 +161,7 @@ class KeptResults:
         return str(write(path, data))
 
     def _expired(self, new: Path) -> list[Path]:
-        """Take a new folder down and return those whose time is over."""
+        """Register a new folder and return the expired ones."""
         with self._lock:
             old = [folder for folder, made in self._made.items() if monotonic() - made > KEPT]
             for folder in old:

@@ -1,4 +1,4 @@
-"""Read the page's command line; every mistake in it is told in one sentence, before anything heavy is imported."""
+"""Read the page's command line; report every mistake in one sentence, before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NO_ADDRESS = "This machine has no address {host}. Use --host 127.0.0.1 for this 
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage."""
+    """A parser that reports errors in one line, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message.rstrip('.')}. See --help.\n")
 
 
 def arguments(argv: list[str] | None = None, environment: Mapping[str, str] = os.environ) -> argparse.Namespace:
-    """Return what was asked for; exit with status 2 and one sentence on a mistake."""
+    """Return the parsed arguments; on a mistake exit with status 2 and one sentence."""
     parser = Parser(description="Repaint a part of a photo, in the browser.", allow_abbrev=False)
     add = parser.add_argument
     add("--model", default="builtin", help="builtin, sd15, toy, a folder, a single file or a Hub id")
@@ -56,7 +56,7 @@ def arguments(argv: list[str] | None = None, environment: Mapping[str, str] = os
 
 
 def check_address(host: str | None, port: int | None) -> None:
-    """Exit with one sentence if the page could not listen there; nothing stays bound."""
+    """Exit with one sentence if the page could not listen there; the port is free again afterwards."""
     host = (host or "127.0.0.1").strip("[]")
     try:
         for name in dict.fromkeys((host, "127.0.0.1")):  # Gradio looks at the second one too

@@ -1,4 +1,4 @@
-"""Repaint many pictures, with one mask or a mask each, and give a zip back; every picture waits its turn anew."""
+"""Repaint many pictures, with one mask or a mask each, and return a zip; every picture queues on its own."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Batch:
     async def run(
         self, request: gr.Request, pictures: list[str] | None, masks: list[str] | None, model: str, *values
     ):
-        """Yield lines of what was done, then the zip; (text, file) each time."""
+        """Yield lines that say what was done, then the zip; (text, file) each time."""
         session, words = self.page.sessions.of(request), language(request)
         session.language = words
         lines: list[str] = []
@@ -74,7 +74,7 @@ class Batch:
         self.page.sessions.of(request).cancel("batch")
 
     def plan(self, pictures, masks, values, words: str) -> tuple[list[Item], dict[str, Any]]:
-        """Return the jobs and the settings they share."""
+        """Return the batch's items and the settings they share."""
         if not pictures:
             raise InvalidRequest("picture", say("no_picture", words))
         if len(pictures) > self.page.limits.batch:
@@ -93,7 +93,7 @@ class Batch:
     async def one(
         self, job: Item, settings: dict, model: str, folder: Path, session: Session, cancel: CancelToken
     ) -> str | None:
-        """Repaint and save one picture; return in one line that it is done, or why not; None if it was cancelled."""
+        """Repaint and save one picture; return one line that says so, or why not; None if it was cancelled."""
         name = job.picture.name
         if cancel.cancelled:
             return None

@@ -1,4 +1,4 @@
-"""Names of files as visitors give them, made fit for a disk, a header and an address."""
+"""Make visitors' file names safe for a disk, a header and a URL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LONGEST = 100  # bytes: with "-inpainted.webp" behind it, any disk takes it
 
 
 def stem(name: str) -> str:
-    """The name without folders and ending, of printable characters that mean nothing to disks, headers and URLs.
+    """Return the name without folders and suffix, in printable characters that disks, headers and URLs allow.
 
     Direction marks go, for they can make an ending look like another one; "picture" if nothing is left.
     """

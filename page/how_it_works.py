@@ -1,4 +1,4 @@
-"""Show how it works: the last run taken apart at one step, beside the equations and the lines that carry them out."""
+"""Show how it works: one step of the last run in pictures, beside the equations and the lines of code for them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def equations() -> str:
 
 
 def source() -> str:
-    """Return HTML: the whole of sampling.py with an anchor for every line."""
+    """Return HTML: the whole of sampling.py with an anchor on every line."""
     told = {line_of(text) for _, _, text in EQUATIONS}
     rows = (
         f"<span id='line-{n}' class='{'told' if n in told else ''}'><i>{n}</i>{html.escape(line) or ' '}</span>"
@@ -83,7 +83,7 @@ def source() -> str:
 
 
 class Learn:
-    """Answer the events of the tab."""
+    """The handlers of the tab."""
 
     def __init__(self, page):
         self.page = page
@@ -106,7 +106,7 @@ class Learn:
         return [step for step in steps if step is not None]
 
     def figures(self, film: list[Step], k: int, words: str) -> str:
-        """Return HTML: the six pictures of step k, the nearest there is."""
+        """Return HTML: the six pictures of step k, or of the nearest kept step."""
         step = film[min(max(k, 0), len(film) - 1)]
         scene = step.scene
         pictures = {

@@ -1,4 +1,4 @@
-"""Make pictures for the screen: small, light, sent inside the message; the original never leaves the session."""
+"""Make small pictures for the screen, sent inside the message; the original never leaves the session."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ MASK_PIXELS = 2**22  # of a mask; assets/page/mask.js uses the same number
 
 
 def data_url(data: bytes, kind: str = "jpeg") -> str:
-    """Return the `data:` address of an image, so that no preview is ever a file."""
+    """Return the `data:` URL of an image, so that no preview is ever a file."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def small(image: Image.Image, side: int) -> Image.Image:
-    """Return the image, at most `side` pixels long."""
+    """Return the image scaled down to at most `side` pixels."""
     return _scaled(image, side / max(image.size))
 
 
 def reduced(image: Image.Image, pixels: int = PIXELS) -> Image.Image:
-    """Return the image in its own shape with at most so many pixels: a panorama keeps its height."""
+    """Return the image scaled down to at most that many pixels; its shape stays, so a panorama keeps its height."""
     return _scaled(image, (pixels / (image.width * image.height)) ** 0.5)
 
 
@@ -40,7 +40,7 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
 
 
 def encoded(image: Image.Image, quality: int = 90) -> str:
-    """Return the `data:` address of an image: JPEG, or WebP where something is transparent."""
+    """Return the `data:` URL of an image: JPEG, or WebP if parts are transparent."""
     buffer = io.BytesIO()
     if image.mode == "RGBA":
         image.save(buffer, "WEBP", quality=quality, method=2)
@@ -50,7 +50,7 @@ def encoded(image: Image.Image, quality: int = 90) -> str:
 
 
 def shown(image: Image.Image) -> str:
-    """Return the `data:` address of an image's display copy, its colours in sRGB.
+    """Return the `data:` URL of an image's display copy, its colours in sRGB.
 
     image  RGB or RGBA of any size, with its colour profile in `info["icc_profile"]` if it has one
     """
@@ -59,7 +59,7 @@ def shown(image: Image.Image) -> str:
 
 
 def shown_picture(picture: Picture) -> str:
-    """Return the `data:` address of a picture's display copy, with its transparency, its colours in sRGB."""
+    """Return the `data:` URL of a picture's display copy, with its transparency, its colours in sRGB."""
     image = in_srgb(reduced(picture.rgb), picture.icc)
     if picture.alpha is not None:
         image = image.copy()
@@ -68,7 +68,7 @@ def shown_picture(picture: Picture) -> str:
 
 
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return an RGB or RGBA image with its colours converted from the ICC profile; as it is without a usable one."""
+    """Convert an RGB or RGBA image from the ICC profile to sRGB; unchanged without a usable one."""
     if not profile:
         return image
     try:
@@ -87,14 +87,14 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def shown_grey(image: Image.Image) -> str:
-    """Return the `data:` address of a mask, PNG, with at most as many pixels as the editor's."""
+    """Return the `data:` URL of a mask, PNG, with at most as many pixels as the editor shows."""
     buffer = io.BytesIO()
     reduced(image.convert("L"), MASK_PIXELS).save(buffer, "PNG")
     return data_url(buffer.getvalue(), "png")
 
 
 def stencil(image: Image.Image) -> str:
-    """Return the `data:` address of a PNG that is opaque where the mask (L) is not black, and clear elsewhere."""
+    """Return the `data:` URL of a PNG that is opaque where the mask (L) is not black, and clear elsewhere."""
     alpha = reduced(image, PIXELS).point(lambda level: 255 * (level > 0))
     buffer = io.BytesIO()
     Image.merge("LA", (Image.new("L", alpha.size), alpha)).save(buffer, "PNG")
@@ -102,7 +102,7 @@ def stencil(image: Image.Image) -> str:
 
 
 def mask_from(address: Any, size: tuple[int, int]) -> Image.Image | None:
-    """Return the editor's mask (L) at the picture's size, from its `data:` address; None where nothing is painted.
+    """Return the editor's mask (L) at the picture's size, from its `data:` URL; None if nothing is painted.
 
     Large pictures have a mask of fewer pixels: a hard edge stays hard when it is enlarged.  Raises InvalidRequest.
     """

@@ -42,12 +42,12 @@ class Page:
         self.models = list(dict.fromkeys([self.shown_model, *limits.models]))
 
     def model_named(self, name: str, language: str) -> str:
-        """Return the model that is shown by this name; raise InvalidRequest if it may not be asked for here."""
+        """Return the model with this display name; raise InvalidRequest if it may not be used here."""
         self.limits.check_model(name, self.models, language)
         return self.model if name == self.shown_model else name
 
     def build(self) -> gr.Blocks:
-        """Return the Blocks, ready to be launched."""
+        """Build the Blocks, ready to be launched."""
         from .api import add_api
         from .batch import batch_tab
         from .how_it_works import learn_tab
@@ -123,12 +123,12 @@ class Page:
         demo.unload(self.sessions.disconnected)
 
     def warm(self) -> None:
-        """Load the model as a job of its own, while the page is already there."""
+        """Load the model as a job of its own while the page is already up."""
         self.queue.submit(QueuedJob(lambda: current_model.switch_to(self.model)))
 
 
 def task_settings(task: str, prompt: str) -> list:
-    """Return updates for fill, strength, grow, expand and prompt, as the task brings them along."""
+    """Return updates for fill, strength, grow, expand and prompt, as the task sets them."""
     brings = TASKS[task]
     return [
         gr.update(value=brings["fill"]),
@@ -140,7 +140,7 @@ def task_settings(task: str, prompt: str) -> list:
 
 
 def theme() -> gr.themes.Base:
-    """Return the theme: calm greys, one accent, the system's own typefaces."""
+    """Return the theme: calm greys, one accent colour, the system's own typefaces."""
     fonts = ["Inter", "ui-sans-serif", "system-ui", "sans-serif"]
     return gr.themes.Base(
         primary_hue="rose", neutral_hue="zinc", radius_size="lg", font=fonts, font_mono=["ui-monospace", "monospace"]
@@ -148,7 +148,7 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """Return the viewport, the remembered choice between light and dark, and the style of what lies around Gradio.
+    """Return HTML for <head>: the viewport, the remembered light or dark mode, and the style around Gradio.
 
     Where the button sticks to the window's edge, what Tab leads to stops short of it.
     """

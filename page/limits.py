@@ -68,7 +68,7 @@ class Limits:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, *, exposed: bool = False) -> Limits:
-        """Return the limits that the variables ask for; `exposed` says that other machines can reach the page."""
+        """Return the limits set by environment variables; `exposed` says that other machines can reach the page."""
         public = is_public(environment, exposed)
         values: dict[str, Any] = {"public": public, **(PUBLIC if public else {})}
         named = [name.strip() for name in environment.get("INPAINT_MODELS", "").split(",") if name.strip()]
@@ -82,7 +82,7 @@ class Limits:
 
     @property
     def metadata(self) -> str:
-        """How much a downloaded result remembers unless more is asked for.
+        """Return how much metadata a downloaded result holds unless more is asked for.
 
         "full" holds the original's pixels, and with them what a stranger may have wanted to remove.
         """
@@ -97,7 +97,7 @@ class Limits:
                 raise InvalidRequest(name, say("over_limit", language, name=name, value=int(value), limit=limit))
 
     def check_model(self, name: str, offered: Sequence[str], language: str = "en") -> None:
-        """Raise InvalidRequest unless the model is offered, or on one's own page may be one of the Hub.
+        """Raise InvalidRequest unless the model is offered or, on one's own page, may come from the Hub.
 
         Paths are for the command line: over HTTP they would tell anybody which files this machine has.
         """
@@ -111,7 +111,7 @@ class Limits:
             raise InvalidRequest("model", say("model_by_path", language))
 
     def check_jobs(self, requests: Sequence[Request], language: str = "en") -> None:
-        """Raise InpaintError if the requests of one job are larger, or more work, than this page takes."""
+        """Raise InpaintError if the requests of one job are larger, or more work, than this page accepts."""
         for request in requests:
             self._check_canvas(request, language)
         if sum(most_steps_of(request) for request in requests) > self.work:  # else nothing need be counted
@@ -120,20 +120,20 @@ class Limits:
                 raise InvalidRequest("steps", say("too_much_work", language, value=work, limit=self.work))
 
     def check_pixels(self, width: int, height: int, language: str = "en") -> None:
-        """Raise UnreadablePicture for more pixels than this page takes."""
+        """Raise UnreadablePicture for more pixels than this page accepts."""
         megapixels = width * height / 1e6
         if megapixels > self.megapixels:
             raise UnreadablePicture(say("too_many_pixels", language, mp=megapixels, limit=self.megapixels))
 
     def check_file(self, source: Any, language: str = "en") -> None:
-        """Raise UnreadablePicture if the header of this path or bytes tells of too many pixels; decode nothing."""
+        """Raise UnreadablePicture if the header of this path or bytes states too many pixels; decode nothing."""
         size = 0, 0
         with suppress(UnreadablePicture):  # opening it will tell what is no picture
             size = size_of(source)
         self.check_pixels(*size, language)
 
     def _check_canvas(self, request: Request, language: str) -> None:
-        """Raise UnreadablePicture if the picture, as the request expands it, has too many pixels."""
+        """Raise UnreadablePicture if the picture, expanded as requested, has too many pixels."""
         if request.expand and request.picture is not None:
             from inpaint.pixels.expand import sides
 
@@ -142,7 +142,7 @@ class Limits:
             self.check_pixels(width + left + right, height + top + bottom, language)
 
     def request(self, picture: Path, mask: Path | None, **settings: Any) -> Request:
-        """Open two files as a request within these limits; of a file that is too large nothing is decoded."""
+        """Open two files as a request within these limits; too large a file is never decoded."""
         from inpaint import Picture, Request
 
         for path in filter(None, (picture, mask)):
@@ -155,6 +155,6 @@ class Limits:
 
 
 def is_public(environment: Mapping[str, str], exposed: bool) -> bool:
-    """Return what INPAINT_PUBLIC says with 1 or 0; without it whether this is a Space, or other machines reach it."""
+    """Return INPAINT_PUBLIC (1 or 0); if unset, whether this is a Space or other machines can reach it."""
     said = environment.get("INPAINT_PUBLIC", "")
     return said == "1" if said in ("0", "1") else exposed or bool(environment.get("SPACE_ID"))

@@ -1,4 +1,4 @@
-"""Start the page: prepare the process, build the page, listen until somebody stops it."""
+"""Start the page: prepare the process, build the page, listen until it is stopped."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def environment() -> None:
-    """Prepare the process before gradio is imported: no analytics, no history of runs, a folder of its own."""
+    """Prepare the process before gradio is imported: no analytics, no record of runs, a private folder."""
     from .server.exposure import believe_proxies
     from .server.private_folder import leave_on_signals, private_folder
 

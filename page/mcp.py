@@ -1,4 +1,4 @@
-"""Serve /inpaint as an MCP tool, with the protocol's own library (https://modelcontextprotocol.io).
+"""Serve /inpaint as an MCP tool, with the protocol's official library (https://modelcontextprotocol.io).
 
 Gradio's bridge takes requests of at most 4 MB, runs a cancelled call to its end and refuses the addresses that its
 schema asks for.  Here pictures come as `data:` URLs or as uploads to this page, and a call that is cancelled or whose
@@ -51,10 +51,10 @@ METADATA = {
 
 
 class McpServer:
-    """The tool `inpaint` over streamable HTTP, in the page's own web application."""
+    """The tool `inpaint` over streamable HTTP, inside the page's web application."""
 
     def __init__(self, api, megabytes: int, sessions: int):
-        """`api` answers the calls; a request may bring `megabytes`, and `sessions` clients may be connected."""
+        """Answer calls by `api`; a request may have up to `megabytes`, and up to `sessions` clients connect."""
         self.api, self.server = api, Server("inpaint")
         self.server.list_tools()(self.tools)
         self.server.call_tool(validate_input=False)(self.call)  # our own checks say what is wrong in one sentence
@@ -63,7 +63,7 @@ class McpServer:
         )
 
     def app_kwargs(self) -> dict[str, Any]:
-        """Return what launch() hands on to FastAPI: the route, and a lifespan in which sessions run."""
+        """Return the arguments of launch() for FastAPI: the route, and a lifespan in which sessions run."""
 
         @asynccontextmanager
         async def lifespan(_) -> AsyncIterator[None]:
@@ -73,7 +73,7 @@ class McpServer:
         return {"routes": [Mount(PATH, app=self)], "lifespan": lifespan}
 
     async def __call__(self, scope, receive, send) -> None:
-        """Pass the request on; whether its client leaves before the answer is kept in the scope."""
+        """Pass the request on; the scope records whether its client leaves before the answer."""
         if scope["method"] == "GET":  # a stream for the server's own messages, of which there are none
             refusal = Response("This MCP server takes POST.", 405, {"Allow": "POST, DELETE"})
             return await refusal(scope, receive, send)
@@ -95,7 +95,7 @@ class McpServer:
         return [types.Tool(name=tool.NAME, description=about, inputSchema=schema)]
 
     async def call(self, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
-        """Answer one call; it ends early when the client leaves."""
+        """Answer one call; it is cancelled when the client leaves."""
         left = self.server.request_context.request.scope[LEFT]
         answer = tool.failed(f"There is no tool named {name[:40]!r}. There is only {tool.NAME!r}.")
         async with anyio.create_task_group() as tasks:
@@ -130,7 +130,7 @@ class McpServer:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def progress(self, state: dict[str, Any]) -> None:
-        """Tell the client which step is done, if it asked to be told."""
+        """Report each finished step to the client, if it asked for progress."""
         context = self.server.request_context
         token = context.meta.progressToken if context.meta else None
         if token is not None and state.get("state") == "step":
@@ -140,7 +140,7 @@ class McpServer:
 
 
 def picture_file(given: Any, name: str, folder: Path) -> str | None:
-    """Return the path of a picture that a client sent; raise InvalidRequest for what cannot be one."""
+    """Return the path of a picture sent by a client; raise InvalidRequest if it cannot be one."""
     if given is None or given == "":
         return None
     if not isinstance(given, str):
@@ -181,7 +181,7 @@ def decoded(url: str, name: str, folder: Path) -> Path:
 
 
 def finished(paths: list[str], told: str, address: str) -> types.CallToolResult:
-    """Return the report, addresses and small previews of the finished pictures."""
+    """Return the report, links and small previews of the finished pictures."""
     content: list[types.ContentBlock] = [types.TextContent(type="text", text=told)]
     for path in paths:
         with Image.open(path) as image:

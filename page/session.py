@@ -1,4 +1,4 @@
-"""Remember one visitor: pictures, results, the last run's film, files, and what is under way."""
+"""Remember one visitor: pictures, results, the last run's steps, files, and what is running."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Chosen:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One visitor.  `pictures[at]` is the one being worked on; later ones can be gone forward to."""
+    """One visitor.  `pictures[at]` is the current one; later ones can be gone forward to."""
 
     pictures: list[Picture] = field(default_factory=list)
     at: int = -1
@@ -60,7 +60,7 @@ class Session:
         return self.pictures[self.at] if self.pictures else None
 
     def put(self, picture: Picture, megabytes: int) -> None:
-        """Add a picture after the present one; drop later ones, and the oldest beyond the budget."""
+        """Add a picture after the current one; drop later ones, and the oldest beyond the budget."""
         self.pictures = [*self.pictures[: self.at + 1], picture]
         while len(self.pictures) > 2 and sum(megabytes_of(p) for p in self.pictures) > megabytes:
             self.pictures.pop(1)  # never the original
@@ -72,7 +72,7 @@ class Session:
         self.pending, self.film = [], []
 
     def travel(self, by: int) -> bool:
-        """Go back or forward among the pictures; return whether there is one."""
+        """Go back or forward among the pictures; return whether there was one."""
         if not 0 <= self.at + by < len(self.pictures):
             return False
         self.at += by
@@ -81,7 +81,7 @@ class Session:
 
     @contextmanager
     def running(self, kind: str) -> Iterator[CancelToken]:
-        """Inside, the visitor has something under way; `cancel(kind)` stops it, and the session does not expire."""
+        """Mark the visitor as busy inside the block: `cancel(kind)` stops the work, and the session does not expire."""
         entry = kind, CancelToken()
         self._tokens.append(entry)
         try:
@@ -92,18 +92,18 @@ class Session:
 
     @property
     def working(self) -> bool:
-        """Whether something of this visitor's is under way, be it only waiting in the queue."""
+        """Return whether any of this visitor's work is running or queued."""
         return bool(self._tokens)
 
     def cancel(self, kind: str | None = None) -> None:
-        """Stop what is under way: everything, or only what was begun as this kind."""
+        """Stop all of the visitor's work, or only that of this kind."""
         for one, token in list(self._tokens):
             if kind in (None, one):
                 token.cancel()
 
     @contextmanager
     def new_file(self, kind: str, name: str) -> Iterator[Path]:
-        """Give a path of this name, in a new folder, where the visitor can download it from.
+        """Return a path with this name, in a new folder, from where the visitor can download it.
 
         Earlier files of the same kind go once this one is written; files of other kinds stay.
         """
@@ -145,7 +145,7 @@ class Sessions:
         self.lock = threading.Lock()
 
     def of(self, request) -> Session:
-        """Return the session of a request, a new one if need be; forget those that have expired."""
+        """Return the session of a request, a new one if needed; forget expired ones."""
         key = getattr(request, "session_hash", None) or secrets.token_hex(8)
         with self.lock:
             session = self.all.setdefault(key, Session())
@@ -155,7 +155,7 @@ class Sessions:
         return session
 
     def sweep(self, keep: Session | None = None) -> None:
-        """Forget every visitor who has expired, but `keep`."""
+        """Forget every expired visitor, except `keep`."""
         now = monotonic()
         with self.lock:
             crowded = len(self.all) > 20 * self.most  # somebody makes up sessions: those that hold nothing go
@@ -196,13 +196,13 @@ class Sessions:
         longest.close()
 
     def connected(self, key: str) -> None:
-        """Note that the visitor's tab is connected, maybe again."""
+        """Note that the visitor's tab is connected, perhaps again."""
         session = self.all.get(key)
         if session:
             session.away = None
 
     def disconnected(self, request: gr.Request) -> None:
-        """Note that the visitor's tab is closed or has lost its connection; forget the visitor some time later."""
+        """Note that the visitor's tab is closed or disconnected; forget the visitor some time later."""
         session = self.all.get(getattr(request, "session_hash", None) or "")
         if session:
             session.away = monotonic()
@@ -211,7 +211,7 @@ class Sessions:
             timer.start()
 
     def forget(self, key: str) -> None:
-        """Drop a visitor at once, with everything under way."""
+        """Forget a visitor at once, and stop all work."""
         with self.lock:
             session = self.all.pop(key, None)
         if session:
@@ -219,12 +219,12 @@ class Sessions:
 
 
 def _resting(session: Session) -> bool:
-    """Whether a visitor can give way to another one."""
+    """Return whether a visitor may be dropped to make room for another."""
     return not session.working and (session.away is not None or monotonic() - session.seen > RESTING)
 
 
 def address_of(request) -> str:
-    """Return where a request comes from, "" if that is not known.
+    """Return the client address of a request, "" if it is unknown.
 
     The server has put the address in front of a proxy there, if it trusts the proxy: FORWARDED_ALLOW_IPS lists those.
     """
@@ -232,7 +232,7 @@ def address_of(request) -> str:
 
 
 def megabytes_of(picture: Picture) -> float:
-    """Return how much memory the picture takes."""
+    """Return the picture's memory in megabytes."""
     channels = 3 if picture.alpha is None else 4
     deep = 0 if picture.samples is None else picture.samples.nbytes
     return (picture.size[0] * picture.size[1] * channels + deep) / 2**20

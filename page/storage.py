@@ -1,4 +1,4 @@
-"""Store files for visitors, in one folder and within one limit: uploads, downloads, results of the API."""
+"""Store visitors' files in one folder and within one limit: uploads, downloads, results of the API."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MEASURED = 1.0  # seconds that a measurement of the folder counts
 
 
 def files_folder() -> Path:
-    """Return the folder where Gradio keeps uploads and from where it serves files."""
+    """Return the folder where Gradio keeps uploads and from which it serves files."""
     return Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio").resolve()
 
 
 def new_folder(folder: Path) -> Path:
-    """Make this folder, which is not there yet; raise InpaintError where it cannot be made."""
+    """Make this new folder; raise InpaintError if it cannot be made."""
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -29,7 +29,7 @@ def new_folder(folder: Path) -> Path:
 
 
 class Storage:
-    """The limit on what all visitors together may leave in the folder."""
+    """The limit on the files of all visitors together."""
 
     def __init__(self, megabytes: float):
         self.megabytes = megabytes
@@ -37,7 +37,7 @@ class Storage:
 
     @property
     def full(self) -> bool:
-        """Whether the folder holds as much as it may; measured at most once a second."""
+        """Return whether the folder has reached its limit; measured at most once a second."""
         now = monotonic()
         if now - self._at >= MEASURED:
             self._taken, self._at = megabytes_in(files_folder()), now
@@ -49,14 +49,14 @@ class Storage:
             raise InpaintError("There is no room for more files here at the moment.", "Try again later.")
 
     def add(self, size: int) -> None:
-        """Count so many bytes until the next measurement; 0 for what is not known measures at once."""
+        """Add that many bytes until the next measurement; 0, for an unknown size, measures at once."""
         self._taken += size / 2**20
         if not size:
             self._at = -MEASURED
 
 
 def megabytes_in(folder: Path) -> float:
-    """Return the size of all files in the folder and below it; one that vanishes meanwhile counts nothing."""
+    """Return the size of all files in the folder and its subfolders; one that vanishes meanwhile counts nothing."""
     total = 0
     for file in folder.rglob("*"):
         try:

@@ -1,4 +1,4 @@
-"""Join the patch to the picture: nothing outside the mask is touched, nothing that was inside it shows again."""
+"""Blend the patch into the picture: pixels outside the mask keep their bytes, removed content leaves no trace."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def join(
     width: int = 4,
     alpha: Image.Image | None = None,
 ) -> tuple[Image.Image, str]:
-    """Return the joined crop and the way that was used; original and patch RGB, composite L, all of one size.
+    """Return the joined crop and the method used; original and patch RGB, composite L, all of one size.
 
     feather    mixes both over the composite's ramp
     poisson    adds to the patch a solution of Laplace's equation that meets the picture at the mask's edge (Pérez et
@@ -59,7 +59,7 @@ def join(
 
 
 def match_colours(patch: Image.Image, original: Image.Image, hole: Image.Image, amount: float) -> Image.Image:
-    """Return the patch with the mean and deviation, in LAB, that the original has where it is known.
+    """Return the patch with the mean and deviation, in LAB, of the original where it is known.
 
     Both are measured outside the hole only, where the model was to reproduce the picture (Reinhard et al. 2001).
     """
@@ -74,7 +74,7 @@ def match_colours(patch: Image.Image, original: Image.Image, hole: Image.Image, 
 
 
 def hold_colours(patch: Image.Image, held: Image.Image, amount: float) -> Image.Image:
-    """Return the patch with its detail on the low frequencies of `held`, as far as `amount`; both RGB, one size.
+    """Return the patch with its low frequencies moved towards those of `held` by `amount`; both RGB, one size.
 
     This is the low-pass exchange of ILVR (Choi et al. 2021, arXiv 2108.02938, eq. 6), once, on the final picture.
     """
@@ -86,7 +86,7 @@ def hold_colours(patch: Image.Image, held: Image.Image, amount: float) -> Image.
 
 
 class Blend:
-    """`picture` with `patch` blended in (RGB), in any of the ways: some pixels of it, or all."""
+    """`picture` with `patch` blended in (RGB), in several ways: some pixels of it, or all."""
 
     def __init__(self, picture: Image.Image, patch: Image.Image, edge: Edge):
         self.edge = edge
@@ -94,13 +94,13 @@ class Blend:
 
     @cached_property
     def correction(self) -> list[np.ndarray]:
-        """Return float32 [H, W] a channel: what makes the patch meet the picture at the mask's edge."""
+        """Return float32 [H, W] a channel: the correction by which the patch meets the picture at the mask's edge."""
         found = Correction(self.edge, self.before, self.new)
         return [found.plane(k) for k in range(3)]
 
     @cached_property
     def fading(self) -> list[np.ndarray]:
-        """Return float32 [H, W] a channel: the same, fading inwards, each band over its own width."""
+        """Return float32 [H, W] a channel: the same correction, each frequency band fading inwards over its own width."""
         return [plane - _faded(plane, self.edge.shares) for plane in self.correction]
 
     def pixels(self, kind: str, where: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ class Blend:
         return Image.merge("RGB", [Image.fromarray(self._blended(kind, k, lambda plane: plane)) for k in range(3)])
 
     def _blended(self, kind: str, k: int, part: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return channel k of a part of the picture, uint8; outside the hole its own bytes."""
+        """Return channel k of a part of the picture, uint8; outside the hole the picture's own bytes."""
         edge, before, new = self.edge, part(self.before[k]), part(self.new[k]).astype(np.float32)
         if kind == "feather":
             new = before + part(edge.level) / np.float32(255) * (new - before)
@@ -124,7 +124,7 @@ class Blend:
 
 
 def _faded(correction: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:
-    """Return the part of the correction that is taken back, float32 [H, W]: none at the edge, all in the middle.
+    """Return the part of the correction to take back, float32 [H, W]: none at the edge, all in the middle.
 
     Each level of the pyramid has half the size and the same ramp, so its ramp is twice as wide in the picture.
     """

@@ -1,4 +1,4 @@
-"""sRGB and CIE LAB (D65), in float32: differences in LAB are about as large as they look."""
+"""Convert between sRGB and CIE LAB (D65), in float32: distances in LAB match how different colours look."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def to_lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def from_lab(lab: np.ndarray) -> np.ndarray:
-    """Convert LAB float32 [..., 3] to sRGB uint8 [..., 3]; what sRGB cannot show is clipped."""
+    """Convert LAB float32 [..., 3] to sRGB uint8 [..., 3]; colours outside sRGB are clipped."""
     lightness, a, b = np.moveaxis(lab, -1, 0)
     y = (lightness + 16) / 116
     f = np.stack([y + a / 500, y, y - b / 200], -1)

@@ -1,4 +1,4 @@
-"""Close-ups: which rectangle of the picture the model is shown, and at which size."""
+"""Choose close-ups: which rectangle of the picture the model sees, and at which size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GROWTH = 0.35  # of its area, by which a box may grow so that nothing is stretch
 
 
 class Box(NamedTuple):
-    """A rectangle in Pillow's own order, so that `image.crop(box)` just works."""
+    """A rectangle in Pillow's order, so that `image.crop(box)` just works."""
 
     left: int
     top: int
@@ -31,25 +31,25 @@ class Box(NamedTuple):
         return self.right - self.left, self.bottom - self.top
 
     def grown(self, x: int, y: int | None = None) -> Box:
-        """Return the box larger by x on the left and the right, and by y (or x) above and below."""
+        """Return the box enlarged by x on the left and the right, and by y (or x) above and below."""
         y = x if y is None else y
         return Box(self.left - x, self.top - y, self.right + x, self.bottom + y)
 
     def at_least(self, width: int, height: int | None = None) -> Box:
-        """Return a box with the same middle and no side shorter than that."""
+        """Return a box with the same middle and no side shorter than these."""
         (w, h), height = self.size, width if height is None else height
         dx, dy = max(0, width - w), max(0, height - h)
         return Box(self.left - dx // 2, self.top - dy // 2, self.right + dx - dx // 2, self.bottom + dy - dy // 2)
 
     def inside(self, size: tuple[int, int]) -> Box:
-        """Return the box slid back into a picture of that size; shrunk only where it is larger."""
+        """Return the box moved inside a picture of that size; shrunk only if it is larger."""
         (w, h), (W, H) = self.size, size
         w, h = min(w, W), min(h, H)
         left, top = min(max(self.left, 0), W - w), min(max(self.top, 0), H - h)
         return Box(left, top, left + w, top + h)
 
     def joined(self, other: Box) -> Box:
-        """Return the smallest box that holds both."""
+        """Return the smallest box that contains both."""
         return Box(
             min(self.left, other.left),
             min(self.top, other.top),
@@ -58,14 +58,14 @@ class Box(NamedTuple):
         )
 
     def gap(self, other: Box) -> int:
-        """Return the pixels between the two, the longer way of across and down; 0 where they touch or overlap."""
+        """Return the distance to the other box: the larger of across and down; 0 where they touch or overlap."""
         return max(
             other.left - self.right, self.left - other.right, other.top - self.bottom, self.top - other.bottom, 0
         )
 
 
 def merged(boxes: list[Box], gap: int) -> list[Box]:
-    """Return the boxes with those merged that touch or are nearer than `gap`, until none are."""
+    """Return the boxes, with those merged that touch or are nearer than `gap`."""
     boxes, apart = list(boxes), list[Box]()
     while boxes:
         box = boxes.pop()
@@ -81,7 +81,7 @@ def merged(boxes: list[Box], gap: int) -> list[Box]:
 
 
 class Crop(NamedTuple):
-    """A close-up: `box` of the picture, seen by the model at `size`."""
+    """A close-up: the `box` of the picture, scaled to `size` for the model."""
 
     box: Box  # in pixels of the picture, inside it
     size: tuple[int, int]  # width and height, multiples of 8, about side × side in area
@@ -103,7 +103,7 @@ class Crop(NamedTuple):
 
     @classmethod
     def _fitted(cls, box: Box, picture_size: tuple[int, int], side: int) -> Crop:
-        """Return `box`, grown where the picture has room, so that both its sides are scaled by exactly the same."""
+        """Return `box`, enlarged where the picture has room, so that both sides are scaled exactly alike."""
         (w, h), (W, H) = box.size, picture_size
         w, h = min(W, max(w, ceil(h / SLIMMEST))), min(H, max(h, ceil(w / SLIMMEST)))
         best, chosen = (float("inf"), 0.0), None
@@ -124,7 +124,7 @@ class Crop(NamedTuple):
     def cut(
         self, image: Image.Image | SparseMask, resample: Image.Resampling = Image.Resampling.LANCZOS
     ) -> Image.Image:
-        """Return the close-up at working size; a mask (L) keeps the highest level of what a pixel covers."""
+        """Return the close-up at working size; a mask (L) keeps the highest level each pixel covers."""
         if self.box.size == self.size:
             return image.crop(self.box)
         if image.mode == "L":
@@ -132,12 +132,12 @@ class Crop(NamedTuple):
         return image.resize(self.size, resample, box=self.box)
 
     def resize_back(self, patch: Image.Image, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
-        """Return a patch of working size at the size of the box."""
+        """Resize a patch of working size to the size of the box."""
         return patch if patch.size == self.box.size else patch.resize(self.box.size, resample)
 
 
 def _sizes(aspect: float, side: int) -> list[tuple[int, int]]:
-    """Return working sizes of about that aspect: multiples of 8, 0.8 to 1.1 of side² in area."""
+    """Return working sizes of about this aspect: multiples of 8, 0.8 to 1.1 of side² in area."""
     aspect = min(max(aspect, 1 / SLIMMEST), SLIMMEST)
     middle, reach = side * sqrt(aspect), max(2 * STEP, side * sqrt(aspect) / 8)
     widths = range(max(STEP, int((middle - reach) // STEP) * STEP), int(middle + reach) + STEP, STEP)
@@ -152,7 +152,7 @@ def _sizes(aspect: float, side: int) -> list[tuple[int, int]]:
 
 
 def _similar(size: tuple[int, int], least: tuple[int, int]) -> list[tuple[int, int]]:
-    """Return box sizes of exactly the shape of `size`, not below `least`: the smallest, and `size` if it fits."""
+    """Return box sizes with exactly the shape of `size`, at least `least`: the smallest, and `size` if it fits."""
     k = gcd(*size)
     p, q = size[0] // k, size[1] // k
     n = max(ceil(least[0] / p), ceil(least[1] / q))
@@ -160,6 +160,6 @@ def _similar(size: tuple[int, int], least: tuple[int, int]) -> list[tuple[int, i
 
 
 def stretch(size: tuple[int, int], box: tuple[int, int]) -> float:
-    """Return how much more one side is scaled than the other from one size to another: 1 is not at all."""
+    """Return how much more one side is scaled than the other between two sizes: 1 means equally."""
     ratio = size[0] * box[1] / (size[1] * box[0])
     return max(ratio, 1 / ratio)

@@ -1,4 +1,4 @@
-"""The edge between patch and picture, measured once for all ways to join them."""
+"""Measure the edge between patch and picture once, for all ways of blending."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BANDS = 5  # of multiband blending: its widest ramp is 2⁴ times its narrowest
 
 @dataclass
 class Edge:
-    """The edge between patch and picture, and what is computed there once for all channels and ways to join."""
+    """The edge between patch and picture, with everything that channels and ways of blending share."""
 
     level: np.ndarray  # uint8 [H, W], the composite
     width: int  # of the blend, in pixels
@@ -25,7 +25,7 @@ class Edge:
 
     @classmethod
     def of(cls, picture: Image.Image, patch: Image.Image, composite: Image.Image, width: int) -> Edge:
-        """Return the edge of a mask (L) in two RGB pictures, all of one size."""
+        """Return the edge of a mask (L) between two RGB pictures, all of one size."""
         level = np.asarray(composite)
         inside = (level > 0).astype(np.uint8)
         near = morphology.dilate(inside, 2) > inside
@@ -52,7 +52,7 @@ class Edge:
 
     @cached_property
     def crossed(self) -> np.ndarray | None:
-        """Return uint8 [H, W]: 255 in the hole and where something was painted across its edge; None if nothing was.
+        """Return uint8 [H, W]: 255 in the hole and in paint that crosses its edge; None if none crosses it.
 
         That is where patch and picture differ far more than elsewhere along the edge.
         """
@@ -66,7 +66,7 @@ class Edge:
 
     @cached_property
     def levelled(self) -> np.ndarray | None:
-        """Return float32 [H, W]: a soft mask's levels without its ramp at the edge; what it hardly changes stays.
+        """Return float32 [H, W]: a soft mask's levels without its edge ramp; where they are low, the picture stays.
 
         None if it is 1 all over the hole.
         """
@@ -76,7 +76,7 @@ class Edge:
 
     @cached_property
     def shares(self) -> list[np.ndarray]:
-        """Return for each band k, float32 [H / 2ᵏ, W / 2ᵏ], the ramp that rises inwards over `width` cells.
+        """Return for each band k float32 [H / 2ᵏ, W / 2ᵏ]: the ramp that rises inwards over `width` cells.
 
         It is that of a hole one cell smaller, so that what is upsampled does not reach the edge.
         """
@@ -88,7 +88,7 @@ class Edge:
 
 
 class Correction:
-    """What must be added to the patch so that it meets the picture: the difference around the mask, carried inwards.
+    """The correction of a patch: the difference around the mask, spread smoothly inwards.
 
     It solves Laplace's equation inside the hole.  What was painted across the edge, a scarf perhaps, must not stain
     the whole patch: such pixels count only near the edge, over `width` pixels.  The coarse part is solved for all
@@ -114,12 +114,12 @@ class Correction:
         return np.subtract(self.before[k], self.new[k], dtype=np.float32)
 
     def _solved(self, known: np.ndarray) -> np.ndarray:
-        """Return float32 [3, H / 2, W / 2]: the harmonic surface between what is known."""
+        """Return float32 [3, H / 2, W / 2]: the harmonic surface that continues the known values."""
         known = known.astype(np.float32)
         halves = [restrict(self._off(k), known) for k in range(len(self.before))]
         return solve_planes(np.stack([values for values, _ in halves]), halves[0][1])
 
 
 def _share(inside: np.ndarray, width: int) -> np.ndarray:
-    """Return float32 [H, W]: the ramp from 0 to 1 that rises inwards over `width` pixels."""
+    """Return float32 [H, W]: a ramp from 0 to 1 that rises inwards over `width` pixels."""
     return morphology.inner_ramp(inside, width) / np.float32(255)

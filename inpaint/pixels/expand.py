@@ -1,4 +1,4 @@
-"""Outpainting: more canvas around the picture, all of it to be painted."""
+"""Add canvas around the picture for outpainting; all of it is to be painted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = 4096  # pixels on one side
 
 
 def expand(picture: Picture, spec: str) -> Picture:
-    """Return the larger picture, its edge pixels carried outwards; the new canvas is opaque.
+    """Return the larger picture, its edge pixels extended outwards; the new canvas is opaque.
 
     spec  "left,top,right,bottom" in pixels, or an aspect ratio like "16:9", reached by growing one way
     """
@@ -35,7 +35,7 @@ def expand(picture: Picture, spec: str) -> Picture:
 
 
 def sides(spec: str, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return the pixels to add left, top, right and bottom; raise InvalidRequest if there are none."""
+    """Return the pixels to add left, top, right and bottom; raise InvalidRequest if none are."""
     pixels = re.fullmatch(r"\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*", spec)
     ratio = re.fullmatch(r"\s*(\d{1,4}(?:\.\d{1,4})?)\s*:\s*(\d{1,4}(?:\.\d{1,4})?)\s*", spec)
     if pixels:

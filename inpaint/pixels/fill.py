@@ -1,4 +1,4 @@
-"""Initial content of the hole, so that what is removed does not leak into the result."""
+"""Compute the initial content of the hole, so that the removed object does not leak into the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGMA = 2.0  # of each blur, in pixels of its level of the pyramid
 
 
 def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
-    """Return the picture (RGB) with its hole (L, 255 = fill) filled; both of the working size.
+    """Return the picture (RGB) with its hole (L, 255 = fill) filled; both at working size.
 
     original, noise  as it is;  neutral  mid-grey;  blur  its surroundings, blurred;
     smooth  harmonic between its borders;  border  the nearest known pixel, carried inwards and softened
@@ -32,13 +32,13 @@ def fill(rgb: Image.Image, hole: Image.Image, kind: str) -> Image.Image:
 
 
 def _blur(known: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Return the mean of the known pixels around, from a pyramid whose levels reach twice as far each."""
+    """Return the mean of the known pixels around, from a pyramid in which each level reaches twice as far."""
     share = (~hole).astype(np.float32)
     return _diffused(np.moveaxis(known, -1, 0) * share, share).transpose(1, 2, 0)
 
 
 def _diffused(values: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return values [3, H, W], 0 where nothing is known, over the share [H, W] of what is, spread outwards."""
+    """Spread values [3, H, W], 0 where nothing is known, outwards, weighted by the known share [H, W]."""
     from scipy.ndimage import gaussian_filter
 
     near = gaussian_filter(share, SIGMA, mode="nearest", truncate=3)

@@ -1,4 +1,4 @@
-"""Laplace's equation over a hole: the smoothest surface that meets its border, like a soap film.
+"""Solve Laplace's equation over a hole: the smoothest surface that meets its border, like a soap film.
 
 Solved by multigrid, from coarse to fine: each level starts from the one below and is relaxed by a few Jacobi sweeps,
 a large one only where its border is new to it.  Inside, channels come first, [C, H, W]: numpy is several times
@@ -17,7 +17,7 @@ RIM_SWEEPS = 4  # on larger levels, which start best, in the rim that so many sw
 
 
 def solve(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Return float32 [H, W, C]: `values` outside the hole (bool [H, W]), harmonic inside; 0 if all of it is hole."""
+    """Return float32 [H, W, C]: `values` outside the hole (bool [H, W]), harmonic inside; 0 if everything is hole."""
     return np.ascontiguousarray(solve_planes(np.moveaxis(values, -1, 0), hole).transpose(1, 2, 0))
 
 
@@ -35,20 +35,20 @@ def solve_planes(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def restrict(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the task at half the size: the mean of what is `known` (float32 [H, W], 0 … 1), and where none is."""
+    """Return the problem at half the size: the means of `known` pixels (float32 [H, W], 0 … 1), and where none are."""
     share = downsample(known)
     return downsample(values * known) / np.maximum(share, np.float32(1e-6)), share == 0
 
 
 def refine(half: np.ndarray, values: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Return the solution of half the size at the size of `values`, which it meets exactly again."""
+    """Enlarge the solution of half the size to that of `values`, whose known pixels it meets exactly."""
     start = upsample(half, hole.shape)
     np.copyto(start, values, where=~hole)
     return _relax(start, hole)
 
 
 def downsample(a: np.ndarray) -> np.ndarray:
-    """Return the mean of each 2 × 2 of [..., H, W], an odd last row or column counted twice."""
+    """Return the mean of each 2 × 2 of [..., H, W]; an odd last row or column counts twice."""
     odd = [(0, 0)] * (a.ndim - 2) + [(0, n % 2) for n in a.shape[-2:]]
     a = np.pad(a, odd, mode="edge") if a.shape[-1] % 2 or a.shape[-2] % 2 else a
     rows = a[..., ::2, :] + a[..., 1::2, :]
@@ -56,7 +56,7 @@ def downsample(a: np.ndarray) -> np.ndarray:
 
 
 def upsample(a: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return what `downsample` has made at `shape` again, bilinearly: pixels lie a quarter of the way to the next.
+    """Undo `downsample` to `shape`, bilinearly: pixels lie a quarter of the way to the next.
 
     It works on some rows at a time, which stay in the processor's cache.
     """
@@ -102,7 +102,7 @@ def _relax(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def _relax_rim(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Do the same RIM_SWEEPS times for the pixels of the hole that lie that near its border."""
+    """Do the same RIM_SWEEPS times for the hole's pixels near its border."""
     h, w = hole.shape
     outside = (~hole).view(np.uint8)
     rim = np.flatnonzero(hole & (morphology.dilate(outside, RIM_SWEEPS + 1) > 0))

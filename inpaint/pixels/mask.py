@@ -1,4 +1,4 @@
-"""Masks, white = repaint: what was painted, what the model may repaint, and what is pasted back.
+"""Prepare masks, white = repaint: what was painted, what the model may repaint, and what is pasted back.
 
     composite > 0  ⇒  painted > 0  ⇒  hole > 0  ⇒  its latent cell > 0
 
@@ -35,7 +35,7 @@ THIN = 2  # pixels from the edge of a stroke to its middle
 
 
 class SparseMask(NamedTuple):
-    """A mask (L) of which only the part that is not black is stored."""
+    """A mask (L) that stores only the part that is not black."""
 
     part: Image.Image
     left: int
@@ -45,7 +45,7 @@ class SparseMask(NamedTuple):
 
     @classmethod
     def of(cls, levels: np.ndarray, box: Box, size: tuple[int, int]) -> SparseMask:
-        """Return a mask of this size that holds uint8 [h, w] in a box."""
+        """Return a mask of this size that holds uint8 [h, w] in a box and is black elsewhere."""
         return cls(Image.fromarray(np.ascontiguousarray(levels)), box.left, box.top, size)
 
     def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
@@ -54,7 +54,7 @@ class SparseMask(NamedTuple):
         return self.part.crop((left - self.left, top - self.top, right - self.left, bottom - self.top))
 
     def box(self) -> tuple[int, int, int, int]:
-        """Return the box of the part that is kept."""
+        """Return the box of the stored part."""
         return self.left, self.top, self.left + self.part.width, self.top + self.part.height
 
     def whole(self) -> Image.Image:
@@ -63,7 +63,7 @@ class SparseMask(NamedTuple):
 
 
 class Masks(NamedTuple):
-    """Masks of the result's size, what to say about them, and where they are not black."""
+    """Masks of the result's size, notes on them, and where they are not black."""
 
     painted: SparseMask  # where it is 0 the result is the picture, bit for bit
     hole: SparseMask  # what the model may repaint: painted, and a margin around it
@@ -74,7 +74,7 @@ class Masks(NamedTuple):
 
 
 def prepare(picture: Picture, request: Request) -> Masks | None:
-    """Return the masks of a request for `picture`, which is not expanded yet; None if everything may change.
+    """Return the masks of a request for the unexpanded `picture`; None if everything may change.
 
     `invert`, `fill_holes` and `grow` act on the given mask; the canvas that `expand` adds is always painted.
     Raises InvalidRequest if nothing is painted.
@@ -112,7 +112,7 @@ def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:
 
 
 def islands(mask: Image.Image, gap: int) -> list[Box]:
-    """Return boxes of what is painted, from left to right, those nearer than `gap` pixels merged; at most 64."""
+    """Return the boxes of painted islands from left to right, merged if nearer than `gap` pixels; at most 64."""
     scale = max(1, min(gap // 4, 8))  # islands that touch at this scale are joined anyway
     while len(found := morphology.components(mask, scale)) > 1000:
         scale *= 2  # a mask of specks
@@ -123,7 +123,7 @@ def islands(mask: Image.Image, gap: int) -> list[Box]:
 
 
 def fitted(mask: Image.Image, size: tuple[int, int], orientation: int = 1) -> tuple[Image.Image, list[str]]:
-    """Return the mask at a picture's size, and notes if it had another.  Hard masks stay hard, strokes stay.
+    """Resize a mask to a picture; return it, and notes if its size differed.  Hard masks stay hard, strokes remain.
 
     orientation  the EXIF orientation that the picture was turned by: a mask that lies on its side is turned likewise
     """
@@ -147,7 +147,7 @@ def fitted(mask: Image.Image, size: tuple[int, int], orientation: int = 1) -> tu
 
 
 def _painted(picture: Picture, request: Request) -> tuple[SparseMask | None, list[str]]:
-    """Return what is painted of the picture itself, None for nothing, and what to say about it."""
+    """Return the mask on the unexpanded picture, None if nothing is painted, and notes."""
     mask, notes = _given(picture, request)
     if mask is None:
         return None, notes
@@ -164,7 +164,7 @@ def _painted(picture: Picture, request: Request) -> tuple[SparseMask | None, lis
 
 
 def _given(picture: Picture, request: Request) -> tuple[Image.Image | None, list[str]]:
-    """Return the mask file or strokes, or with mask_from_alpha what is transparent; both where there are both."""
+    """Return the mask file or strokes, with mask_from_alpha the transparent part; both if there are both."""
     mask: Image.Image | None = None
     notes: list[str] = []
     if request.mask is not None:
@@ -179,7 +179,7 @@ def _given(picture: Picture, request: Request) -> tuple[Image.Image | None, list
 
 
 def _with_canvas(placed: SparseMask | None, added: tuple[int, int, int, int], size: tuple[int, int]) -> SparseMask:
-    """Return what is painted of the expanded picture: all that is new, and in the picture what was painted before."""
+    """Return the mask on the expanded picture: all of the new canvas, and what was painted before."""
     left, top, right, bottom = added
     width, height = size
     whole = Image.new("L", (left + width + right, top + height + bottom), 255)
@@ -191,7 +191,7 @@ def _with_canvas(placed: SparseMask | None, added: tuple[int, int, int, int], si
 
 
 def _levels(work: np.ndarray, request: Request) -> np.ndarray:
-    """Return uint8 [h, w]: levels snapped, holes filled, grown or shrunk."""
+    """Return uint8 [h, w]: the levels snapped, holes filled, grown or shrunk."""
     if request.soft:
         floor = min(FAINT, int(work.max()))  # the faintest of masks still is one
         painted = np.where(work >= FULL, np.uint8(255), np.where(work >= floor, work, np.uint8(0)))
@@ -205,7 +205,7 @@ def _levels(work: np.ndarray, request: Request) -> np.ndarray:
 
 
 def _composite(soft: np.ndarray, inside: np.ndarray, blend: int) -> np.ndarray:
-    """Return uint8 [h, w]: how much of the patch is pasted.
+    """Return uint8 [h, w]: how opaquely the patch is pasted.
 
     A level that hardly changes takes no loss from the VAE: from a quarter on everything is pasted.
     """
@@ -224,7 +224,7 @@ def _opacity(alpha: Image.Image, request: Request, near: Box) -> np.ndarray:
 def _over_transparency(
     composite: np.ndarray, inside: np.ndarray, alpha: np.ndarray, fill: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how much of the patch's colours is pasted over a picture with `alpha`, and how much opaquer that gets.
+    """Return how much of the patch's colours is pasted over a picture with `alpha`, and the change in its opacity.
 
     All uint8 [h, w].  What cannot be seen has no colour to mix with, so the patch's own is taken there: pasting with
     weight m over opacity a makes the opacity a + m (1 - a), and m of that is the patch's (Porter and Duff 1984).
@@ -240,7 +240,7 @@ def _over_transparency(
 
 
 def _hairlines(work: np.ndarray) -> np.ndarray:
-    """Return bool [h, w]: strokes of one pixel that lie between two rows of pixels, only half as bright in both."""
+    """Return bool [h, w]: one-pixel strokes that lie between two rows of pixels and are half as bright in both."""
     half = work >= 64
     if not (half & (work < 128)).any():
         return np.zeros(work.shape, bool)
@@ -248,7 +248,7 @@ def _hairlines(work: np.ndarray) -> np.ndarray:
 
 
 def _remarks(painted: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> list[str]:
-    """Return sentences about what a person may not have meant."""
+    """Return sentences about settings a person may not have meant."""
     brightest = int(painted.max())
     notes = []
     if np.count_nonzero(inside) > MANY * size[0] * size[1]:
@@ -261,7 +261,7 @@ def _remarks(painted: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> 
 
 
 def _scaled(level: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """Return uint8 level × by / 255, rounded up so that nothing painted becomes 0."""
+    """Return uint8 level × by / 255, rounded up so that no painted pixel becomes 0."""
     return ((level.astype(np.uint16) * by + 254) // 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Grey morphology on masks, uint8 [H, W]: dilate, erode, fill holes, ramps.  O(pixels · log radius).
+"""Apply grey morphology to masks, uint8 [H, W]: dilate, erode, fill holes, ramps.  O(pixels · log radius).
 
 The structuring element is an octagon: running maxima across, down and along both diagonals of one flat array, each by
 doubling shifts.
@@ -13,7 +13,7 @@ LEVELS = 15  # of a ramp: depth and room fit into four bits each
 
 
 def dilate(levels: np.ndarray, radius: int) -> np.ndarray:
-    """Return the highest level within `radius` of each pixel: uint8 [H, W]; what lies beyond the edge is 0."""
+    """Return the highest level within `radius` of each pixel: uint8 [H, W]; beyond the edge everything is 0."""
     if radius <= 0:
         return levels
     flat, width = _padded(levels, radius)
@@ -33,12 +33,12 @@ def dilate_square(levels: np.ndarray, radius: int) -> np.ndarray:
 
 
 def erode(levels: np.ndarray, radius: int) -> np.ndarray:
-    """Return the lowest level within `radius` of each pixel; what lies beyond the edge does not count."""
+    """Return the lowest level within `radius` of each pixel; pixels beyond the edge do not count."""
     return 255 - dilate(255 - levels, radius)
 
 
 def inner_ramp(inside: np.ndarray, width: int) -> np.ndarray:
-    """Return a ramp that rises inwards from 0 outside to 255 over `width` pixels, or over fewer where it is narrow.
+    """Return a ramp that rises inwards from 0 outside to 255 over `width` pixels, or over fewer in narrow parts.
 
     inside  uint8 [H, W], 0 or 255.  A stroke one pixel wide is 255 all along: what was painted is seen, however thin.
     The array's edge does not count as a border.
@@ -72,7 +72,7 @@ def _ramp_table(step: int) -> np.ndarray:
 
 
 def resize_max(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return a mask (L) of that size, each pixel the highest level of all it covers; also for enlarging."""
+    """Resize a mask (L); each pixel gets the highest level among those it covers, also when enlarging."""
     levels = np.asarray(mask)
     for axis, n in ((0, size[1]), (1, size[0])):
         if levels.shape[axis] != n:
@@ -81,7 +81,7 @@ def resize_max(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def fill_holes(inside: np.ndarray) -> np.ndarray:
-    """Return `inside` and everything it surrounds: bool [H, W]."""
+    """Return `inside` and everything it encloses: bool [H, W]."""
     from scipy import ndimage
 
     outside, n = ndimage.label(~np.pad(inside, 1))  # four neighbours: a diagonal stroke is closed
@@ -89,7 +89,7 @@ def fill_holes(inside: np.ndarray) -> np.ndarray:
 
 
 def components(mask: Image.Image, scale: int = 1) -> list[tuple[int, int, int, int]]:
-    """Return the box around each connected component of the mask (L), as connected as it is `scale` times smaller."""
+    """Return the box around each connected component of the mask (L), connected at 1 / `scale` of its size."""
     from scipy import ndimage
 
     small = resize_max(mask, (-(-mask.width // scale), -(-mask.height // scale)))
@@ -103,7 +103,7 @@ def components(mask: Image.Image, scale: int = 1) -> list[tuple[int, int, int, i
 
 
 def _padded(levels: np.ndarray, radius: int) -> tuple[np.ndarray, int]:
-    """Return the levels flat, padded so widely by 0 that no run reaches from one row into the next; and the width."""
+    """Return the flat levels, zero-padded so that no run reaches from one row into the next; and the padded width."""
     h, w = levels.shape
     padded = np.zeros((h + 2 * radius, w + 2 * radius), np.uint8)  # np.pad takes longer than the work, if it is small
     padded[radius:-radius, radius:-radius] = levels
@@ -132,7 +132,7 @@ def _max_along(levels: np.ndarray, axis: int, n: int) -> np.ndarray:
 
 
 def _smoothed(ramp: np.ndarray, inside: np.ndarray, radius: int) -> np.ndarray:
-    """Return the ramp without its stairs; averaged over what is inside only, so that thin strokes stay opaque."""
+    """Return the ramp without steps; averaged only over the inside, so that thin strokes stay opaque."""
     blur = ImageFilter.BoxBlur(radius)
     mean, share = (np.asarray(Image.fromarray(x).filter(blur)).astype(np.uint16) for x in (ramp, inside))
     return np.minimum(mean * 255 // np.maximum(share, 1), 255).astype(np.uint8) & inside

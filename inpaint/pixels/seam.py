@@ -1,4 +1,4 @@
-"""What a result is worth, in numbers measured on the finished pixels: seam, blend width, change outside the mask."""
+"""Measure the quality of a finished picture: its seam, its blend width, and any change outside the mask."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.I
 
 
 def seam_score(image: Image.Image, composite: Image.Image) -> float:
-    """Return how much the picture jumps across the mask's edge, over how it varies beside it: about 1 is no seam.
+    """Return the jump across the mask's edge relative to the variation beside it: about 1 means no seam.
 
     0 without an edge.  image RGB, composite L of the same size.
     """
@@ -87,7 +87,7 @@ class Seam:
 
 
 def blend_width(composite: Image.Image) -> int:
-    """Return how many pixels wide the blend is: the pixels that mix both pictures, for each pixel of edge."""
+    """Return the width of the blend in pixels: the pixels that mix both pictures, per pixel of edge."""
     level = np.asarray(composite)
     inside = np.pad(level > 0, 1)
     rim = inside[1:-1, 1:-1] & ~(inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:])
@@ -96,5 +96,5 @@ def blend_width(composite: Image.Image) -> int:
 
 
 def padded_box(mask: Image.Image, margin: int) -> Box:
-    """Return the bounding box of the mask (L), padded and clipped; all of it if the mask is empty."""
+    """Return the bounding box of the mask (L), padded and clipped; the whole picture if the mask is empty."""
     return Box(*(mask.getbbox() or (0, 0, *mask.size))).grown(margin).inside(mask.size)

@@ -1,1 +1,1 @@
-"""Run the UNet quickly."""
+"""Run the UNet quickly: layer by layer, with cached features, prepacked convolutions or OpenVINO."""

@@ -1,4 +1,4 @@
-"""Which library runs a UNet on a CPU: torch, or OpenVINO where it is installed, pays and agrees with torch."""
+"""Choose the library that runs a UNet on a CPU: torch, or OpenVINO if it is installed, faster, and agrees."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Pass = Callable[[Tensor, float, Tensor], tuple[Tensor, Tensor]]
 
 
 def choose(asked: str, kind: str, parameters: int, roomy: bool) -> Engine | None:
-    """Return the engine for a model of that many parameters on a device of this kind, or None for torch alone.
+    """Return the engine for a model with that many parameters on this kind of device, or None for torch alone.
 
     `auto` takes OpenVINO only where it pays: loading a small model takes longer than it saves in a picture.  `roomy`
     says that it is faster in this dtype and that a second copy of the weights fits into memory.
@@ -43,7 +43,7 @@ def choose(asked: str, kind: str, parameters: int, roomy: bool) -> Engine | None
 
 
 class Engine:
-    """Runs UNets instead of torch; where it cannot, torch does, and one sentence in the log says why."""
+    """Run UNets instead of torch; if that fails, torch runs them and one sentence in the log says why."""
 
     def __init__(self):
         self.logged: set[str] = set()
@@ -53,7 +53,7 @@ class Engine:
         return self.ready.get(network) is not None
 
     def release(self, *networks: nn.Module) -> None:
-        """Forget the compiled copies of these networks; `runner` compiles them again."""
+        """Drop the compiled copies of these networks; `runner` compiles them again."""
         for network in networks:
             self.ready.pop(network, None)
 

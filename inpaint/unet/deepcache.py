@@ -1,4 +1,4 @@
-"""DeepCache: run the whole UNet only now and then, and in between reuse the features of its deep layers.
+"""Run the whole UNet only at some steps, and reuse the features of its deep layers in between (DeepCache).
 
 Deep layers draw what is coarse, and that changes slowly along a walk (Ma et al. 2023, arXiv 2312.00858).  A full step
 caches what enters the last layer of the last up block; a light step runs conv_in, that layer and conv_out: a tenth
@@ -19,13 +19,13 @@ LEAD = 0.5  # how much of the features' own movement is continued
 
 
 def span(t: float) -> float:
-    """Return for how many timesteps below t a full step's features serve: few while the motif is being decided."""
+    """Return for how many timesteps below t a full step's features are valid: few while the motif forms."""
     least, more, most = SPAN
     return min(most, least + more * (1000 - t))
 
 
 class DeepCache:
-    """(x [B, c, h, w], t, text [N, n, d]) -> what the network predicts [N, 4, h, w]; one object for one walk.
+    """DeepCache: (x [B, c, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w]; one object for one walk.
 
     `layers` of the last up block run in a light step, 1 being the cheapest.  `span(t)` is how far below a full step's
     t the next one must lie; at 0 every step is full, and the very same as the network's own.  `run` answers a full
@@ -63,7 +63,7 @@ class DeepCache:
         return out
 
     def deep(self, t: float, n: int) -> Tensor:
-        """Return features [n, c, h, w] for t, extrapolated a little from those of the last two full steps.
+        """Return features [n, c, h, w] for t, extrapolated slightly from those of the last two full steps.
 
         Of a guided batch only the conditional half, which is the last, where guidance is off by now.
         """

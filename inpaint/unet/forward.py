@@ -1,4 +1,4 @@
-"""Stable Diffusion's UNet in the open: what diffusers' module computes, walked layer by layer.
+"""Run Stable Diffusion's UNet layer by layer, computing exactly what diffusers' module does.
 
 The same numbers to rounding, for less work.  A guided batch shows each image with two texts, so everything before the
 first cross-attention is computed once.  Keys and values of the text do not change along a walk, so they are cached.
@@ -19,7 +19,7 @@ MANY = 2048  # tokens, from which on attention is quicker when each head lies in
 
 
 def whole(network: nn.Module, guidance: float | None = None) -> Callable[[Tensor, float, Tensor], Tensor]:
-    """Return (x [B, c, h, w], t, text [N, n, d]) -> what the network predicts [N, 4, h, w], by diffusers' call.
+    """Return (x [B, c, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w], by diffusers' own forward.
 
     A network with `time_cond_proj_dim`, as latent consistency models have it, is told the scale of guidance.
     """
@@ -35,7 +35,7 @@ def whole(network: nn.Module, guidance: float | None = None) -> Callable[[Tensor
 
 
 def guidance_embedding(scale: float, size: int) -> Tensor:
-    """Return the sinusoids [1, size] by which a UNet is told w = scale - 1 (Luo et al. 2023, arXiv 2310.04378)."""
+    """Return the sinusoids [1, size] that encode w = scale - 1 for a UNet (Luo et al. 2023, arXiv 2310.04378)."""
     half = size // 2
     frequencies = torch.exp(torch.arange(half) * (-math.log(10_000) / (half - 1)))
     angles = 1000 * (scale - 1) * frequencies
@@ -43,7 +43,7 @@ def guidance_embedding(scale: float, size: int) -> Tensor:
 
 
 class UNet:
-    """(x [B, c, h, w], t, text [N, n, d]) -> (what the network predicts [N, 4, h, w], its deep features).
+    """The UNet: (x [B, c, h, w], t, text [N, n, d]) -> (prediction [N, 4, h, w], its deep features).
 
     N is B, or a multiple of it: text k is answered for image k modulo B.  Deep features are what enters the last
     `layers` layers of the last up block; `light` goes on from them.  `sliced` computes attention head by head, slower
@@ -81,7 +81,7 @@ class UNet:
         return self.out(h), deep
 
     def light(self, x: Tensor, t: float, text: Tensor, deep: Tensor, layers: int = 1) -> Tensor:
-        """Run only the outermost layers, on another step's deep features [N, c, h, w]."""
+        """Run only the outermost layers, with another step's deep features [N, c, h, w]."""
         network, temb = self.network, self.time(x, t)
         self._set_text(text)
         h = network.conv_in(x)
@@ -105,7 +105,7 @@ class UNet:
         return h if attention is None else self.transformer(attention, h)
 
     def transformer(self, module: nn.Module, h: Tensor) -> Tensor:
-        """[B or N, c, h, w] -> [N, c, h, w]: self-attention, then cross-attention to the text."""
+        """Apply self-attention, then cross-attention to the text: [B or N, c, h, w] -> [N, c, h, w]."""
         shape, before, h = h.shape, h, module.norm(h)
         if not module.use_linear_projection:
             h = module.proj_in(h)
@@ -148,13 +148,13 @@ class UNet:
         return network.conv_out(F.silu(network.conv_norm_out(h), inplace=True))
 
     def _set_text(self, text: Tensor) -> None:
-        """Forget the cached keys and values if this is another text."""
+        """Clear the cached keys and values if the text is another one."""
         if self.text is None or not same_memory(self.text, text):
             self.text, self.text_kv = text, {}
 
 
 def _layers(block: nn.Module) -> list[tuple[nn.Module, nn.Module | None]]:
-    """(resnet, its attention or None), in the order they run."""
+    """Return (resnet, its attention or None) in the order they run."""
     attentions = getattr(block, "attentions", None) or [None] * len(block.resnets)
     return list(zip(block.resnets, attentions, strict=True))
 
@@ -166,7 +166,7 @@ def _resnet(module: nn.Module, h: Tensor, temb: Tensor) -> Tensor:
 
 
 def timestep(x: Tensor, t: float | Tensor) -> Tensor:
-    """Return t [1] where x lies, filled in there: a copy from the host would wait for the device."""
+    """Return t [1] on x's device, filled in there: a copy from the host would wait for the device."""
     return t if isinstance(t, Tensor) else torch.full((1,), float(t), device=x.device)
 
 
@@ -181,5 +181,5 @@ def repeat_to(h: Tensor, n: int) -> Tensor:
 
 
 def _joined(h: Tensor, skip: Tensor) -> Tensor:
-    """Return [N, c + d, h, w]: features from below beside those of the skip connection."""
+    """Return [N, c + d, h, w]: the features from below, concatenated with those of the skip connection."""
     return torch.cat([h, repeat_to(skip, h.shape[0])], dim=1)

@@ -1,4 +1,4 @@
-"""Convolutions whose weights are stored in oneDNN's own order, so that they are not reordered in each pass.
+"""Store convolution weights in oneDNN's own order, so that they are not reordered in each pass.
 
 In a small network reordering takes a sixth of the pass; in one of Stable Diffusion's size nothing that could be
 measured in float32 (bench/README.md).  torch.compile does the same to a frozen convolution, without these private
@@ -17,7 +17,7 @@ CACHED_SHAPES = 4  # sizes of input that a convolution keeps its weights for
 
 
 def is_available() -> bool:
-    """Return whether torch has oneDNN and both operators, on the kind of processor where this was measured."""
+    """Return whether torch has oneDNN and both operators, on a kind of processor where this was measured."""
     operators = hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight") and hasattr(
         torch.ops.mkldnn, "_convolution_pointwise"
     )
@@ -25,7 +25,7 @@ def is_available() -> bool:
 
 
 def prepack(network: nn.Module) -> nn.Module:
-    """Return the network with its convolutions prepacked; it must stay on the CPU, and its weights as they are."""
+    """Return the network with its convolutions prepacked; it must stay on the CPU, with these weights."""
     if is_available():
         for module in network.modules():
             if type(module) is nn.Conv2d and module.padding_mode == "zeros":
@@ -35,12 +35,12 @@ def prepack(network: nn.Module) -> nn.Module:
 
 
 class PrepackedConv2d(nn.Conv2d):
-    """A convolution that caches its reordered weights for the last input shapes it met."""
+    """A convolution that caches its reordered weights for the last input shapes it saw."""
 
     packed: OrderedDict[tuple[int, ...], Tensor]
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, c, h, w] -> [N, d, h', w']"""
+        """Convolve [N, c, h, w] to [N, d, h', w']."""
         how = self.padding, self.stride, self.dilation, self.groups
         if x.shape not in self.packed:
             self.packed[x.shape] = torch._C._nn.mkldnn_reorder_conv2d_weight(self.weight.to_mkldnn(), *how, x.shape)

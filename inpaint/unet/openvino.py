@@ -1,4 +1,4 @@
-"""Run a UNet with OpenVINO: convert it once for pictures of every size, cache that on disk, compile it for this CPU.
+"""Run a UNet with OpenVINO: convert it once for all picture sizes, cache it on disk, compile it for this CPU.
 
 The cache is the folder openvino/ beside the weights, or the user's cache where nothing can be written there.  The VAE
 stays in torch, which decodes as quickly (bench/README.md).
@@ -28,7 +28,7 @@ log = logging.getLogger("inpaint")
 
 
 def library():
-    """Import the package, without the one that comes with it and reports to Google Analytics what it is used for."""
+    """Import OpenVINO without its telemetry package, which reports to Google Analytics."""
     sys.modules.setdefault("openvino_telemetry", None)  # it imports this if it can
     import openvino
 
@@ -49,7 +49,7 @@ class Float32Wrapper(nn.Module):
 
 
 def example(network: nn.Module, n: int, h: int, w: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (x [1, c, h, w], t, text [n, 77, d]), always the same; the global generator is not touched."""
+    """Return (x [1, c, h, w], t, text [n, 77, d]), always the same; the global generator is not used."""
     config, generator = network.config, torch.Generator().manual_seed(0)
     return (
         torch.randn(1, config.in_channels, h, w, generator=generator),
@@ -85,7 +85,7 @@ def convert(network: nn.Module):
 
 
 class Compiled:
-    """(x [B, c, h, w], t, text [N, k, d]) -> (what the network predicts, its deep features), in the network's dtype.
+    """A compiled UNet: (x [B, c, h, w], t, text [N, k, d]) -> (prediction, deep features), in the network's dtype.
 
     It computes in that dtype too, on as many threads as torch has.
     """
@@ -107,14 +107,14 @@ class Compiled:
         return tuple(torch.from_numpy(outputs[k]).to(self.dtype) for k in (0, 1))
 
     def page_out(self) -> None:
-        """Page out the file's weights: after a pass OpenVINO holds them once more, in an order of its own."""
+        """Page out the file's weights: after a pass OpenVINO holds a second, reordered copy."""
         if self.file:
             paging.page_out_file(self.file.with_suffix(".bin"))
 
 
 @torch.no_grad()
 def reference(network: nn.Module) -> Tensor:
-    """Return torch's output for a small input of another size than was traced."""
+    """Return torch's output for a small input of another size than the traced one."""
     return Float32Wrapper(network)(*example(network, 1, 16, 24))[0]
 
 
@@ -149,7 +149,7 @@ def cached(network: nn.Module, files: list[Path], afresh: bool):
 
 
 def save(model, path: Path, family: str) -> None:
-    """Write the model whole or not at all; delete what older weights or another OpenVINO left there."""
+    """Write the model whole or not at all; delete files of older weights or another OpenVINO version."""
     path.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
     for old in path.parent.glob(f"{family}*"):
@@ -162,7 +162,7 @@ def save(model, path: Path, family: str) -> None:
 
 
 def _is_intact(path: Path) -> bool:
-    """Return whether the files are as they were saved: reading damaged ones may take any amount of memory."""
+    """Return whether the files are as they were saved; reading damaged ones could take any amount of memory."""
     try:
         return path.with_suffix(".sum").read_text(encoding="utf-8") == _digest(path)
     except (OSError, ValueError):

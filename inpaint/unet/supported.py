@@ -1,4 +1,4 @@
-"""Which UNets `forward.py` computes exactly: Stable Diffusion's plain kind.  All others are left to diffusers.
+"""Decide which UNets `forward.py` computes exactly: Stable Diffusion's plain kind.  Others are run by diffusers.
 
 The configuration is compared and every module looked at, since both can change a network: an attention processor that
 was set, FreeU, an adapter, or a newer diffusers that builds its blocks in another way.

@@ -22,7 +22,7 @@ FINDS = ("config", "inpaint", "vae", "loras", "offline", "allow_pickle")  # opti
 
 
 class CurrentModel:
-    """`painter` is the Inpainter of the model called `name`; `options` are those of `load` for every model.
+    """The loaded model: `painter` is its Inpainter, `name` its name, `options` those of `load` for every model.
 
     Only one thread at a time may load.  `find` downloads what a model's name stands for, and raises ModelError if
     there is no such model; `load` reads it into memory.
@@ -38,7 +38,7 @@ class CurrentModel:
     painter: Any  # Inpainter, of which importing the type imports torch
 
     def switch_to(self, name: str) -> Iterator[Loading]:
-        """Yield Loading while the model is on its way, nothing if it is loaded; on ModelError the old one stays.
+        """Yield Loading while the model is being loaded, nothing if it is; on ModelError the old one stays.
 
         Closing the iterator stops a download, which the next one takes up where it was, and waits for a model that is
         being read.
@@ -56,7 +56,7 @@ class CurrentModel:
         loading.raise_error()
 
     def load(self, name: str, **options: Any) -> None:
-        """Load the model in this thread, in place of the old one; raise ModelError and bring the old one back."""
+        """Load the model in this thread, replacing the old one; on ModelError load the old one again and raise."""
         options = {**self.options, **options}
         if name == self.name and options == self._chosen:
             return
@@ -117,11 +117,11 @@ class CurrentModel:
 
 
 class _Stopped(Exception):
-    """Nobody waits for this download any more."""
+    """Raised to stop a download that nobody waits for any more."""
 
 
 class _Thread:
-    """A function at work in a thread of its own, and the error it ended with."""
+    """A thread that runs one function and keeps its error."""
 
     def __init__(self, work: Callable[[], None], name: str):
         self._work, self._error = work, None
@@ -135,7 +135,7 @@ class _Thread:
             self._error = error
 
     def ended(self, seconds: float) -> bool:
-        """Wait so long for the end; return whether it has come."""
+        """Wait up to that many seconds for the end; return whether it has come."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -144,7 +144,7 @@ class _Thread:
         self._thread.join()
 
     def raise_error(self) -> None:
-        """Raise what the work has raised."""
+        """Raise the function's error, if any."""
         if self._error is not None:
             raise self._error
 

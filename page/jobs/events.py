@@ -1,4 +1,4 @@
-"""Define what can happen to a job, in order: waiting, loading, previews, results; or that it was stopped.
+"""Define the events of a job, in order: waiting, loading, previews, results; or stopped, or failed.
 
 Whoever follows a job matches these by type.  They cross the process boundary on ZeroGPU, so each can be pickled.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The job waits its turn; `position` jobs are ahead of it, the running one included."""
+    """The job is queued; `position` jobs are ahead of it, the running one included."""
 
     position: int
 
@@ -34,7 +34,7 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One denoising step; `index` and `total` count the steps of the whole job, `seconds` run since it began.
+    """One denoising step; `index` and `total` count the steps of the whole job, `seconds` have passed since it began.
 
     jpeg  a small picture of the step, at most five times a second, else None
     kept  the step itself while its model is loaded; None where steps cannot be kept (in another process)
@@ -48,12 +48,12 @@ class Preview:
 
     @property
     def step(self) -> Step | None:
-        """The step, to show it again or to go on from it; None once its model is unloaded."""
+        """Return the step, to show it again or to continue from it; None once its model is unloaded."""
         return self.kept.step if self.kept else None
 
     @property
     def has_picture(self) -> bool:
-        """Whether `picture` and `data` have something to show."""
+        """Return whether `picture` and `data` can be shown."""
         return self.jpeg is not None or self.kept is not None
 
     def data(self) -> bytes:
@@ -61,7 +61,7 @@ class Preview:
         return self.jpeg or (self.kept.jpeg() if self.kept else b"")
 
     def picture(self) -> Image.Image:
-        """Return the step as RGB, at most 512 px long, undamaged by JPEG while its model is loaded."""
+        """Return the step as RGB, at most 512 px long, without JPEG losses while its model is loaded."""
         from PIL import Image
 
         step = self.step

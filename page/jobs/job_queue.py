@@ -1,4 +1,4 @@
-"""Run one job at a time, in one thread; the others wait and are told their position.
+"""Run one job at a time, in one thread; waiting jobs are told their position.
 
 Gradio frees its own queue slot as soon as a job is cancelled, before the step under way has ended; this queue is what
 keeps two jobs from sharing a device.
@@ -22,7 +22,7 @@ Work = Callable[[], Iterator[Event]]
 
 
 class QueueFull(Exception):
-    """The queue, or one address's share of it, is full; `position` is what the job's would have been."""
+    """Raised if the queue, or one address's share of it, is full; `position` is the one the job would have had."""
 
     def __init__(self, position: int):
         super().__init__(position)
@@ -31,20 +31,20 @@ class QueueFull(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """The last message of a job that was not stopped; `error` is what ended it, if anything did."""
+    """The last message of a job that was not stopped; `error` is its error, if any."""
 
     error: Exception | None = None
 
 
 class CancelToken:
-    """Cancel what one press of a button has queued, and whatever it would queue later.  Any thread may call it."""
+    """Cancel the jobs of one press of a button, and any that it would queue later.  Thread-safe."""
 
     def __init__(self) -> None:
         self._lock, self._stop = threading.Lock(), None
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Stop the job under way, and every later one before it begins."""
+        """Cancel the running job, and every later one before it begins."""
         with self._lock:
             self.cancelled, stop = True, self._stop
         if stop:
@@ -52,7 +52,7 @@ class CancelToken:
 
     @contextmanager
     def calls(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Inside, `cancel` calls `stop`; at once, if it was called before."""
+        """Call `stop` on `cancel` while the block runs; at once if `cancel` was called before."""
         with self._lock:
             self._stop = stop
             cancelled = self.cancelled
@@ -66,7 +66,7 @@ class CancelToken:
 
 
 class QueuedJob:
-    """One job: its work, its stop flag, the way back to whoever follows it, and the address it comes from."""
+    """One job: its work, its stop flag, the way back to its follower, and its client's address."""
 
     def __init__(self, work: Work, loop: asyncio.AbstractEventLoop | None = None, address: str = ""):
         self.work, self.loop, self.address, self.stop = work, loop, address, threading.Event()
@@ -74,7 +74,7 @@ class QueuedJob:
         self.messages: asyncio.Queue[Event | _Ended] = asyncio.Queue()
 
     def send(self, message: Event | _Ended) -> None:
-        """Send from any thread to whoever follows the job; log the error of one that nobody follows."""
+        """Send an event from any thread to the job's follower; log an error if nobody follows."""
         if self.loop is None:
             if isinstance(message, _Ended) and message.error is not None:
                 log.warning("%s", message.error)
@@ -87,7 +87,7 @@ class JobQueue:
     """`async for event in queue.run(work)` yields `Waiting`, then what the work yields, or `Stopped`."""
 
     def __init__(self, longest: int = 100, share: int = 100):
-        """At most `longest` jobs wait, and at most `share` of one address, so that nobody fills the queue alone."""
+        """Let at most `longest` jobs wait, and `share` of one address, so that nobody fills the queue alone."""
         self.longest, self.share, self.waiting, self.changed = (
             longest,
             share,
@@ -99,12 +99,12 @@ class JobQueue:
 
     @property
     def idle(self) -> bool:
-        """Whether no job runs or waits."""
+        """Return whether no job runs or waits."""
         with self.changed:
             return self.current is None and not self.waiting
 
     async def run(self, work: Work, *, address: str = "", cancel: CancelToken | None = None) -> AsyncIterator[Event]:
-        """Yield what happens to the work until it is over.  Raise QueueFull, or the work's own error.
+        """Yield the events of the work until it is over.  Raise QueueFull, or the work's own error.
 
         Closing this iterator, or `cancel.cancel()`, stops the work within one step.
         """
@@ -127,7 +127,7 @@ class JobQueue:
                 self.cancel(job)  # never waits: this may run on the event loop
 
     def submit(self, job: QueuedJob) -> None:
-        """Put the job at the end of the queue.  Raise QueueFull."""
+        """Add the job to the end of the queue.  Raise QueueFull."""
         with self.changed:
             ahead = len(self.waiting) + (self.current is not None)
             own = sum(other.address == job.address for other in self.waiting) if job.address else 0
@@ -139,7 +139,7 @@ class JobQueue:
             job.send(Waiting(ahead))
 
     def cancel(self, job: QueuedJob) -> None:
-        """Take the job out of the queue at once, or stop it within one step if it runs."""
+        """Remove the job from the queue at once, or stop it within one step if it runs."""
         job.stop.set()
         with self.changed:
             if job in self.waiting:

@@ -1,4 +1,4 @@
-"""Keep steps of finished runs for as long as their model is loaded; afterwards only their pictures.
+"""Keep the steps of finished runs while their model is loaded; afterwards only their pictures.
 
 A step holds tensors and, through its preview, the model.  Wherever one is kept (a session's film, an event on its way
 to a slow browser), it is kept through `KeptStep`, and all of them let go before another model is loaded.
@@ -23,7 +23,7 @@ _lock = threading.Lock()
 
 
 class KeptStep:
-    """A step, until `release`; then a picture of it."""
+    """A step until `release`, then a picture of it."""
 
     def __init__(self, step: Step):
         self.step: Step | None = step
@@ -38,14 +38,14 @@ class KeptStep:
         return jpeg(step.preview(SIDE)) if step is not None else self._jpeg or b""
 
     def release(self) -> None:
-        """Let go of the step and its model."""
+        """Release the step and its model, and keep its picture."""
         if self.step is not None:
             self._jpeg = jpeg(self.step.preview(SIDE))
             self.step = None
 
 
 def release_all() -> None:
-    """Let go of every kept step; called before their model is unloaded."""
+    """Release every kept step, before their model is unloaded."""
     with _lock:
         everything = list(_kept)
     for kept in everything:

@@ -1,4 +1,4 @@
-"""Count how much work a request is, before any of it is done."""
+"""Estimate the work in a request before it starts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ MOST_ISLANDS = 64  # of which `islands` joins more
 
 
 def steps_of(request: Request) -> int:
-    """Return at most how many denoising steps the request takes: steps × variations × close-ups."""
+    """Return the most denoising steps the request can take: steps × variations × close-ups."""
     return request.steps * request.count * close_ups(request)
 
 
 def most_steps_of(request: Request) -> int:
-    """Return a bound of the same that takes no time to find."""
+    """Return an upper bound of `steps_of` without preparing the masks."""
     return request.steps * request.count * (MOST_ISLANDS if request.islands else 1)
 
 
 def close_ups(request: Request) -> int:
-    """Return at most how many close-ups are painted: one, or with `islands` one for each island of the mask."""
+    """Return the most close-ups that can be painted: one, or with `islands` one for each island of the mask."""
     if not request.islands or request.whole or request.picture is None:
         return 1
     from inpaint.pixels import mask

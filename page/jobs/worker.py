@@ -31,7 +31,7 @@ Resume = tuple[KeptStep, bool]  # a step to go on from, and whether to finish it
 
 
 def requests_for(request: Request, method: str) -> list[Request]:
-    """Return one request, or the two that `compare` asks for, on the same noise."""
+    """Return one request, or the two for `compare`, on the same noise."""
     if request.seed is None:
         request = replace(request, seed=random.SystemRandom().randrange(2**32))
     if method != "compare":
@@ -40,7 +40,7 @@ def requests_for(request: Request, method: str) -> list[Request]:
 
 
 def paint(name: str, requests: list[Request], resume: Resume | None = None) -> Iterator[Event]:
-    """Yield Loading if the model must be loaded, a Preview for every step and Finished for every request.
+    """Yield Loading if the model must be loaded, a Preview for every step, and Finished for every request.
 
     Raise InpaintError, also for what ZeroGPU itself refuses, with its sentence.
     """
@@ -56,7 +56,7 @@ def paint(name: str, requests: list[Request], resume: Resume | None = None) -> I
 
 @gpu(duration=seconds)
 def _paint(name: str, requests: list[Request], resume: Resume | None) -> Iterator[Event]:
-    """As `paint`, in the process that has the GPU; errors with a sentence are events."""
+    """Yield as `paint` does, in the process that has the GPU; errors with a sentence become events."""
     try:
         yield from current_model.switch_to(name)
         yield from _steps(requests, resume)
@@ -93,14 +93,14 @@ def _stream(request: Request, resume: Resume | None) -> Iterator[Step | Result]:
 
 
 class _Pacer:
-    """Decide which steps get a preview, so that previews cost at most COST of the time."""
+    """Choose which steps get a preview, so that previews cost at most COST of the time."""
 
     def __init__(self) -> None:
         self.last: float | None = None
         self.spent = 0.0
 
     def preview(self, step: Step, now: float) -> bytes | None:
-        """Return the step's picture, or None if it is too soon for one; `now` is in seconds since the job began."""
+        """Return the step's picture, or None if the last one is too recent; `now` is seconds since the job began."""
         if self.last is not None and (now - self.last < PAUSE or self.spent > COST * now):
             return None
         began = perf_counter()

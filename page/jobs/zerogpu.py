@@ -1,4 +1,4 @@
-"""Borrow a GPU for one call on Hugging Face ZeroGPU; do nothing anywhere else, `spaces` installed or not.
+"""Borrow a GPU for one call on Hugging Face ZeroGPU; elsewhere do nothing, with or without `spaces` installed.
 
 On ZeroGPU the decorated generator runs in a forked worker: what goes in and what it yields is pickled, and flags and
 locks are not shared with it; only closing it reaches it, at its next yield.  A model that is on the GPU before the
@@ -34,7 +34,7 @@ def gpu(duration: Callable[..., int]) -> Callable[[Callable], Callable]:
 
 
 def seconds(name: str, requests: list[Request], *_: object) -> int:
-    """Guess frugally how long the job needs: one that asks for less waits less in ZeroGPU's queue."""
+    """Estimate the job's seconds sparingly: a short job waits less in ZeroGPU's queue."""
     from .current_model import current_model
     from .work import steps_of
 
@@ -44,7 +44,7 @@ def seconds(name: str, requests: list[Request], *_: object) -> int:
 
 
 def translated(error: gr.Error) -> Exception:
-    """Return what an error of `spaces` means: its own sentence on quotas and queues, or that the worker failed."""
+    """Translate an error of `spaces`: its own sentence on quotas and queues, or that the worker failed."""
     if getattr(error, "title", "") != "ZeroGPU worker error":
         return InpaintError(str(error.message))
     if "aborted" in str(error.message):

@@ -1,1 +1,1 @@
-"""The Paint tab."""
+"""Hold the Paint tab: the mask editor, its controls, and the handlers of its events."""

@@ -1,4 +1,4 @@
-"""Build the panel beside the picture: task, prompt, button; everything else folded away.
+"""Build the panel beside the picture: task, prompt and button; all other settings folded away.
 
 The folded part is made from the request's own declared options, so a new field appears here by itself.
 """
@@ -114,7 +114,7 @@ class Controls:
                 self.by_name[name] = self._component(name, field)
 
     def _component(self, name: str, field: Field) -> Any:
-        """Return a tick, a menu, a slider, a number or a line of text, as the field's type and limits ask."""
+        """Return a checkbox, menu, slider, number or text field, by the option's type and limits."""
         meta, default, kind = field.metadata, field.default, kind_of(field)
         words = {"label": i18n()(f"option_{name}"), "info": i18n()(f"help_{name}"), "elem_id": f"option-{name}"}
         if meta["choices"]:
@@ -138,7 +138,7 @@ class Controls:
         return list(self.by_name.values())
 
     def fits(self, name: str, value: Any) -> bool:
-        """Return whether a control could have had this value."""
+        """Return whether a control can hold this value."""
         component = self.by_name[name]
         try:
             component.preprocess(value)
@@ -148,7 +148,7 @@ class Controls:
         return True
 
     def settings(self, values) -> dict[str, Any]:
-        """Return {option: value} from the components in their order; InvalidRequest for a text that means none."""
+        """Return {option: value} from the components in their order; InvalidRequest for a text without a value."""
         settings = dict(zip(self.names, values, strict=True))
         settings["expand"] = settings["expand"] or ""
         settings["seed"] = seed_of(settings["seed"])
@@ -160,11 +160,11 @@ class Controls:
 
     @staticmethod
     def is_typed(field: Field) -> bool:
-        """Tell whether an option is a number that is shown as text: empty or auto leaves it to the program."""
+        """Return whether an option is a number typed as text; empty or auto leaves it to the program."""
         return optional(field) and kind_of(field) is not str and field.name not in FIRST + UNASKED
 
     def shown(self, name: str, value: Any) -> Any:
-        """Return an option's value as its component shows it."""
+        """Return an option's value in the form its component shows."""
         field = options()[name]
         if self.is_typed(field) or name == "seed":
             return "" if value is None else str(value)
@@ -172,7 +172,7 @@ class Controls:
 
 
 def seed_of(text: Any) -> Any:
-    """Return the seed that a text names, any whole number; None for an empty text.  Raises InvalidRequest."""
+    """Return the seed in a text, any whole number; None for an empty text.  Raise InvalidRequest otherwise."""
     text = unicodedata.normalize("NFKC", str("" if text is None else text)).strip()
     if not text or text.lower() in RANDOM:
         return None

@@ -25,13 +25,13 @@ EXPORT = re.compile(r"^export (?:async function|function|class|const) (\w+)", re
 
 @cache
 def script() -> str:
-    """Return the editor's modules as the body of one function of what Gradio hands to a script."""
+    """Return the editor's modules as the body of one function of the arguments that Gradio gives a script."""
     parts = [enclosed(name) for name in modules("main")]
     return "\n".join([*parts, "$main.main({ element, props, trigger, watch, upload });"])
 
 
 def modules(name: str) -> list[str]:
-    """Return the names of a module and of all that it imports, each after those it needs."""
+    """Return the names of a module and of all its imports, each after the modules it needs."""
     found: list[str] = []
     for _, needed in IMPORT.findall(source(name)):
         found += [one for one in modules(needed) if one not in found]
@@ -45,7 +45,7 @@ def source(name: str) -> str:
 
 
 def enclosed(name: str) -> str:
-    """Return a module as a constant: a scope of its own, imports as constants, exports as an object."""
+    """Wrap a module as a constant: its own scope, imports as constants, exports as an object."""
     body = IMPORT.sub(lambda found: f"const {{{found[1]}}} = ${found[2]};", source(name))
     names = ", ".join(EXPORT.findall(body))
     body = EXPORT.sub(lambda found: found[0].removeprefix("export "), body)
@@ -60,13 +60,13 @@ def style() -> str:
 
 @cache
 def known() -> list[str]:
-    """Return the names that the built-in model was taught, to be offered while a prompt is typed."""
+    """Return the names that the built-in model knows, offered while a prompt is typed."""
     file = MODEL / "words.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
 def editor(examples: list[dict[str, str]], limits: dict[str, int | str]) -> gr.HTML:
-    """Return the component; it takes messages (messages.py) and sends "open", "example", "mask", "act", "scrub"."""
+    """Return the component; it receives messages (messages.py), sends "open", "example", "mask", "act", "scrub"."""
     # no subclass of gr.HTML: gradio would write a .pyi beside this file
     return gr.HTML(
         html_template="<div class='editor'></div>",

@@ -25,7 +25,7 @@ def listed() -> list[dict[str, str]]:
 
 @cache
 def thumbnails() -> list[dict[str, str]]:
-    """Return what the editor shows of each: name, label in each language and a small picture."""
+    """Return what the editor shows of each example: name, label in both languages and a small picture."""
     return [
         {
             "name": one["name"],

@@ -1,4 +1,4 @@
-"""Make the messages that tell the editor what to do next; assets/page/messages.js handles each kind."""
+"""Make the messages from the server to the editor; assets/page/messages.js handles each kind."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _serial = itertools.count(1)
 
 
 def message(kind: str = "", **content: Any) -> Message:
-    """Return a message of this kind; numbered, since Gradio drops a value that equals the one before."""
+    """Return a numbered message of this kind; Gradio drops a value that equals the one before."""
     return {"kind": kind, "n": next(_serial), **content}
 
 
 def told(sentence: str, bad: bool = False) -> Message:
-    """Show a sentence in the line below the picture; `bad` if it says what went wrong."""
+    """Show a sentence in the line below the picture; `bad` if it reports a problem."""
     return message(say=sentence, bad=bad)
 
 
 def picture(src: str, full: tuple[int, int], name: str, *, alpha: str | None, back: bool, forward: bool, **more: Any):
-    """Show a picture to be painted on.
+    """Show a picture to paint on.
 
     src     `data:` address of its display copy;  full  its own size in pixels;  name  its file's name without ending
     alpha   `data:` address of its transparency as a mask, None if it has none
@@ -33,12 +33,12 @@ def picture(src: str, full: tuple[int, int], name: str, *, alpha: str | None, ba
 
 
 def mask(src: str, sentence: str, bad: bool) -> Message:
-    """Take a grey picture as the mask."""
+    """Use a grey picture as the mask."""
     return message("mask", src=src, say=sentence, bad=bad)
 
 
 def wait(text: str) -> Message:
-    """Say in the step bar what a run waits for."""
+    """Show in the step bar what a run waits for."""
     return message("wait", text=text)
 
 
@@ -48,7 +48,7 @@ def step(fraction: float, text: str, src: str | None, area: str | None) -> Messa
 
 
 def result(items: list[dict[str, Any]], *, frames: int, branches: bool, back: bool, forward: bool) -> Message:
-    """Show what a run has made.
+    """Show the results of a run.
 
     items     for each picture src, caption, label, report (a line) and details (lines)
     frames    steps that can be looked at;  branches  whether a run can go on from one of them
@@ -57,7 +57,7 @@ def result(items: list[dict[str, Any]], *, frames: int, branches: bool, back: bo
 
 
 def frame(index: int, src: str) -> Message:
-    """Show the picture as it stood after a step."""
+    """Show the picture as it was after a step."""
     return message("frame", index=index, src=src)
 
 
@@ -67,7 +67,7 @@ def paint(back: bool, forward: bool) -> Message:
 
 
 def stopped(sentence: str, *, preview: bool = False, bad: bool = False, field: str | None = None) -> Message:
-    """End a run without a result; `preview` leaves the last one to be looked at, `field` is the setting to change."""
+    """End a run without a result; `preview` keeps the last preview on screen, `field` is the setting to change."""
     return message("stopped", say=sentence, preview=preview, bad=bad, field=field)
 
 

@@ -1,4 +1,4 @@
-"""Open an uploaded file or an example; a result that was saved here restores everything."""
+"""Open an uploaded file or an example; a result saved by this page restores everything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SALT = 16  # bytes the page adds to every upload, so that the stored copy is nob
 
 
 class Opening:
-    """Handles the editor's events "open", "example" and "mask".
+    """The handlers of the editor's events "open", "example" and "mask".
 
     The first two answer (message, task, fresh seed, *settings).
     """
@@ -32,7 +32,7 @@ class Opening:
         self.page = page
 
     def opened(self, event: gr.EventData, request: gr.Request):
-        """Open the uploaded file, whatever it is; answer in one sentence if it is no picture."""
+        """Open the uploaded file; answer in one sentence if it is no picture."""
         session = self.page.sessions.of(request)
         session.language = language(request)
         try:
@@ -59,7 +59,7 @@ class Opening:
         return told, gr.update(value="fill"), gr.skip(), *self.settings(settings)
 
     def mask(self, event: gr.EventData, request: gr.Request):
-        """Take the uploaded file as the mask of the picture being worked on, whatever kind of mask it is."""
+        """Use the uploaded file, any kind of mask, as the mask of the current picture."""
         session = self.page.sessions.of(request)
         session.language = language(request)
         try:
@@ -79,7 +79,7 @@ class Opening:
             return messages.told(in_words(error, session.language), bad=True)
 
     def put(self, session: Session, data: bytes, name: str, values: Any = None):
-        """Open these bytes as a picture, or as all their record holds; `values` are put back into the controls."""
+        """Open these bytes as a picture, or restore what their record holds; `values` go back into the controls."""
         self.page.limits.check_file(data, session.language)
         try:
             record = Request.from_image(data, max_pixels=round(self.page.limits.megapixels * 1e6))
@@ -99,13 +99,13 @@ class Opening:
         return told, gr.update(value=presets.task_of(settings)), gr.update(value=False), *self.settings(settings)
 
     def place(self, session: Session, picture: Picture, name: str) -> None:
-        """Make this the picture being worked on, and stop what is under way for another one."""
+        """Make this the current picture, and stop what is running for another one."""
         session.cancel("paint")
         session.put(picture, self.page.limits.session_megabytes)
         session.name = name
 
     def check_size(self, picture: Picture, words: str = "en") -> None:
-        """Raise UnreadablePicture for more pixels than this page takes."""
+        """Raise UnreadablePicture for more pixels than this page accepts."""
         self.page.limits.check_pixels(*picture.size, words)
 
     def picture(self, session: Session, **more: Any) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Opening:
         )
 
     def sorry(self, sentence: str):
-        """Return an answer that says why not, and changes nothing."""
+        """Return an answer that gives the reason and changes nothing."""
         return messages.told(sentence, bad=True), gr.skip(), gr.skip(), *self.skips()
 
     def restored(self, values: Any) -> list[Any]:
@@ -141,11 +141,11 @@ class Opening:
         return [gr.update(value=task), gr.update(value=bool(fresh)), *self.settings(settings)]
 
     def skips(self) -> list[Any]:
-        """Return updates that leave all controls as they are."""
+        """Return updates that leave all controls unchanged."""
         return [gr.skip() for _ in self.page.controls.names]
 
     def settings(self, settings: dict[str, Any]) -> list[Any]:
-        """Return updates for the controls, in their order; those that `settings` does not name stay."""
+        """Return updates for the controls, in their order; those that `settings` does not name stay unchanged."""
         shown = {"expand": {"visible": bool(settings["expand"])}} if "expand" in settings else {}
         controls = self.page.controls
         return [
@@ -157,7 +157,7 @@ class Opening:
 
 
 def taken(path: str) -> bytes:
-    """Return the uploaded bytes and remove the stored copy.  Raises UnreadablePicture for any file not uploaded."""
+    """Read the uploaded bytes and remove the stored copy.  Raise UnreadablePicture for any file not uploaded."""
     try:
         file, folder = Path(path).resolve(), files_folder()
         if folder not in file.parent.parents or folder / "sessions" in file.parents or not file.is_file():

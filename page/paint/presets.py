@@ -1,4 +1,4 @@
-"""Name the tasks a person comes for, and the settings that each brings along."""
+"""List the tasks a person comes for, and the settings of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TASKS: dict[str, dict[str, object]] = {
 
 
 def task_of(settings: dict) -> str:
-    """Return the task whose settings these are, for a request that comes back from a picture."""
+    """Return the task with these settings, for a request restored from a picture."""
     if settings.get("expand"):
         return "expand"
     alike = [

@@ -1,4 +1,4 @@
-"""Answer what a person does with results: choose, keep, discard, go back, download, look at the steps."""
+"""Answer actions on results: choose, keep, discard, go back, download, look at the steps."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FORMATS = {"png": ".png", "jpg": ".jpg", "webp": ".webp"}
 
 
 class Results:
-    """Handles the editor's events "act" and "scrub"; every handler answers with a message."""
+    """The handlers of the editor's events "act" and "scrub"; each answers with a message."""
 
     def __init__(self, page):
         self.page = page
 
     def act(self, event: gr.EventData, request: gr.Request):
-        """Do what the person pressed; answer in one sentence if it cannot be done."""
+        """Carry out the action; answer in one sentence if it is impossible."""
         session = self.page.sessions.of(request)
         session.language = language(request)
         what = event._data or {}
@@ -50,7 +50,7 @@ class Results:
             return messages.told(say("unexpected", session.language, error=type(error).__name__), bad=True)
 
     def finished(self, session: Session) -> dict[str, Any]:
-        """Return the message that shows what a run has made."""
+        """Return the message that shows a run's results."""
         first = session.pending[0].result
         methods = len({chosen.result.report.get("method") for chosen in session.pending}) > 1
         items = []
@@ -94,7 +94,7 @@ class Results:
         return gr.skip()
 
     def keep(self, session: Session, what: dict):
-        """Make the chosen result the picture being worked on."""
+        """Make the chosen result the current picture."""
         chosen = self.chosen(session, what)
         session.put(Picture.open(chosen.image), self.page.limits.session_megabytes)
         return self.page.opening.picture(session, keep_mask=bool(what.get("keep_mask")))
@@ -110,7 +110,7 @@ class Results:
         return self.page.opening.picture(session, keep_mask=True) if session.travel(1) else gr.skip()
 
     def save(self, session: Session, what: dict):
-        """Save the chosen result in full size, with as much of its record as wanted."""
+        """Save the chosen result in full size, with as much metadata as wanted."""
         chosen = self.chosen(session, what)
         ending = FORMATS.get(what.get("format"), ".png")
         metadata = what.get("metadata")
@@ -122,7 +122,7 @@ class Results:
         return messages.file(path)
 
     def save_film(self, session: Session, what: dict):
-        """Save every step as one moving picture."""
+        """Save all steps as one animation."""
         from inpaint.files.film import save_film
 
         self.chosen(session, {})
@@ -136,7 +136,7 @@ class Results:
         return messages.file(path)
 
     def scrub(self, event: gr.EventData, request: gr.Request):
-        """Show the picture as it stood after a step."""
+        """Show the picture as it was after a step."""
         session, index = self.page.sessions.of(request), (event._data or {}).get("index")
         film = shown(session)
         if not isinstance(index, int) or not 0 <= index < len(film):
@@ -150,7 +150,7 @@ def shown(session: Session) -> list[Preview]:
 
 
 def report_line(chosen, words: str) -> str:
-    """Return whether anything outside the mask changed, how long it took, and what the core noted."""
+    """Return whether anything outside the mask changed, how long it took, and the run's notes."""
     report, parts = chosen.result.report, []
     change = report.get("max_change_outside")
     if change is not None:
@@ -162,7 +162,7 @@ def report_line(chosen, words: str) -> str:
 
 
 def report_details(chosen, words: str) -> list[str]:
-    """Return the rest of the report, a line each."""
+    """Return the rest of the report, one line for each entry."""
     report, lines = chosen.result.report, [say("seed_was", words, n=chosen.result.seeds[chosen.index])]
     if report.get("method") in ("base", "inpaint"):
         lines.append(say(f"method_{report['method']}", words))

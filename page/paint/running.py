@@ -1,4 +1,4 @@
-"""Turn what is on the page into a request, and what happens to it into messages for the editor."""
+"""Turn the page's state into a request, and the job's events into messages for the editor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger("inpaint.page")
 
 
 class Running:
-    """Handles the buttons Repaint and Cancel, and the editor's event "rescue"."""
+    """The handlers of the buttons Repaint and Cancel, and of the editor's event "rescue"."""
 
     def __init__(self, page):
         self.page = page
@@ -56,7 +56,7 @@ class Running:
             yield refusal(error, session.language), gr.skip()
 
     async def rescue(self, request: gr.Request):
-        """Yield the messages that make a finished picture of a cancelled run's last step."""
+        """Yield the messages that turn a cancelled run's last step into a finished picture."""
         session = self.page.sessions.of(request)
         kept = session.film[-1].kept if session.film else None
         try:
@@ -68,7 +68,7 @@ class Running:
             yield refusal(error, session.language)
 
     def asked(self, session: Session, packed: Any, task: Any, fresh: Any, values) -> tuple[Request, str, Any]:
-        """Return the request, the method as chosen on the page, and the step to go on from."""
+        """Return the request, the method chosen on the page, and the step to continue from."""
         if session.picture is None:
             raise InvalidRequest("picture", say("no_picture", session.language))
         packed = unpacked(packed)
@@ -90,14 +90,14 @@ class Running:
         return asked, method, self.branch(session, packed.get("branch"))
 
     def branch(self, session: Session, index: Any):
-        """Return the kept step of that number in the last run; None for a run from the beginning."""
+        """Return the kept step with that number in the last run; None for a run from the beginning."""
         if not isinstance(index, int) or not 0 <= index < len(session.film):
             return None
         kept = session.film[index].kept
         return None if kept is None or kept.step is None else (kept, False)
 
     async def watch(self, session: Session, model: str, requests: list[Request], resume: worker.Resume | None):
-        """Yield the messages of one job, from the queue to its results; nothing more once another picture is open."""
+        """Yield the messages of one job, from the queue to its results; none once another picture is open."""
         film, results, previews, told_at = [], [], 0, 0.0
         words, session.asked, stencil = session.language, requests[0], Stencil()
         with session.running("paint") as cancel:
@@ -129,7 +129,7 @@ class Running:
         yield await anyio.to_thread.run_sync(self.page.results.finished, session)
 
     def step(self, preview: Preview, words: str, area: str | None) -> messages.Message:
-        """Return the step bar's words, and the preview and where it may be seen, if there is a new one."""
+        """Return the step bar's text and, if it is new, the preview and where it may be shown."""
         done = preview.index + 1
         eta = preview.seconds / done * (preview.total - done)
         text = say("step", words, i=done, n=preview.total, eta=max(0, round(eta)))
@@ -137,25 +137,25 @@ class Running:
         return messages.step(done / preview.total, text, src, area)
 
     def stopped(self, session: Session, film: list, previews: int) -> messages.Message:
-        """Return the message that ends a cancelled run; its steps are kept if any was seen."""
+        """Return the message that ends a cancelled run; its steps are kept if any was shown."""
         if previews:
             session.film, session.pending = film, []
         key = "stopped" if previews else "stopped_early"
         return messages.stopped(say(key, session.language), preview=bool(previews))
 
     def cancel(self, request: gr.Request) -> None:
-        """Stop what this visitor has under way on the paint tab, within one step."""
+        """Stop what this visitor is running on the paint tab, within one step."""
         self.page.sessions.of(request).cancel("paint")
 
 
 class Stencil:
-    """Where the previews of one run may differ from the picture, so that all else stays sharp on the screen."""
+    """Where the previews of one run may differ from the picture; everything else stays sharp on the screen."""
 
     def __init__(self):
         self.seen, self.mask = None, None
 
     def of(self, preview: Preview) -> str | None:
-        """Return the `data:` address of the stencil (see `images.stencil`) if it has changed, or None."""
+        """Return the `data:` URL of the stencil (see `images.stencil`) if it has changed, or None."""
         render = getattr(preview.step, "render", None)
         if render is None or render is self.seen or render.composite is None:
             return None
@@ -165,7 +165,7 @@ class Stencil:
 
 
 def refusal(error: Exception, words: str) -> messages.Message:
-    """Return the message that gives the page back with one sentence, and names the field to change."""
+    """Return the message that unlocks the page with one sentence, and names the field to change."""
     match error:
         case QueueFull():
             sentence = say("busy", words, n=error.position)
@@ -178,7 +178,7 @@ def refusal(error: Exception, words: str) -> messages.Message:
 
 
 def unpacked(packed: Any) -> dict[str, Any]:
-    """Return what the editor sent along, from JSON; nothing for what is no JSON object."""
+    """Return the values that the editor sent as JSON; none if it is no JSON object."""
     try:
         values = json.loads(packed or "{}")
     except (TypeError, ValueError, RecursionError):

@@ -1,1 +1,1 @@
-"""What hardens and quickens Gradio."""
+"""Harden Gradio and speed up its start."""

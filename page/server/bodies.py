@@ -1,4 +1,4 @@
-"""Read the bodies of requests within limits, and look for addresses in them that Gradio would fetch."""
+"""Read request bodies within limits, and search them for network addresses that Gradio would fetch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope
 
 
 def announced(scope: Scope) -> int:
-    """Return the size of the body by its header; 0 without one, for then it is counted as it comes."""
+    """Return the body's size from its header; 0 if there is none, since it is counted as it arrives."""
     text = dict(scope["headers"]).get(b"content-length", b"0")
     return int(text) if text.isdigit() else 0
 
@@ -21,7 +21,7 @@ def too_long(most: int) -> str:
 
 
 def limited(receive: Receive, most: int) -> Receive:
-    """Return the same `receive`, which raises HTTPException once more than `most` bytes have come."""
+    """Return a `receive` that raises HTTPException once more than `most` bytes have arrived."""
     taken = 0
 
     async def receive_limited() -> Message:
@@ -36,7 +36,7 @@ def limited(receive: Receive, most: int) -> Receive:
 
 
 async def read(receive: Receive) -> tuple[bytes, Receive]:
-    """Return the whole body, and a `receive` that gives it once more."""
+    """Return the whole body, and a `receive` that delivers it once more."""
     messages = []
     while True:
         message = await receive()
@@ -51,7 +51,7 @@ async def read(receive: Receive) -> tuple[bytes, Receive]:
 
 
 def names_address(body: bytes) -> bool:
-    """Return whether a file in this JSON is named by a network address; what is no JSON is Gradio's to refuse."""
+    """Return whether this JSON names a file by a network address; invalid JSON is left for Gradio to refuse."""
     if not any(sign in body for sign in (b"://", b"\\", b"\0")):  # as it is, with escapes, or in UTF-16
         return False
     try:

@@ -1,4 +1,4 @@
-"""Decide who can reach the page, and by which names."""
+"""Decide who can reach the page, and under which host names."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ PRIVATE_NETWORKS = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
 
 def known_names(environment: Mapping[str, str] = os.environ) -> set[str]:
-    """Return the names in INPAINT_HOSTS, by which a proxy in front of the page asks for it."""
+    """Return the host names in INPAINT_HOSTS, which a proxy in front of the page uses."""
     return {name.strip().lower() for name in environment.get("INPAINT_HOSTS", "").split(",") if name.strip()}
 
 
 def is_exposed(host: str | None, share: bool, names: set[str]) -> bool:
-    """Whether other machines can reach a page that listens on `host`, through a share link or through a proxy."""
+    """Return whether other machines can reach a page that listens on `host`, through a share link or a proxy."""
     return share or bool(names) or not is_loopback(host)
 
 
 def believe_proxies(environment: dict[str, str] | os._Environ = os.environ) -> None:
-    """On a Space believe the proxies in front of it; elsewhere FORWARDED_ALLOW_IPS names those to believe."""
+    """Trust the proxies in front of a Space; elsewhere those named in FORWARDED_ALLOW_IPS."""
     if environment.get("SPACE_ID"):
         environment.setdefault("FORWARDED_ALLOW_IPS", PRIVATE_NETWORKS)
 

@@ -1,4 +1,4 @@
-"""Say Gradio's own errors in a sentence: its words may hold paths, and name what no visitor knows.
+"""Replace Gradio's own errors by a sentence: they may contain paths, and names that mean nothing to visitors.
 
 Should Gradio no longer call these two methods, its errors reach nobody (`show_error` is off) and no words leak.
 """
@@ -15,7 +15,7 @@ log = logging.getLogger("inpaint.page")
 
 
 def translate_errors(demo: gr.Blocks) -> None:
-    """Replace errors while data is read, or while a handler runs, by a sentence."""
+    """Replace errors that occur while data is read or a handler runs by a sentence."""
     for method, sentence in (("preprocess_data", _malformed), ("call_function", _unexpected)):
         original = getattr(demo, method, None)
         if original is None:

@@ -1,4 +1,4 @@
-"""Start quicker: leave out what gradio does at import, and while a page is built, that no page needs.
+"""Start faster: skip work of gradio, at import and while a page is built, that this page does not need.
 
 At import it writes .pyi stubs for editors beside its modules and a docstring for every event of every component:
 together more than half of its import time.  While a page is built it makes the whole web application twice, only to
@@ -30,7 +30,7 @@ TRIMS: dict[str, Callable] = {"gradio.component_meta": _no_stubs, "gradio.events
 
 
 class _Trimming(importlib.abc.MetaPathFinder):
-    """Find the modules of TRIMS as usual, and trim each once it has been read."""
+    """Find the modules of TRIMS as usual, and trim each once it is loaded."""
 
     def find_spec(self, name, path=None, target=None):
         if name not in TRIMS:
@@ -48,14 +48,14 @@ class _Trimming(importlib.abc.MetaPathFinder):
 
 
 def install() -> None:
-    """Trim gradio's modules as they are imported; call it before the first `import gradio`."""
+    """Trim gradio's modules as they are imported; call this before the first `import gradio`."""
     if "gradio" not in sys.modules:
         sys.meta_path.insert(0, _Trimming())
 
 
 @contextmanager
 def one_app() -> Iterator[None]:
-    """Let gradio make no web application while a page is built inside; launch() makes it."""
+    """Keep gradio from making a web application while a page is built inside the block; launch() makes it."""
     from gradio.routes import App
 
     real = App.__dict__.get("create_app")

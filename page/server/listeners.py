@@ -1,4 +1,4 @@
-"""Know which answers somebody is listening to.
+"""Track which answers somebody is listening to.
 
 Gradio runs what was posted to its queue to the end although nobody ever comes for the answer.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 class Listeners:
-    """The open connections that read messages, by the event or the session they belong to; for one event loop."""
+    """The open connections that read messages, by event or session; for one event loop."""
 
     def __init__(self) -> None:
         self.counting = False  # without the middleware nobody counts, and everybody counts as heard
@@ -21,7 +21,7 @@ class Listeners:
 
     @contextmanager
     def reading(self, key: str) -> Iterator[None]:
-        """Inside, somebody listens."""
+        """Count a listener while the block runs."""
         self._open[key] += 1
         self._changed.set()
         try:
@@ -32,7 +32,7 @@ class Listeners:
                 del self._open[key]
 
     async def heard(self, keys: Collection[str], seconds: float) -> bool:
-        """Wait at most so long until somebody listens to one of these; return whether somebody does.
+        """Wait up to that many seconds until somebody listens to one of these; return whether somebody does.
 
         Without keys the request did not come through Gradio's queue, and whoever makes it waits for the answer.
         """

@@ -1,4 +1,4 @@
-"""Stand in front of Gradio: close what this page does not use, and limit what one request may bring."""
+"""Guard Gradio: close the routes this page does not use, and limit the size of a request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 
 
 class Guarded(Protocol):
-    """What the middleware needs of a page."""
+    """The parts of a page that the middleware uses."""
 
     limits: Limits
     sessions: Sessions
@@ -70,7 +70,7 @@ class Hardening:
                 await self.app(scope, receive, send_hardened)
 
     async def _check(self, scope: Scope, headers: Headers, path: str, words: str) -> None:
-        """Raise HTTPException for a request that is refused by its address and headers alone."""
+        """Raise HTTPException for a request refused by its address and headers alone."""
         if self.hosts is not None and not origins.knows_host(headers.get("host"), self.hosts):
             raise HTTPException(421, say("unknown_host", words))
         if routes.names_address(path):
@@ -88,7 +88,7 @@ class Hardening:
             self.page.storage.add(bodies.announced(scope))
 
     async def _checked_body(self, scope: Scope, path: str, words: str, receive: Receive) -> Receive:
-        """Return a `receive` that gives the body; raise HTTPException if it is too large or names an address."""
+        """Return a `receive` that delivers the body; raise HTTPException if it is too large or names an address."""
         most = self._most(path) * 2**20
         if bodies.announced(scope) > most:
             raise HTTPException(413, bodies.too_long(most))
@@ -101,7 +101,7 @@ class Hardening:
         return receive
 
     def _most(self, path: str) -> int:
-        """Return how many megabytes a request to this address may bring; MCP carries pictures inside, as base64."""
+        """Return the allowed megabytes of a request to this address; MCP sends pictures inside, as base64."""
         limits = self.page.limits
         if path == routes.UPLOAD:
             return limits.megabytes * limits.batch
@@ -109,7 +109,7 @@ class Hardening:
 
     @asynccontextmanager
     async def _known(self, scope: Scope, path: str) -> AsyncIterator[None]:
-        """Inside, the page knows who is connected and who listens through this request."""
+        """Register who is connected and who listens through this request while the block runs."""
         async with AsyncExitStack() as stack:
             if session := routes.heartbeat_of(path):
                 self.page.sessions.connected(session)
@@ -119,7 +119,7 @@ class Hardening:
 
 
 def path_of(scope: Scope) -> str:
-    """Return the address below the root path, which a proxy in front may have left in it."""
+    """Return the path without the root path, which a proxy in front may have left in it."""
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
@@ -127,7 +127,7 @@ def path_of(scope: Scope) -> str:
 def guards(
     page: Guarded, *, host: str | None = None, names: Collection[str] = (), mcp: bool = False
 ) -> dict[str, Any]:
-    """Return what `launch()` must be given so that the page is guarded, listening on `host`.
+    """Return the arguments of `launch()` that guard the page, listening on `host`.
 
     `names` are further names by which the page is asked for, those of a proxy or a share link; they may grow.
     """

@@ -11,7 +11,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/@]+)(:\d+)?")
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether only this machine can reach a server that listens there; None is Gradio's default, which is such."""
+    """Return whether only this machine can reach a server that listens there; None is Gradio's loopback default."""
     name = (host or "127.0.0.1").lower().strip("[]")
     try:
         return ip_address(name).is_loopback
@@ -20,7 +20,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def knows_host(header: str | None, names: Collection[str]) -> bool:
-    """Whether a Host header names this machine or one of `names`.
+    """Return whether a Host header names this machine or one of `names`.
 
     A website can let its own name point to 127.0.0.1 (DNS rebinding); its scripts then count as this page's own.
     """
@@ -29,7 +29,7 @@ def knows_host(header: str | None, names: Collection[str]) -> bool:
 
 
 def is_cross_site(headers: Mapping[str, str]) -> bool:
-    """Whether a browser sends the request for another website, by the headers that websites cannot change."""
+    """Return whether a browser sends the request for another website, by headers that websites cannot change."""
     site = headers.get("sec-fetch-site")
     if site:
         return site not in ("same-origin", "none")

@@ -1,4 +1,4 @@
-"""Keep uploads and downloads in a folder of this process alone, which goes with it.
+"""Keep uploads and downloads in a folder of this process alone, removed when it ends.
 
 A process that was killed cannot tidy up; the next one to start does, once the dead one's lock is free.
 """
@@ -18,7 +18,7 @@ PREFIX, LOCK = "inpaint-", "lock"
 
 
 def private_folder() -> Path:
-    """Make the folder, to be removed when the process ends, and remove those of processes that have died."""
+    """Make the folder, to be removed when the process ends, and remove those of ended processes."""
     parent = Path(tempfile.gettempdir())
     remove_abandoned(parent)
     home = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
@@ -31,7 +31,7 @@ def private_folder() -> Path:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove the private folders of processes that are no more."""
+    """Remove the private folders of ended processes."""
     for home in parent.glob(f"{PREFIX}*"):
         lock = FileLock(home / LOCK, timeout=0)
         try:
@@ -48,7 +48,7 @@ def _remove(home: Path, lock: FileLock) -> None:
 
 
 def leave_on_signals() -> None:
-    """Exit tidily on Ctrl-C, at the system's request, and when the terminal is closed unless nohup ignores that."""
+    """Exit cleanly on Ctrl-C, SIGTERM, and when the terminal is closed, unless nohup ignores that."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:

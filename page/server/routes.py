@@ -1,4 +1,4 @@
-"""List the addresses that the page needs; everything else that Gradio answers is closed.
+"""List the addresses the page needs; every other address of Gradio is closed.
 
 Gradio fetches any public address for whoever asks (`proxy=`), runs ffmpeg on recordings, copies a session's state
 into a file and keeps a history of runs; none of that is needed here, nor what its next version may bring.
@@ -50,12 +50,12 @@ _HEARTBEAT = re.compile(rf"{API}/heartbeat/({_NAME})")
 
 
 def is_open(path: str, mcp: bool) -> bool:
-    """Whether this page answers at the address; `mcp` says that it is an MCP server, too."""
+    """Return whether this page answers at the address; `mcp` says that it is an MCP server too."""
     return bool(OPEN.fullmatch(path)) or (mcp and (path == MCP or path.startswith(f"{MCP}/")))
 
 
 def names_address(path: str) -> bool:
-    """Whether the path asks for a file by a network address, which Gradio would fetch."""
+    """Return whether the path asks for a file by a network address, which Gradio would fetch."""
     _, marker, file = path.partition(f"{API}/file")
     return bool(marker) and "://" in file
 
@@ -67,7 +67,7 @@ def heartbeat_of(path: str) -> str | None:
 
 
 def followed_by(path: str, query: dict[str, str]) -> str | None:
-    """Return the event or session whose messages are read at this address; None for any other one."""
+    """Return the event or session whose messages are read at this address; None for any other."""
     if path == f"{API}/queue/data":
         return query.get("session_hash")
     found = _LISTENS.fullmatch(path)

@@ -1,4 +1,4 @@
-"""Remove the files of uploads that break off, which Gradio would leave on the disk for ever."""
+"""Remove the files of interrupted uploads, which Gradio would leave on the disk for ever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _written: ContextVar[list[str] | None] = ContextVar("written", default=None)
 
 
 def watch() -> bool:
-    """Learn the names of the files that Gradio makes for uploads; return False where it makes them otherwise.
+    """Record the names of the files that Gradio makes for uploads; return False if it makes them otherwise.
 
     What is then not removed at once is removed by its age.
     """
@@ -40,7 +40,7 @@ def watch() -> bool:
 
 @contextmanager
 def swept() -> Iterator[None]:
-    """Inside is one request; of its uploads, what Gradio has not moved into place by the end is removed."""
+    """Remove, at the end of one request, those of its uploads that Gradio has not moved into place."""
     names: list[str] = []
     before = _written.set(names)
     try:
@@ -53,7 +53,7 @@ def swept() -> Iterator[None]:
 
 
 def remove_stale(folder: Path | None = None) -> None:
-    """Remove files straight in the folder, where only unfinished uploads lie, that nobody has written to for long."""
+    """Remove files directly in the folder, all unfinished uploads, that have not been written to for long."""
     with suppress(OSError), os.scandir(folder or files_folder()) as entries:
         for entry in entries:
             with suppress(OSError):

@@ -1,1 +1,1 @@
-"""What the page says, in English and Chinese."""
+"""Hold the page's sentences, in English and Chinese."""

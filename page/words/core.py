@@ -1,4 +1,4 @@
-"""Say the core's sentences in Chinese: what a visitor of the page can meet of its errors and notes.
+"""Translate the core's sentences, errors and notes that visitors can meet, into Chinese.
 
 English is written where a sentence is raised; here its pattern, with {} for what is filled in, leads to the Chinese,
 where {0}, {1}, … stand for the same.  A sentence that is not here is shown in English.
@@ -213,14 +213,14 @@ CHINESE: dict[str, str] = {
 
 
 def in_words(error: InpaintError, language: str) -> str:
-    """Return what an error of the core says, in the reader's language."""
+    """Return the sentence of a core error in the reader's language."""
     if language == "en" or not error.problem:
         return str(error)
     return translated(error.problem, language) + translated(error.advice, language)
 
 
 def translated(sentence: str, language: str) -> str:
-    """Return a sentence of the core in the reader's language; in English where it is not known here."""
+    """Return a sentence of the core in the reader's language; in English if it has no translation."""
     if language == "en" or not sentence:
         return sentence
     for pattern, chinese in patterns():
@@ -231,12 +231,12 @@ def translated(sentence: str, language: str) -> str:
 
 
 def _part(text: str) -> str:
-    """Return a filled-in part in Chinese if it is an option's name or one of the common words."""
+    """Return a filled-in part in Chinese if it is an option's name or a common word."""
     return OPTIONS[text][1] if text in OPTIONS else PARTS.get(text, text)
 
 
 @cache
 def patterns() -> list[tuple[re.Pattern[str], str]]:
-    """Return what each sentence looks like, those with the most fixed words first."""
+    """Return a pattern for each sentence, those with the most fixed words first."""
     rows = sorted(CHINESE.items(), key=lambda row: -len(row[0].replace("{}", "")))
     return [(re.compile("(.*?)".join(map(re.escape, english.split("{}"))), re.S), zh) for english, zh in rows]

@@ -71,7 +71,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
 
 
 def option_words() -> dict[str, tuple[str, str]]:
-    """Return {option_NAME and help_NAME: (English, Chinese)}; an option without Chinese speaks English."""
+    """Return {option_NAME and help_NAME: (English, Chinese)}; without a translation both are English."""
     words = dict(GROUP_WORDS)
     for name, field in options().items():
         help_en = field.metadata["help"]

@@ -1,4 +1,4 @@
-"""Say every sentence of the page by its key, in English or Chinese.
+"""Look up the page's sentences by key, in English or Chinese.
 
 `for_page()` goes to the editor's script, `i18n()` to Gradio's own components, `say` is what handlers use.
 """

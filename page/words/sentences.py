@@ -1,4 +1,4 @@
-"""key: (English, 中文).  Sentences with {names} are filled in by `words.say` or by the page's script."""
+"""List the page's sentences, key: (English, 中文); `words.say` or the page's script fills in {names}."""
 
 from __future__ import annotations
 
