@@ -138,7 +138,7 @@ def _keys(visitor: gr.Request | None) -> list[str]:
 
 
 class KeptResults:
-    """Files that Gradio serves, each in a folder with a random name; removed after an hour or at the program's end."""
+    """Files that Gradio serves, each in a folder with a random name; removed after an hour or at exit."""
 
     def __init__(self, storage: Storage):
         self.storage = storage

@@ -81,7 +81,7 @@ class Session:
 
     @contextmanager
     def running(self, kind: str) -> Iterator[CancelToken]:
-        """Mark the visitor as busy inside the block: `cancel(kind)` stops the work, and the session does not expire."""
+        """Mark the visitor as busy inside the block: `cancel(kind)` stops the work; the session does not expire."""
         entry = kind, CancelToken()
         self._tokens.append(entry)
         try:

@@ -100,7 +100,7 @@ class Blend:
 
     @cached_property
     def fading(self) -> list[np.ndarray]:
-        """Return float32 [H, W] a channel: the same correction, each frequency band fading inwards over its own width."""
+        """Return float32 [H, W] a channel: the same correction, each band fading inwards over its own width."""
         return [plane - _faded(plane, self.edge.shares) for plane in self.correction]
 
     def pixels(self, kind: str, where: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def solve_planes(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def restrict(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the problem at half the size: the means of `known` pixels (float32 [H, W], 0 … 1), and where none are."""
+    """Return the problem at half the size: the means of `known` pixels (float32 [H, W], 0 … 1), and the hole."""
     share = downsample(known)
     return downsample(values * known) / np.maximum(share, np.float32(1e-6)), share == 0
 
