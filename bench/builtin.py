@@ -44,7 +44,7 @@ HUES = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 
 
 class World:
-    """Stickers, held-out photos, the judge and the painter."""
+    """What the measurements share: stickers, held-out photos, the judge and the painter."""
 
     def __init__(self, given: argparse.Namespace):
         self.given = given
@@ -59,14 +59,14 @@ class World:
 
     @property
     def judge(self):
-        """The classifier, trained on the first call; said how good it is itself."""
+        """Return the classifier, trained on the first call, and report its own accuracy."""
         found = judge.load(self.seen, self.given.work)
         right, bare = judge.accuracy(found, self.seen, self.held_out)
         print(f"The classifier names {right:.1%} of renderings on held-out photos, and {bare:.1%} of bare grounds.")
         return found
 
     def place(self, rng: Generator, kind: str = "plain") -> tuple[Image.Image, Image.Image]:
-        """(photo of 256 × 256 px, hole of a kind): the middle of a held-out photo, at one of two scales."""
+        """Return (photo of 256 × 256 px, hole of a kind): the middle of a held-out photo, at one of two scales."""
         photo = self.held_out.photos[rng.integers(len(self.held_out.photos))]
         picture = photos.middle(photo, SIZE, share=float(rng.choice((1.0, 0.6))))
         if kind == "painted":
@@ -80,7 +80,7 @@ class World:
         return picture, mask
 
     def true(self, sticker: Image.Image, picture: Image.Image, mask: Image.Image) -> figures.Truth:
-        """The sticker itself, as large as the hole allows: what a perfect model would draw."""
+        """Return the sticker itself, as large as the hole allows: what a perfect model would draw."""
         alpha = torch.from_numpy(np.array(sticker.getchannel("A").resize((48, 48)))) / 255.0
         hole = torch.from_numpy(np.asarray(mask) > 0)
         side, middle, _ = placed(alpha[None, None], hole[None, None])
@@ -99,7 +99,7 @@ class World:
 
 
 def draws(world: World) -> None:
-    """What was drawn: is it the sticker asked for, sharp, like it, on ground that shows no box?"""
+    """Measure what was drawn: is it the sticker asked for, sharp, like it, and without a visible box around it?"""
     found, tiles, labels, kind = world.judge, [], [], world.given.holes
     names = [sticker.name for sticker in world.seen.stickers]
     print(f"\n{date.today()}, {kind} holes\n\n| method | {' | '.join(figures.HEAD)} | pictures |")
@@ -119,7 +119,7 @@ def draws(world: World) -> None:
 
 
 def hues(world: World) -> None:
-    """Is the hue asked for the hue drawn?  Things with one main colour, asked for in another."""
+    """Measure whether a colour that the prompt asks for is drawn, for things with one other main colour."""
     print(f"\n{date.today()}\n\n| method | the hue asked for | pictures |\n|---|---|---|")
     single = [sticker for sticker in world.seen.stickers if figures.hue_share(np.asarray(sticker.picture)) > 0.8]
     tiles, labels = [], []
@@ -140,7 +140,7 @@ def hues(world: World) -> None:
 
 
 def gradients(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """[32]: how often each strength of a brightness step occurs inside the hole; sums to 1."""
+    """Return [32]: how often each strength of a brightness step occurs inside the hole; sums to 1."""
     grey = picture.astype(float).mean(2)
     strength = np.hypot(*np.gradient(grey))[where]
     counts = np.histogram(np.minimum(strength, 63.9), bins=32, range=(0, 64))[0]
@@ -148,7 +148,7 @@ def gradients(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def compared(picture: np.ndarray, truth: np.ndarray, where: np.ndarray) -> tuple[float, float, float]:
-    """(PSNR in dB, mean colour error in levels, gradient histogram distance 0-2) inside the hole."""
+    """Return (PSNR in dB, mean colour error in levels, gradient histogram distance 0-2) inside the hole."""
     a, b = picture[where].astype(float), truth[where].astype(float)
     psnr = 10 * np.log10(255**2 / max(1e-6, ((a - b) ** 2).mean()))
     colour = np.abs(a.mean(0) - b.mean(0)).mean()
@@ -156,7 +156,7 @@ def compared(picture: np.ndarray, truth: np.ndarray, where: np.ndarray) -> tuple
 
 
 def erases(world: World) -> None:
-    """Holes over plain photo and over stickers, no prompt, beside OpenCV's Telea."""
+    """Fill holes over plain photo and over stickers without a prompt, and compare with OpenCV's Telea."""
     import cv2
 
     found, nothing = world.judge, len(world.seen.stickers)
@@ -192,7 +192,7 @@ def erases(world: World) -> None:
 
 
 def keeps(world: World) -> None:
-    """The autoencoder's round trip, on the float16 weights as they are shipped."""
+    """Measure the autoencoder's round trip, on the float16 weights as shipped."""
     vae = world.painter.model.vae.float().eval()
     with torch.no_grad():
         plain, scenes = measure.stickers(vae, world.seen.stickers, world.held_out.photos)
@@ -209,7 +209,7 @@ began = time.perf_counter(); inpaint.load({model!r}); print(time.perf_counter() 
 
 
 def quick(world: World) -> None:
-    """Seconds to load, to the first preview and to the finished picture: medians of seven runs."""
+    """Measure seconds to load, to the first preview and to the finished picture: medians of seven runs."""
     command = [sys.executable, "-c", LOAD.format(model=str(world.given.model))]
     loads = [
         float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
@@ -246,7 +246,7 @@ def sheet(world: World, tiles: list, labels: list[str], columns: int) -> None:
 
 
 def _check_photos(folder: Path) -> None:
-    """End with a sentence where the photos are not."""
+    """Exit with one sentence if the photos are missing."""
     if not folder.is_dir() or not any(folder.iterdir()):
         sys.exit(f"There are no photos in {folder}. training/README.md says where to get them; --photos names them.")
 

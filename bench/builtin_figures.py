@@ -1,4 +1,4 @@
-"""What a drawn picture is measured by, beside the picture that a perfect model would have drawn.
+"""Measure a drawn picture against the one that a perfect model would have drawn.
 
 recognised   the classifier names the sticker asked for, of all of them (and: it is among its first five)
 sharpness    mean absolute Laplacian inside the thing, to that of the true sticker at the same size; 1 is as sharp
@@ -26,7 +26,7 @@ FOLDS = 5
 
 
 class Truth(NamedTuple):
-    """What a perfect model would draw."""
+    """The picture a perfect model would draw."""
 
     photo: np.ndarray  # uint8 [H, W, 3], untouched
     whole: np.ndarray  # uint8 [H, W, 3], the true sticker on it
@@ -36,12 +36,12 @@ class Truth(NamedTuple):
 
     @property
     def thing(self) -> np.ndarray:
-        """bool [H, W]: well inside the sticker and the hole."""
+        """Return bool [H, W]: well inside the sticker and the hole."""
         return shrunk(self.alpha > 200, 1) & self.hole
 
     @property
     def beside(self) -> np.ndarray:
-        """bool [H, W]: the hole without the thing and what is near it."""
+        """Return bool [H, W]: the hole without the thing and its surroundings."""
         return self.hole & ~grown(self.alpha > 8, 4)
 
 
@@ -52,7 +52,7 @@ class Table:
         self.found, self.rows, self.edges = found, [], []
 
     def add(self, which: int, drawn: np.ndarray, truth: Truth) -> bool:
-        """Measure a picture; whether the sticker number `which` is recognised in it."""
+        """Measure a picture, and whether sticker number `which` is recognised in it."""
         squares = [square(picture, truth.box) for picture in (drawn, truth.whole)]
         guesses = judge.name(self.found, squares[:1], 5)[0].tolist()
         seen, true = judge.features(self.found, squares)
@@ -69,7 +69,7 @@ class Table:
         return guesses[0] == which
 
     def row(self) -> list[str]:
-        """The means, as they stand under HEAD."""
+        """Return the means, in the order of HEAD."""
         hit, five, sharp, distance, like, colour, texture = np.nanmean(np.array(self.rows), 0)
         box = box_seen(np.array(self.edges)) if len(self.edges) >= 2 * FOLDS else np.nan
         return [f"{hit:.1%}", f"{five:.1%}", f"{sharp:.2f}", f"{distance:.3f}", f"{like:.3f}", f"{colour:.1f}",
@@ -81,7 +81,7 @@ def square(picture: np.ndarray, box: tuple[int, int, int, int]) -> Image.Image:
 
 
 def grown(mask: np.ndarray, by: int) -> np.ndarray:
-    """The mask, `by` px larger on each side."""
+    """Return the mask, enlarged by `by` px on each side."""
     return np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(2 * by + 1))) > 0
 
 
@@ -90,20 +90,20 @@ def shrunk(mask: np.ndarray, by: int) -> np.ndarray:
 
 
 def laplacian(picture: np.ndarray) -> np.ndarray:
-    """Absolute Laplacian [H, W] of the brightness, mirrored at the picture's edges."""
+    """Return the absolute Laplacian [H, W] of the brightness, mirrored at the picture's edges."""
     grey = np.pad(picture.astype(float).mean(2), 1, mode="reflect")
     return np.abs(grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1])
 
 
 def ratio(drawn: np.ndarray, true: np.ndarray, where: np.ndarray) -> float:
-    """How sharp the one picture is there, to the other."""
+    """Return how sharp one picture is there, relative to the other."""
     return (
         float((laplacian(drawn)[where].mean() + 0.5) / (laplacian(true)[where].mean() + 0.5)) if where.any() else 1.0
     )
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Structural similarity (Wang et al. 2004) of two grey pictures, over blocks of 8 × 8 px, half overlapping."""
+    """Return the structural similarity (Wang et al. 2004) of two grey pictures, in 8 × 8 px blocks, half overlapping."""
 
     def blocks(picture: np.ndarray) -> np.ndarray:
         view = np.lib.stride_tricks.sliding_window_view(picture, (8, 8))[::4, ::4]
@@ -119,7 +119,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def edge(picture: np.ndarray, truth: Truth) -> np.ndarray:
-    """[8]: what differs between a band inside the hole's edge and one outside it, away from the thing."""
+    """Return [8]: the differences between a band inside the hole's edge and one outside, away from the thing."""
     free = ~grown(truth.alpha > 8, 4)
     inside, outside = truth.hole & ~shrunk(truth.hole, 5) & free, ~truth.hole & grown(truth.hole, 5) & free
     line = grown(truth.hole, 1) & ~shrunk(truth.hole, 1) & free
@@ -134,7 +134,7 @@ def edge(picture: np.ndarray, truth: Truth) -> np.ndarray:
 
 
 def box_seen(edges: np.ndarray) -> float:
-    """Share of pictures [N, 2, 8] (drawn, untouched) told apart by logistic regression, on ones it has not seen."""
+    """Return the share of unseen pictures [N, 2, 8] (drawn, untouched) that logistic regression tells apart."""
     right = []
     for fold in range(FOLDS):
         seen = np.arange(len(edges)) % FOLDS != fold
@@ -147,7 +147,7 @@ def box_seen(edges: np.ndarray) -> float:
 
 
 def fitted(x: np.ndarray, y: np.ndarray, steps: int = 500) -> np.ndarray:
-    """Weights [1 + d] of a logistic regression, by gradient descent with a little decay."""
+    """Return weights [1 + d] of a logistic regression, fitted by gradient descent with slight weight decay."""
     x, weights = np.column_stack([np.ones(len(x)), x]), np.zeros(x.shape[1] + 1)
     for _ in range(steps):
         weights += 0.3 * (x.T @ (y - 1 / (1 + np.exp(-x @ weights))) / len(y) - 0.003 * weights)
@@ -155,26 +155,26 @@ def fitted(x: np.ndarray, y: np.ndarray, steps: int = 500) -> np.ndarray:
 
 
 def hue(picture: np.ndarray, where: np.ndarray, names: tuple[str, ...]) -> str:
-    """The name in PALETTE that is nearest, in chroma and less so in brightness, to most of what is there."""
+    """Return the name in PALETTE nearest to most of the colours, in chroma and with less weight in brightness."""
     votes = np.bincount(nearest(picture[where].reshape(-1, 3) / 255, names), minlength=len(names) + 1)
     return (*names, "none")[int(votes[:-1].argmax() if votes[:-1].any() else len(names))]
 
 
 def nearest(colours: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-    """[N]: the number of the nearest name for each colour in [0, 1], [N, 3]; len(names) for greys."""
+    """Return [N]: the index of the nearest name for each colour in [0, 1], [N, 3]; len(names) for greys."""
     goals, there = opponent(np.array([PALETTE[name] for name in names])), opponent(colours)
     distance = ((there[:, None] - goals) ** 2 * (0.25, 1, 1)).sum(2)
     return np.where(np.hypot(there[:, 1], there[:, 2]) < 0.08, len(names), distance.argmin(1))
 
 
 def opponent(colours: np.ndarray) -> np.ndarray:
-    """[N, 3]: brightness, blue and red against it, as in YCbCr."""
+    """Return [N, 3]: brightness, and blue and red minus brightness, as in YCbCr."""
     y = colours @ np.array([0.299, 0.587, 0.114])
     return np.stack([y, (colours[:, 2] - y) / 1.772, (colours[:, 0] - y) / 1.402], 1)
 
 
 def hue_share(sticker: np.ndarray) -> float:
-    """How much of an RGBA sticker has one hue."""
+    """Return the share of an RGBA sticker that has one hue."""
     names = tuple(name for name in PALETTE if name not in ("black", "white", "grey", "golden", "brown"))
     seen = sticker[sticker[..., 3] > 200][:, :3] / 255
     return float(np.bincount(nearest(seen, names), minlength=len(names) + 1)[:-1].max() / max(1, len(seen)))

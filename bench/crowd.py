@@ -1,4 +1,4 @@
-"""Up to fifty clients and one device: does everybody get a picture or a place in the line, in the order they came?
+"""Simulate up to fifty clients on one device: does each get a picture or a queue position, in order of arrival?
 
     python -m bench.crowd [--clients 50] [--steps 10] [--leaving 5] [--queue 100] [--at-once] [app.py's arguments …]
 
@@ -32,7 +32,7 @@ PREFIX = "/gradio_api"
 
 @dataclass
 class Seen:
-    """What one client saw; times in seconds since the crowd began, None for what never came."""
+    """What one client observed; times in seconds since the crowd began, None for events that never came."""
 
     number: int
     asked: float = 0.0
@@ -56,7 +56,7 @@ async def crowd(
     files: tuple[Path, Path] | None = None,
     at_once: bool = False,
 ) -> list[Seen]:
-    """What each client saw; the first `leaving` go after their first preview."""
+    """Return what each client observed; the first `leaving` clients leave after their first preview."""
     seen, began = [Seen(n) for n in range(clients)], time.perf_counter()
     pair = files or (Path(f"{EXAMPLE}.jpg"), Path(f"{EXAMPLE}-mask.png"))
     apart = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # as many browsers, not as one
@@ -84,7 +84,7 @@ async def uploaded(http: httpx.AsyncClient, path: Path) -> dict:
 
 
 async def follow(http: httpx.AsyncClient, it: Seen, data: list, leave: bool, began: float) -> None:
-    """Asks, and listens to the end or to the first preview."""
+    """Send a request, and listen to the end or to the first preview."""
     it.asked = time.perf_counter() - began
     asked = await http.post(f"{PREFIX}/call/inpaint", json={"data": data})
     if asked.status_code != 200:
@@ -104,7 +104,7 @@ async def follow(http: httpx.AsyncClient, it: Seen, data: list, leave: bool, beg
 
 
 def note(it: Seen, kind: str, told, now: float) -> None:
-    """One message of the server."""
+    """Record one message of the server."""
     if kind == "error":
         it.error = str(told.get("error") if isinstance(told, dict) else told) or "an error without words"
         return
@@ -120,13 +120,13 @@ def note(it: Seen, kind: str, told, now: float) -> None:
 
 
 def overtaken(seen: list[Seen]) -> list[int]:
-    """For each that was served, in the order of asking: how many that asked later began before it."""
+    """Return, for each served client in order of asking, how many later ones began before it."""
     served = sorted((it for it in seen if it.first is not None), key=lambda it: it.asked)
     return [sum(other.first < it.first for other in served[n + 1 :]) for n, it in enumerate(served)]
 
 
 def turns(seen: list[Seen]) -> list[float]:
-    """Seconds from the end of the job before to the first preview of the next, where it waited for that end."""
+    """Return seconds from the end of one job to the first preview of the next, where that was waiting."""
     served = sorted((it for it in seen if it.first is not None), key=lambda it: it.first)
     pairs = [(before.done, it) for before, it in pairwise(served) if before.done is not None]
     return [it.first - ended for ended, it in pairs if it.asked < ended <= it.first]
@@ -138,7 +138,7 @@ def percentile(values: list[float], part: float) -> float:
 
 
 def row(seen: list[Seen]) -> dict[str, object]:
-    """The table's columns for one crowd."""
+    """Return the table's columns for one crowd."""
     done, refused = [it for it in seen if it.right], [it for it in seen if it.error]
     waits, late = [it.first - it.asked for it in seen if it.first is not None], overtaken(seen)
     ends = [it.done for it in done]
@@ -156,13 +156,13 @@ def row(seen: list[Seen]) -> dict[str, object]:
 
 
 def megabytes(pid: int) -> float:
-    """Resident memory of a process, MiB (Linux)."""
+    """Return a process's resident memory, MiB (Linux)."""
     return process_memory("VmRSS", pid) / 2**20
 
 
 @contextmanager
 def served(extra: list[str], queue: int):
-    """(address, process id) of an app.py of one's own."""
+    """Run an app.py inside the block: (address, process id)."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]

@@ -1,4 +1,4 @@
-"""How time and memory grow with the hole, the picture, the steps and the count; plots drawn with Pillow.
+"""Measure how time and memory grow with hole, picture, steps and count; plot the curves with Pillow.
 
     python -m bench.curves [hole picture steps count …] [--model builtin] [--runs 3] [--into bench/curves.json]
 
@@ -30,7 +30,7 @@ AXES = {  # name: unit, values, value -> (picture's side, hole's side, steps, co
 
 
 def point(model: str, side: int, hole: int, steps: int, count: int, runs: int, native: bool) -> dict:
-    """Median seconds and the peak of memory of runs like this, in this process."""
+    """Return the median seconds and the peak memory of such runs, in this process."""
     import time
 
     import inpaint
@@ -54,7 +54,7 @@ def point(model: str, side: int, hole: int, steps: int, count: int, runs: int, n
 
 
 def apart(given, side: int, hole: int, steps: int, count: int) -> dict:
-    """The same in a process of its own."""
+    """Measure the same in a process of its own."""
     return alone(
         "curves",
         "--model",
@@ -71,7 +71,7 @@ def apart(given, side: int, hole: int, steps: int, count: int) -> dict:
 
 
 def plot(title: str, unit: str, points: list[tuple[float, float]], what: str) -> Image.Image:
-    """A line through points (x, y) over axes that begin at 0."""
+    """Draw a line through points (x, y) over axes that begin at 0."""
     wide, high, left, low = 460, 280, 58, 40
     image = Image.new("RGB", (wide, high), "white")
     draw = ImageDraw.Draw(image)
@@ -124,7 +124,7 @@ def main() -> None:
 
 
 def curve(given, name: str) -> None:
-    """One axis: its table and its two plots."""
+    """Return one axis: its table and its two plots."""
     unit, values, job = AXES[name]
     kind = f"{name}{'-native' * given.native}"
     rows = Rows(given.into, f"curves {Path(given.model).name} {kind}")

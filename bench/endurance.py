@@ -1,4 +1,4 @@
-"""A hundred jobs and twenty changes of model in one process: does the memory come back?
+"""Run a hundred jobs and twenty model changes in one process: does memory return to where it was?
 
     python -m bench.endurance [--jobs 100] [--switches 20] [--steps 4] [--goal 5]
 
@@ -29,19 +29,19 @@ SIZES = ((320, 240), (512, 512), (801, 603), (200, 640))
 
 
 def models() -> list[tuple[str, dict]]:
-    """(name, options of load) of what is on this machine."""
+    """Return (name, options of load) of each model on this machine."""
     tiny = [(str(TINY), {"config": str(GOLDEN / "model_diffusers"), "dtype": "float32"})] if TINY.is_file() else []
     return [("toy", {}), ("builtin", {}), *tiny]
 
 
 def megabytes() -> dict[str, float]:
-    """MiB: all that is resident, and what no file backs (Linux)."""
+    """Return MiB: all resident memory, and the part that no file backs (Linux)."""
     gc.collect()
     return {name: process_memory(name) / 2**20 for name in ("VmRSS", "RssAnon")}
 
 
 def job(painter, rng: random.Random, steps: int, size: tuple[int, int] | None = None) -> None:
-    """One picture repainted, looked at while it forms, and made a file."""
+    """Repaint one picture, render its previews, and encode it as a file."""
     from inpaint import Request, Result
 
     size = size or rng.choice(SIZES)
@@ -65,7 +65,7 @@ def job(painter, rng: random.Random, steps: int, size: tuple[int, int] | None = 
 
 
 def endure(jobs: int, switches: int, steps: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """(what was done, memory): after the warm-up, at every tenth of the work, and at the end."""
+    """Return (what was done, memory): after the warm-up, at every tenth of the work, and at the end."""
     from page.jobs.current_model import CurrentModel
 
     current, rng, known = CurrentModel(), random.Random(5), models()

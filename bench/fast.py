@@ -1,4 +1,4 @@
-"""Fast against exact: seconds a step at SD 1.5's size, and what it changes in the pictures of a trained model.
+"""Compare fast with exact: seconds a step at SD 1.5's size, and the change in a trained model's pictures.
 
     python -m bench.fast time [--steps 20] [--runs 3] [--size 512] [--method inpaint] [--into ROWS.json]
     python -m bench.fast pictures [--model builtin] [--count 24] [--steps 20] [--sheet PATH]
@@ -36,7 +36,7 @@ FEWER = 0.45  # of the steps take at least as long as all of them in fast
 
 
 def levers(steps: int) -> dict[str, dict]:
-    """What is compared with the first of them: settings of the request."""
+    """Return the settings that are compared with the first of them."""
     return {
         "exact": {},
         f"exact, {round(FEWER * steps)} steps": {"steps": round(FEWER * steps)},
@@ -47,7 +47,7 @@ def levers(steps: int) -> dict[str, dict]:
 
 
 def real_size(folder: str):
-    """A painter of SD 1.5's shapes with random weights, made in another process: it takes twice the memory."""
+    """Return a painter of SD 1.5's shapes with random weights, made in another process to save memory."""
     subprocess.run(
         [
             sys.executable,
@@ -61,7 +61,7 @@ def real_size(folder: str):
 
 
 def seconds(given) -> str:
-    """Whole requests at SD 1.5's size; every lever once in each turn."""
+    """Time whole requests at SD 1.5's size, each setting once in each turn."""
     rows, hole = Rows(given.into, "fast"), Image.new("L", (given.size, given.size))
     hole.paste(255, (given.size // 4, given.size // 4, given.size // 2, given.size // 2))
     request = partial(
@@ -104,7 +104,7 @@ def key_of(given, name: str, turn: int) -> str:
 
 
 def cases(given) -> list[tuple[str, Image.Image, Image.Image, int]]:
-    """(name, photo, disc, seed): the same ones at every call."""
+    """Return (name, photo, disc, seed): the same cases at every call."""
     rng, found = np.random.default_rng(2026), []
     words = (ROOT / "assets" / "model" if given.model == "builtin" else Path(given.model)) / "words.json"
     names = json.loads(words.read_text(encoding="utf-8")) if words.is_file() else NAMES
@@ -119,7 +119,7 @@ def cases(given) -> list[tuple[str, Image.Image, Image.Image, int]]:
 
 
 def pictures(given) -> str:
-    """How far each lever's picture is from the exact one, inside the hole; another seed shows the scale."""
+    """Measure how far each setting's picture is from the exact one, inside the hole; another seed shows the scale."""
     painter, all_cases, results = inpaint.load(given.model), cases(given), {}
     for name, settings in {**levers(given.steps), "exact, another seed": {"seed": 10_000}}.items():
         results[name] = [
@@ -157,7 +157,7 @@ def pictures(given) -> str:
 
 
 def sheet(path: Path, shown: list, results: dict[str, list[np.ndarray]]) -> None:
-    """A row for each hole, a column for each lever, cut out around the hole."""
+    """Draw a sheet: a row for each hole, a column for each setting, cropped around the hole."""
     from training.sheet import grid
 
     tiles, labels = [], []

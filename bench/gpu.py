@@ -1,4 +1,4 @@
-"""Everything that only a GPU can show, in one run of at most eight minutes.
+"""Measure everything that only a GPU can show, in one run of at most eight minutes.
 
     python -m bench.gpu [--into bench/gpu.md] [--device cuda] [--seconds 480] [--tiny]
 
@@ -45,7 +45,7 @@ PROMPT = "a red scarf"
 
 
 class Bench:
-    """What the sections share: the model's folder, the device, and how large a run is."""
+    """What the sections share: the model's folder, the device, and the size of a run."""
 
     def __init__(self, folder: Path, device: str, tiny: bool, deadline: float):
         self.folder, self.device, self.tiny, self.deadline = folder, device, tiny, deadline
@@ -53,11 +53,11 @@ class Bench:
         self.half = "float32" if device == "cpu" or tiny else "float16"
 
     def load(self, device: str = "", **options):
-        """Load the model, by torch alone."""
+        """Load the model, run by torch alone."""
         return inpaint.load(str(self.folder), device=device or self.device, backend="torch", **options)
 
     def request(self, **settings) -> inpaint.Request:
-        """Ask for a hole in the middle of a picture, at the model's own size."""
+        """Return a request for a hole in the middle of a picture, at the model's own size."""
         side = settings.pop("side", self.side)
         noise = np.random.default_rng(0).integers(0, 255, (side // 8, side // 8, 3), dtype=np.uint8)
         mask = Image.new("L", (side, side))
@@ -67,7 +67,7 @@ class Bench:
         return inpaint.Request(PROMPT, picture, mask, **given)
 
     def clock(self, work: Callable[[], object]) -> float:
-        """Return the seconds that `work` takes, the device's queue included; once before for warming up."""
+        """Return the seconds that `work` takes after one warm-up, the device's queue included."""
         if not self.tiny:
             work()
         self.wait()
@@ -82,7 +82,7 @@ class Bench:
 
     @contextmanager
     def peak(self) -> Iterator[list[float]]:
-        """Collect the peak of the device's memory inside the block, in GB; NaN where it is not counted."""
+        """Record the peak of the device's memory inside the block, in GB; NaN if it cannot be measured."""
         found = [float("nan")]
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
@@ -93,7 +93,7 @@ class Bench:
 
 
 def make(folder: Path, device: str, tiny: bool) -> Path:
-    """Write a diffusers folder with both UNets, made on the device in half precision; one that is there is kept."""
+    """Write a diffusers folder with both UNets, made on the device in half precision; an existing one is kept."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -124,7 +124,7 @@ def make(folder: Path, device: str, tiny: bool) -> Path:
 
 
 def correct(bench: Bench) -> tuple[list[str], list[list]]:
-    """The device's pictures beside the CPU's in float32."""
+    """Compare the device's pictures with the CPU's in float32."""
     side, steps = (64, 2) if bench.tiny else (256, 4)
     cpu, rows = bench.load("cpu", dtype="float32"), []
     cases = {(method, name): bench.request(method=method, sampler=name, side=side, steps=steps, count=4)
@@ -144,7 +144,7 @@ def correct(bench: Bench) -> tuple[list[str], list[list]]:
 
 
 def speed(bench: Bench) -> tuple[list[str], list[list]]:
-    """This program beside diffusers' pipeline; a row for each way, a column for each method."""
+    """Compare this program with diffusers' pipeline; a row for each variant, a column for each method."""
     ways: dict[str, Callable[[str, int], object]] = {}
     painter = bench.load(dtype=bench.half)
     for name in ("exact", "fast"):
@@ -163,7 +163,7 @@ def speed(bench: Bench) -> tuple[list[str], list[list]]:
 
 
 def memory(bench: Bench) -> tuple[list[str], list[list]]:
-    """Seconds and peak of each memory policy."""
+    """Measure the seconds and peak memory of each memory policy."""
     rows = []
     for policy in ("resident", "low") if bench.device == "cpu" else ("resident", "offload", "sequential", "low"):
         with bench.peak() as peak:
@@ -178,7 +178,7 @@ def memory(bench: Bench) -> tuple[list[str], list[list]]:
 
 
 def variations(bench: Bench) -> tuple[list[str], list[list]]:
-    """What more pictures at a time take."""
+    """Measure the time of several pictures at once."""
     painter, rows = bench.load(dtype=bench.half, memory="resident"), []
     for count in (1, 2) if bench.tiny else (1, 2, 4, 8):
         with bench.peak() as peak:
@@ -188,7 +188,7 @@ def variations(bench: Bench) -> tuple[list[str], list[list]]:
 
 
 def running_out(bench: Bench) -> tuple[list[str], list[list]]:
-    """Give the process less and less memory and see what a job gives up."""
+    """Restrict the process to less and less memory and record what a job gives up."""
     if not bench.device.startswith("cuda"):
         return ["memory", "given up"], [["—", "only CUDA limits a process's memory"]]
     painter, rows = bench.load(dtype=bench.half, memory="resident"), []
@@ -221,7 +221,7 @@ SECTIONS = {
 
 
 def _pipeline(bench: Bench, method: str, count: int, compiled: bool) -> Callable[[], object]:
-    """diffusers' inpainting pipeline on the same weights, ready to run."""
+    """Return diffusers' inpainting pipeline on the same weights, ready to run."""
     import diffusers
 
     from inpaint.models import loading
@@ -266,7 +266,7 @@ def _levels(apart: tuple[float, float]) -> str:
 
 
 def _told(work: Callable[[], str]) -> str:
-    """Return what `work` returns, or the kind of its error: one cell must not cost the table."""
+    """Return what `work` returns, or the name of its error, so that one failed cell does not lose the table."""
     try:
         return work()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Ten thousand attacks: does each end in a right result or in one clear sentence?
+"""Run ten thousand attacks: does each end in a right result or in one clear sentence?
 
     python -m bench.hostile --cases 10000 --seed 0 [--through api|cli|http|all]
     python -m bench.hostile --only 4711 --through api       one case alone, with the program's own traceback
@@ -31,7 +31,7 @@ SOUND = 25  # after so many cases an ordinary request is made, which must be ans
 
 
 class Table:
-    """What became of the cases, by way and kind."""
+    """The outcomes of the cases, by way and kind."""
 
     def __init__(self):
         self.rows, self.faults = collections.defaultdict(list), []
@@ -57,7 +57,7 @@ class Table:
 
 @contextmanager
 def opened(route: str):
-    """(what carries a case out, the process whose memory is watched)"""
+    """Return (what runs a case, the process whose memory is watched)."""
     with tempfile.TemporaryDirectory() as name:
         if route == "http":
             with http.served() as (address, process, _):
@@ -71,7 +71,7 @@ def opened(route: str):
 
 
 def attack(route: str, seeds: range, table: Table) -> None:
-    """Carries the cases out, one after the other."""
+    """Run the attacks, one after the other."""
     with opened(route) as (through, pid):
         for n, seed in enumerate(seeds):
             made = case(seed, only_json=route != "api")
@@ -100,7 +100,7 @@ def _images(through: http.Through, body) -> Callable[[], None]:
 
 
 def alone(route: str, seed: int) -> None:
-    """One case, with whatever it raises."""
+    """Run one case, and catch whatever it raises."""
     with opened(route) as (through, _):
         made = case(seed, only_json=route != "api")
         print(made, made.settings)

@@ -1,4 +1,4 @@
-"""A small classifier that names the sticker in a square, or says that there is none.
+"""Train a small classifier that names the sticker in a square, or says that there is none.
 
 It is trained on renderings of the stickers alone, never on what a model drew: stickers on crops of the training
 photos, a little moved, scaled, turned, lit and blurred, and bare crops as the class "nothing".  Five minutes of one
@@ -28,7 +28,7 @@ WARM = 96  # px: grounds are cropped so large ahead of time, and cut from that
 
 
 def network(classes: int) -> nn.Sequential:
-    """[B, 3, 40, 40] in [-1, 1] -> [B, classes + 1]; the last class is "nothing"."""
+    """Return the network: [B, 3, 40, 40] in [-1, 1] -> [B, classes + 1]; the last class is "nothing"."""
 
     def block(a: int, b: int, stride: int) -> list[nn.Module]:
         return [nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
@@ -55,13 +55,13 @@ class Renderings:
         self.grounds = [ground(rng, library.photos, WARM) for _ in range(1_500)]
 
     def batch(self, rng: Generator, count: int) -> tuple[Tensor, Tensor]:
-        """([B, 3, 40, 40], classes [B])."""
+        """Return ([B, 3, 40, 40], classes [B])."""
         classes = rng.integers(len(self.small), size=count)
         classes[rng.random(count) < NOTHING] = len(self.small)
         return to_tensor([self.square(rng, int(c)) for c in classes]), torch.from_numpy(classes)
 
     def square(self, rng: Generator, which: int) -> Image.Image:
-        """One square of 40 × 40 px."""
+        """Return one square of 40 × 40 px."""
         picture = self.grounds[rng.integers(len(self.grounds))].copy()
         side = int(rng.integers(40, WARM))  # how much of the ground is seen
         x, y = (int(at) for at in rng.integers(0, WARM - side + 1, 2))
@@ -85,13 +85,13 @@ class Renderings:
 
 
 def to_tensor(pictures: list[Image.Image]) -> Tensor:
-    """[B, 3, 40, 40] in [-1, 1]."""
+    """Convert squares to [B, 3, 40, 40] in [-1, 1]."""
     squares = [np.asarray(one.resize((SIDE, SIDE), Image.Resampling.BOX)) for one in pictures]
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def train(library: Library) -> nn.Sequential:
-    """The classifier after all its steps."""
+    """Return the classifier after all its training steps."""
     torch.manual_seed(SEED)
     judge, renderings = network(len(library.stickers)), Renderings(library, SEED)
     optimizer = torch.optim.AdamW(judge.parameters(), lr=PEAK, weight_decay=0.02)
@@ -111,7 +111,7 @@ def train(library: Library) -> nn.Sequential:
 
 
 def load(library: Library, work: Path) -> nn.Sequential:
-    """The classifier, from `work/judge.pt` or trained now."""
+    """Return the classifier, from `work/judge.pt` or trained now."""
     path = work / "judge.pt"
     weights = checkpoint.load(path)
     if weights is None:
@@ -124,7 +124,7 @@ def load(library: Library, work: Path) -> nn.Sequential:
 
 @torch.no_grad()
 def accuracy(judge: nn.Sequential, library: Library, held_out: Library, count: int = 2_000) -> tuple[float, float]:
-    """How often it names a rendering on photos that it was not trained on: (stickers, nothing)."""
+    """Return its accuracy on renderings over photos that it was not trained on: (stickers, nothing)."""
     x, y = Renderings(held_out, SEED + 1).batch(np.random.default_rng([SEED, 2]), count)
     right, bare = judge(x).argmax(1) == y, y == len(library.stickers)
     return right[~bare].float().mean().item(), right[bare].float().mean().item()
@@ -132,11 +132,11 @@ def accuracy(judge: nn.Sequential, library: Library, held_out: Library, count: i
 
 @torch.no_grad()
 def name(judge: nn.Sequential, squares: list[Image.Image], top: int = 1) -> Tensor:
-    """[B, top]: the likeliest classes of each square, the likeliest first."""
+    """Return [B, top]: the likeliest classes of each square, the likeliest first."""
     return judge(to_tensor(squares)).topk(top, dim=1).indices
 
 
 @torch.no_grad()
 def features(judge: nn.Sequential, squares: list[Image.Image]) -> Tensor:
-    """[B, 6400] of length 1: what the classifier sees in each square, before it names it."""
+    """Return [B, 6400] of length 1: the classifier's features of each square."""
     return F.normalize(judge[:-2](to_tensor(squares)), dim=1)

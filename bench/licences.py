@@ -1,4 +1,4 @@
-"""Every package that requirements.txt brings along: its version, its licence, and who asks for it.
+"""List every package that requirements.txt installs: its version, its licence, and who requires it.
 
     python -m bench.licences [--requirements requirements.txt]
 
@@ -27,13 +27,13 @@ FREE = re.compile(
 
 
 def wanted(path: Path) -> list[Requirement]:
-    """The lines of a requirements file."""
+    """Return the lines of a requirements file."""
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [Requirement(line) for line in lines if line and not line.startswith("-")]
 
 
 def everything(first: list[Requirement]) -> dict[str, set[str]]:
-    """{package: who asks for it} of these and all they need here; extras are followed where they are asked for."""
+    """Return {package: who requires it} for these and all their dependencies; extras are followed where requested."""
     found: dict[str, set[str]] = {}
     todo = [(requirement, "requirements.txt") for requirement in first]
     seen = set()
@@ -55,7 +55,7 @@ def everything(first: list[Requirement]) -> dict[str, set[str]]:
 
 
 def applies(need: Requirement, extras: set[str]) -> bool:
-    """Whether it is needed here, by itself or for one of the extras."""
+    """Return whether it is needed here, by itself or for one of the extras."""
     return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
@@ -64,7 +64,7 @@ def plain(name: str) -> str:
 
 
 def licence(found: metadata.PackageMetadata) -> str:
-    """The SPDX expression if there is one, else the classifiers, else the first line of the licence field."""
+    """Return the SPDX expression if there is one, else the classifiers, else the first line of the licence field."""
     told = found.get("License-Expression")
     if told:
         return told
@@ -77,7 +77,7 @@ def licence(found: metadata.PackageMetadata) -> str:
 
 
 def rows(asked: list[Requirement]) -> list[tuple[str, str, str, str]]:
-    """(name, version, licence, who asks for it), by name; a pinned version that is not installed is told."""
+    """Return (name, version, licence, who requires it), by name; pinned versions not installed are marked."""
     pinned = {plain(each.name): each.specifier for each in asked}
     found = []
     for name, askers in sorted(everything(asked).items()):

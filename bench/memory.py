@@ -1,4 +1,4 @@
-"""Peaks of memory, each case in a process of its own, read from the kernel (VmHWM in /proc/self/status; Linux).
+"""Measure peak memory, each case in its own process, read from the kernel (VmHWM in /proc/self/status; Linux).
 
     python -m bench.memory [--only WORD …] [--steps 2] [--dtype bfloat16] [--into bench/memory.json]
 
@@ -42,17 +42,17 @@ CASES = {  # name: model, load's memory, method, picture's size, hole's box, who
 
 
 def peak() -> int:
-    """Bytes: the most this process has had in memory so far, files it has mapped and touched included."""
+    """Return this process's peak memory so far in bytes, mapped and touched files included."""
     return process_memory("VmHWM")
 
 
 def anonymous() -> int:
-    """Bytes in memory now that no file backs: what only this process holds."""
+    """Return the bytes in memory now that no file backs: what only this process holds."""
     return process_memory("RssAnon")
 
 
 def run(name: str, steps: int, dtype: str, folder: Path) -> dict:
-    """One case, in this process."""
+    """Run one case in this process."""
     import inpaint
 
     from .overhead import photo
@@ -92,7 +92,7 @@ def run(name: str, steps: int, dtype: str, folder: Path) -> dict:
 
 
 def apart(name: str, steps: int, dtype: str) -> dict:
-    """The same in a process of its own, its pictures made by another one."""
+    """Run the same in its own process; another one makes its pictures."""
     with tempfile.TemporaryDirectory() as folder:
         case = "--case", name, folder, "--steps", steps, "--dtype", dtype
         alone("memory", *case, "--files")

@@ -1,4 +1,4 @@
-"""What a run costs beside its networks, what previews cost, what a second run repeats, and what loading costs.
+"""Measure the cost of a run beside its networks, of previews, of a second run, and of loading.
 
     python -m bench.overhead rest|previews|again|load|all [--model builtin] [--steps 20] [--runs 5] [--clock cpu]
 
@@ -31,7 +31,7 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 class Watch:
-    """Seconds and calls of each door of a model while it is wrapped."""
+    """Time and count the calls of each of a model's functions while it is wrapped."""
 
     def __init__(self, model, clock: Callable[[], float]):
         self.model, self.clock = model, clock
@@ -53,7 +53,7 @@ class Watch:
 
     @contextmanager
     def __call__(self):
-        """Wrapped inside the block."""
+        """Wrap the model's functions inside the block."""
         model, unet = self.model, self.model.unet
         for door in ("embed", "encode", "decode"):
             setattr(model, door, self.timed(door, getattr(model, door)))
@@ -66,7 +66,7 @@ class Watch:
 
 
 def photo(width: int, height: int, box: tuple[int, int, int, int]) -> tuple[Image.Image, Image.Image]:
-    """(a photo of that size, a disc in that box)."""
+    """Return (a photo of that size, a disc in that box)."""
     picture = Image.open(EXAMPLES / "stones.jpg").convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     mask = Image.new("L", (width, height))
     ImageDraw.Draw(mask).ellipse((box[0], box[1], box[2] - 1, box[3] - 1), fill=255)

@@ -1,4 +1,4 @@
-"""Beside diffusers' StableDiffusionInpaintPipeline: the same weights, the same picture and hole, the same steps.
+"""Compare with diffusers' StableDiffusionInpaintPipeline: the same weights, picture, hole and steps.
 
     python -m bench.peers builtin [--steps 20] [--runs 3] [--into bench/peers.json]
     python -m bench.peers sd15    [--steps 4]  [--runs 1]    random weights at Stable Diffusion 1.5's real size
@@ -48,7 +48,7 @@ REPEATS = {"builtin": 5}  # runs of which a turn shows the median
 
 
 class Peer:
-    """diffusers' pipeline on the parts of a model folder, its UNet's seconds counted."""
+    """diffusers' pipeline on the parts of a model folder, with its UNet's seconds counted."""
 
     def __init__(self, folder: Path, method: str, scheduler: str, tuned: bool, dtype: torch.dtype):
         import diffusers
@@ -91,7 +91,7 @@ class Peer:
         self.calls += 1
 
     def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
-        """Seconds in all and in the UNet, and its calls."""
+        """Return the seconds in all and in the UNet, and its calls."""
         self.unet, self.calls = 0.0, 0
         began = time.perf_counter()
         with self.mode():
@@ -146,7 +146,7 @@ class Ours:
 
 
 def contenders(what: str) -> dict[str, Callable]:
-    """{name: method -> something to run}."""
+    """Return {name: method -> something to run}."""
     folder = folder_of(what)
     if what == "photo":
         native = {"whole": False, "size": 304}
@@ -182,20 +182,20 @@ def folder_of(what: str) -> Path:
 
 
 def scene(what: str, side: int) -> tuple[Image.Image, Image.Image]:
-    """The picture and its hole."""
+    """Return the picture and its hole."""
     if what == "photo":
         return photo(1536, 1024, (700, 400, 900, 600))
     return photo(side, side, (side // 4, side // 4, 5 * side // 8, 5 * side // 8))
 
 
 def projected(row: dict) -> float:
-    """Seconds of a run of FULL steps."""
+    """Return the projected seconds of a run of FULL steps."""
     extra = row["calls"] - row["steps"]  # PNDM's one call more
     return row["total"] - row["unet"] + row["unet"] / row["calls"] * (FULL + extra)
 
 
 def compared(given) -> str:
-    """All contenders in turn, each in a process of its own, and their ratios to the peers."""
+    """Run all contenders in turn, each in its own process; return their ratios to the peers."""
     rows, shown = Rows(given.into, f"peers {given.what}"), []
     for method in given.methods:
         names = contenders(given.what)
@@ -218,7 +218,7 @@ def _alone(given, name: str, method: str, steps: int) -> dict:
 
 
 def measured(what: str, side: int, name: str, method: str, steps: int) -> dict:
-    """One contender in this process: loaded, warmed up at a small size, run."""
+    """Run one contender in this process: loaded, warmed up at a small size, timed."""
     contender, (picture, hole) = contenders(what)[name](method=method), scene(what, side)
     tiny = tuple(n // 4 // 8 * 8 for n in picture.size)
     contender(picture.resize(tiny), hole.resize(tiny), 1, tiny)  # every weight has been touched once
@@ -250,7 +250,7 @@ def _ratios(rows: Rows, method: str, names) -> list[list]:
 
 
 def in_a_photo(given) -> str:
-    """A hole of 200 px in 1536 × 1024: the default peer on the whole picture, ours on a close-up of the hole."""
+    """Compare a 200 px hole in 1536 × 1024: the default peer on the whole picture, ours on a close-up of the hole."""
     rows, shown, method = Rows(given.into, "peers photo"), [], given.methods[-1]
     for name in contenders("photo"):
         steps = given.steps if "diffusers" in name else FULL if "Fast" in name else max(given.steps, 4)

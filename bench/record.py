@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine's name, medians, and tables that may be filled in several sittings.
+"""Share helpers of the benchmarks: the machine's name, medians, and tables filled over several sessions.
 
 A row is measured once and written to a JSON file at once (`--into`), so a run that was cut short goes on from there.
 """
@@ -22,7 +22,7 @@ WORK = ROOT / "bench" / "work"
 
 
 def machine() -> str:
-    """The processor and how many of its cores may be used, and the versions that matter."""
+    """Return the processor, the number of usable cores, and the versions that matter."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -43,14 +43,14 @@ def process_memory(name: str, pid: int | str = "self") -> int:
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody uses now."""
+    """Return a port of the loopback that is free now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
 
 
 class Rows:
-    """Rows by name: `once` measures what is not there yet and writes it down; Markdown at the end."""
+    """Rows by name: `once` measures a missing row and stores it; Markdown at the end."""
 
     def __init__(self, into: Path | None, table: str):
         self.into, self.table = into, table
@@ -58,7 +58,7 @@ class Rows:
         self.rows: dict[str, dict] = self.all.setdefault(table, {})
 
     def once(self, name: str, measure: Callable[[], dict]) -> dict:
-        """The row of that name, measured now unless it is there."""
+        """Return the row of that name, measured now unless it is stored."""
         if name not in self.rows:
             self.rows[name] = {**measure(), "date": str(date.today())}
             self.save()
@@ -71,7 +71,7 @@ class Rows:
 
 
 def alone(module: str, *arguments) -> dict:
-    """What `python -m bench.MODULE ARGUMENTS…` prints as JSON in its last line: measured in a process of its own."""
+    """Run `python -m bench.MODULE ARGUMENTS…` in its own process; return the JSON in its last line."""
     command = [sys.executable, "-W", "ignore", "-m", f"bench.{module}", *map(str, arguments)]
     return json.loads(
         subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()[-1]
@@ -79,13 +79,13 @@ def alone(module: str, *arguments) -> dict:
 
 
 def table(head: list[str], rows: list[list]) -> str:
-    """Markdown."""
+    """Return the table as Markdown."""
     lines = [head, ["---"] * len(head), *[[str(cell) for cell in row] for row in rows]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def arguments(doc: str, *, runs: int, **more) -> argparse.ArgumentParser:
-    """The options that every script has; `more` sets other defaults."""
+    """Return the options that every script has; `more` sets other defaults."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=runs, help=f"of each kind; the median is shown ({runs})")
     parser.add_argument("--into", type=Path, help="a JSON file of rows: what is in there is not measured again")
@@ -94,5 +94,5 @@ def arguments(doc: str, *, runs: int, **more) -> argparse.ArgumentParser:
 
 
 def middle(values) -> float:
-    """The median."""
+    """Return the median."""
     return float(median(values))

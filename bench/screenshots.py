@@ -1,4 +1,4 @@
-"""The README's pictures of the page: the real page in a real browser, on the built-in or another model.
+"""Take the README's pictures of the page: the real page in a real browser, on the built-in or another model.
 
 python -m bench.screenshots FOLDER [--model NAME]   writes paint, watch, result, dark, phone and learn .png
 """
@@ -19,7 +19,7 @@ SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height
 
 
 def painted(browser, address: str, size: str, example: int = 1, **options):
-    """A page with an example open, its mask painted."""
+    """Open a page with an example and a painted mask."""
     page = browser.new_context(viewport=SIZES[size], **options).new_page()
     page.goto(address)
     page.wait_for_selector(".welcome")

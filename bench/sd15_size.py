@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 at its real size, with random weights: seconds a step, and the peak of memory.
+"""Measure Stable Diffusion 1.5 at its real size, with random weights: seconds a step, and peak memory.
 
     python -m bench.sd15_size [--steps 2] [--side 512]
 
@@ -21,7 +21,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "assets" / "configs" / "sd15"
 
 
 def cached() -> Path:
-    """A folder with such a model, 3.9 GB in the system's temporary folder; written on the first call, then kept."""
+    """Return a folder with such a model, 3.9 GB in the system's temporary folder; written once, then kept."""
     folder = Path(tempfile.gettempdir()) / "inpaint-bench-sd15"
     if not (folder / "complete").is_file():
         subprocess.run(
@@ -39,7 +39,7 @@ def cached() -> Path:
 
 
 def write_model(folder: Path) -> None:
-    """A diffusers folder of SD 1.5's shapes: unet/ (4 channels), unet_inpainting/ (9), vae/, text_encoder/."""
+    """Write a diffusers folder of SD 1.5's shapes: unet/ (4 channels), unet_inpainting/ (9), vae/, text_encoder/."""
     import shutil
 
     import torch
@@ -58,7 +58,7 @@ def write_model(folder: Path) -> None:
 
 
 def run(folder: str, method: str, steps: int, side: int) -> None:
-    """One request in this process; prints seconds by stage and the peak of its memory."""
+    """Run one request in this process; print seconds by stage and the peak memory."""
     from PIL import Image
 
     import inpaint

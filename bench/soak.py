@@ -1,4 +1,4 @@
-"""Do four visitors, who do whatever comes to their minds, get their own pictures for as long as one likes?
+"""Let four visitors act at random for as long as asked: does each get their own pictures and no errors?
 
     python -m bench.soak [--minutes 20] [--visitors 4] [--seed 1] [--model NAME]
 
@@ -38,7 +38,7 @@ GROWTH, THREADS, FILES = 1.25, 80, 400  # of resident memory once it is warm; mo
 
 @dataclass
 class Server:
-    """A page in a process of its own, its files in a folder of its own."""
+    """A page in its own process, with its files in its own folder."""
 
     address: str
     process: subprocess.Popen
@@ -50,11 +50,11 @@ class Server:
         return (self.folder / "log").read_text(errors="replace")
 
     def files(self, part: str = "") -> int:
-        """How many files visitors have there."""
+        """Return the number of visitors' files."""
         return sum(path.is_file() for path in self.folder.glob(f"inpaint-*/files/{part}**/*"))
 
     def look(self) -> dict[str, int]:
-        """Megabytes in memory, threads, open files of the process, and visitors' files."""
+        """Return megabytes in memory, threads, open files of the process, and visitors' files."""
         process = Path(f"/proc/{self.process.pid}")
         return {
             "MiB": process_memory("VmRSS", self.process.pid) >> 20,
@@ -64,7 +64,7 @@ class Server:
         }
 
     def faults(self) -> list[str]:
-        """What the server itself says went wrong."""
+        """Return the errors that the server itself logged."""
         if self.process.poll() is not None:
             return [f"the server ended with {self.process.returncode}: {self.log[-2000:]}"]
         return [f"the server said {found[0]}" for found in re.finditer(r"Traceback[\s\S]{0,3000}", self.log)]
@@ -72,7 +72,7 @@ class Server:
 
 @contextmanager
 def served(model: str = "", away: int = AWAY) -> Iterator[Server]:
-    """Run a page until the block ends; visitors who have left are forgotten after `away` seconds."""
+    """Run a page until the block ends; departed visitors are forgotten after `away` seconds."""
     program = [str(ROOT / "app.py"), "--model", model] if model else [str(ROOT / "tests" / "browser" / "serve.py")]
     with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "w") as log:
         port = free_port()
@@ -98,7 +98,7 @@ def served(model: str = "", away: int = AWAY) -> Iterator[Server]:
 
 
 class Soak:
-    """Visitors who act in random order; `faults` is what was wrong, `looks` how the server was doing."""
+    """Visitors who act in random order; `faults` lists what went wrong, `looks` how the server was doing."""
 
     def __init__(self, server: Server, browser, visitors: int, seed: int):
         self.server, self.rng = server, random.Random(seed)
@@ -108,7 +108,7 @@ class Soak:
         self.done: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
-        """Act and check until the time is over or something is wrong with the server."""
+        """Act and check until the time is over or the server is broken."""
         began = time.monotonic()
         while (now := time.monotonic() - began) < seconds and len(self.faults) < 10:
             if not self.looks or now - self.looks[-1][0] >= EVERY:
@@ -117,7 +117,7 @@ class Soak:
         self.looks.append((time.monotonic() - began, self.server.look()))
 
     def act(self, visitor: Visitor) -> None:
-        """One action of one visitor, and what came of it; after a fault the visitor comes anew."""
+        """Run one action of one visitor, and record it; after a fault the visitor starts again in a new tab."""
         try:
             self.done[visitor.act()] += 1
             visitor.check()
@@ -129,7 +129,7 @@ class Soak:
             visitor.leave()
 
     def leave(self) -> None:
-        """All tabs are closed: after a while their files are gone."""
+        """Close all tabs, and check that their files are removed after a while."""
         for visitor in self.visitors:
             visitor.leave()
         end = time.monotonic() + self.server.away + 20
@@ -140,7 +140,7 @@ class Soak:
         self.looks.append((self.looks[-1][0] + self.server.away, self.server.look()))
 
     def judge(self) -> None:
-        """Compare how the server was doing with how it did when it was warm."""
+        """Compare the server's state with that after warming up."""
         begin = max(WARM[0] * self.looks[-1][0], WARM[1])
         memory = [look["MiB"] for at, look in self.looks if at >= begin]
         if memory and max(memory) > GROWTH * memory[0]:

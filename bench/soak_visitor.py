@@ -1,4 +1,4 @@
-"""One visitor of the soak: does something at random, then looks whether the page is as it should be."""
+"""Act as one visitor of the soak test: do something at random, then check that the page is as it should be."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ COLOUR = """selector => { const image = document.querySelector(selector);
 
 
 class Fault(Exception):
-    """Something that no visitor should see."""
+    """Raised for something that no visitor should see."""
 
 
 @contextmanager
 def chromium() -> Iterator:
-    """Debian's Chromium, found by its name."""
+    """Return Debian's Chromium, found by its name."""
     from playwright.sync_api import sync_playwright
 
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -45,7 +45,7 @@ def chromium() -> Iterator:
 
 
 class Visitor:
-    """A tab of their own, photos of their own; `past` is what they did last."""
+    """A visitor with their own tab and photos; `past` lists their last actions."""
 
     def __init__(self, number: int, browser, address: str, rng: Random):
         self.number, self.browser, self.address, self.rng = number, browser, address, rng
@@ -58,7 +58,7 @@ class Visitor:
         self.mode = ""
 
     def act(self) -> str:
-        """Do something that is possible now; return what."""
+        """Do one of the possible actions; return its name."""
         from playwright.sync_api import Error
 
         if self.page is None:
@@ -73,7 +73,7 @@ class Visitor:
         return name
 
     def possible(self) -> list[str]:
-        """What can be done in this mode; what people do often is named more often."""
+        """Return the actions of this mode; frequent ones are listed several times."""
         anytime = ["wait", "open", "look_around", "leave"]
         return (
             anytime
@@ -101,7 +101,7 @@ class Visitor:
         self.colour, self.mode = None, ""
 
     def leave(self) -> None:
-        """Close the tab, in the middle of whatever it is."""
+        """Close the tab, whatever is running."""
         if self.context is not None:
             self.context.close()
         self.context = self.page = None
@@ -116,7 +116,7 @@ class Visitor:
         self.page.wait_for_timeout(self.rng.randrange(1500))
 
     def open(self) -> None:
-        """A new photo, in a colour of this visitor's alone, maybe while a run is under way."""
+        """Open a new photo in this visitor's own colour, maybe during a run."""
         colour = (30 + 60 * (self.number % 4), self.rng.choice((40, 120, 200)), self.rng.choice((40, 120, 200)))
         image = Image.effect_noise((600, 400), 80).convert("RGB")
         image.paste(colour, (0, 0, CORNER, CORNER))
@@ -145,7 +145,7 @@ class Visitor:
         self.page.locator(".rescue").click(timeout=5000)
 
     def save(self) -> None:
-        """Download the result: it is this visitor's own, to the pixel."""
+        """Download the result and check that it is this visitor's own, to the pixel."""
         image, _, _ = hands.save_result(self.page, "png", self.rng.choice(("full", "settings", "none")))
         corner = {image.convert("RGB").getpixel((x, y)) for x in (1, CORNER - 2) for y in (1, CORNER - 2)}
         if self.colour and corner != {self.colour}:
@@ -183,7 +183,7 @@ class Visitor:
             hands.saved(self.page, lambda: self.page.locator("[data-do=film_webp]").click())
 
     def nonsense(self) -> None:
-        """A seed that is none, and then one that is."""
+        """Enter an invalid seed, then a valid one."""
         seed = self.page.locator("#seed textarea, #seed input").first
         seed.fill(self.rng.choice(("seven", "-7", "99999999999999999999", "1e5", " ")))
         self.page.locator("#run").click()
@@ -191,7 +191,7 @@ class Visitor:
         seed.fill("7")
 
     def batch(self) -> None:
-        """Two pictures through the batch tab, maybe cancelled."""
+        """Run two pictures through the batch tab, maybe cancelled."""
         self.page.get_by_role("tab", name="Batch").click()
         for n in range(2):
             Image.effect_noise((120, 90), 60).convert("RGB").save(self.folder / f"b{n}.png")
@@ -212,7 +212,7 @@ class Visitor:
             self.page.get_by_role("tab", name=name).click()
 
     def cut_off(self) -> None:
-        """The network goes for a moment."""
+        """Cut the network for a moment."""
         self.context.set_offline(True)
         self.page.wait_for_timeout(self.rng.randrange(800))
         self.context.set_offline(False)
@@ -243,7 +243,7 @@ class Visitor:
         return self.page.evaluate("document.querySelector('.status')?.textContent || ''")
 
     def check_picture(self, selector: str) -> None:
-        """The corner of a picture has this visitor's colour."""
+        """Check that the corner of a picture has this visitor's colour."""
         seen = self.page.evaluate(COLOUR, selector) if self.colour else None
         if seen and max(abs(a - b) for a, b in zip(seen, self.colour, strict=True)) > 30:
             self.page.wait_for_timeout(1000)  # it may be on its way

@@ -1,4 +1,4 @@
-"""stable-diffusion.cpp (github.com/leejet/stable-diffusion.cpp) through its Python package, as a peer.
+"""Run stable-diffusion.cpp (github.com/leejet/stable-diffusion.cpp) through its Python package, as a peer.
 
 pip install --no-deps stable-diffusion-cpp-python    builds it from source, for this processor; minutes
 """
@@ -15,7 +15,7 @@ from PIL import Image
 
 
 class StableCpp:
-    """That program on a model folder in diffusers' layout, the seconds of its steps counted.
+    """That program on a model folder in diffusers' layout, with the seconds of its steps counted.
 
     It computes from the weights as they are on disk, here bfloat16, on as many threads as torch has.
     """
@@ -33,7 +33,7 @@ class StableCpp:
         self.model = StableDiffusion(model_path=self.kept.name, n_threads=torch.get_num_threads(), verbose=False)
 
     def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
-        """Seconds in all and in its steps, each of which calls the UNet twice."""
+        """Return the seconds in all and in its steps, each of which calls the UNet twice."""
         seconds: dict[int, float] = {}
 
         def progress(step: int, count: int, taken: float) -> None:
@@ -61,7 +61,7 @@ class StableCpp:
 
 
 def lay_out(folder: Path, method: str, into: Path) -> None:
-    """The model as that program reads it: one UNet, and a text encoder whose names begin with text_model."""
+    """Write the model as that program reads it: one UNet, and a text encoder whose names begin with text_model."""
     from safetensors.torch import load_file, save_file
 
     unet = "unet_inpainting" if method == "inpaint" else "unet"

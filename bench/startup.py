@@ -1,4 +1,4 @@
-"""Seconds to the page's first HTTP 200, to the command line's help, and to `import inpaint`.
+"""Measure seconds to the page's first HTTP 200, to the command line's help, and for `import inpaint`.
 
 python -m bench.startup [--runs 5] [--only page|help|import] [app.py's arguments …]
 """
@@ -18,7 +18,7 @@ BARE = "pass"  # what Python itself takes
 
 
 def page(extra: list[str]) -> float:
-    """Seconds until the page answers; the server is ended afterwards."""
+    """Return the seconds until the page answers; the server is ended afterwards."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -43,14 +43,14 @@ def page(extra: list[str]) -> float:
 
 
 def whole(*command: str) -> float:
-    """Seconds a Python process takes from start to end."""
+    """Return the seconds a Python process takes from start to end."""
     began = time.perf_counter()
     subprocess.run([sys.executable, *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
 def imported(extra: list[str]) -> float:
-    """Seconds of `import inpaint` inside a Python that has started."""
+    """Return the seconds of `import inpaint` inside a running Python."""
     code = "import time; began = time.perf_counter(); import inpaint; print(time.perf_counter() - began)"
     return float(
         subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True).stdout

@@ -1,4 +1,4 @@
-"""The README's film strip: an example with its hole, what the model sees on the way, and the finished picture.
+"""Draw the README's film strip: an example with its hole, what the model sees on the way, and the finished picture.
 
 python -m bench.strip OUT.png [--example wren] [--prompt penguin] [--seed 7] [--model builtin]
 """
@@ -19,7 +19,7 @@ GAP = 6
 
 
 def tiles(example: str, prompt: str, seed: int, model: str) -> list[tuple[Image.Image, str]]:
-    """(picture, what it is) from the painted photo to the result."""
+    """Return (picture, caption) from the painted photo to the result."""
     photo, mask = EXAMPLES / f"{example}.jpg", EXAMPLES / f"{example}-mask.png"
     request = inpaint.Request(prompt, photo, mask, seed=seed, steps=20)
     *steps, result = inpaint.load(model).stream(request)
@@ -31,14 +31,14 @@ def tiles(example: str, prompt: str, seed: int, model: str) -> list[tuple[Image.
 
 
 def cut(picture: Image.Image, box: tuple[float, ...]) -> Image.Image:
-    """The part of a picture inside a box of shares of its sides, `HIGH` pixels high."""
+    """Return the part of a picture inside a box of fractions of its sides, `HIGH` pixels high."""
     w, h = picture.size
     piece = picture.crop((round(box[0] * w), round(box[1] * h), round(box[2] * w), round(box[3] * h)))
     return piece.resize((round(piece.width * HIGH / piece.height), HIGH), Image.Resampling.LANCZOS)
 
 
 def around(mask: Path) -> tuple[float, ...]:
-    """A square about the hole, twice its size, in shares of the picture's sides."""
+    """Return a square around the hole, twice its size, in fractions of the picture's sides."""
     with Image.open(mask) as image:
         (w, h), (left, top, right, bottom) = image.size, image.convert("L").getbbox()
     side = min(w, h, 2 * max(right - left, bottom - top))
@@ -48,7 +48,7 @@ def around(mask: Path) -> tuple[float, ...]:
 
 
 def strip(found: list[tuple[Image.Image, str]], box: tuple[float, ...]) -> Image.Image:
-    """The tiles in a row, each with its words."""
+    """Draw the tiles in a row, each with its caption."""
     cuts = [cut(picture, box) for picture, _ in found]
     page = Image.new("RGB", (sum(one.width + GAP for one in cuts) - GAP, HIGH), "white")
     draw, x = ImageDraw.Draw(page), 0

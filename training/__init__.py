@@ -1,4 +1,4 @@
-"""The recipe of the built-in model: a complete small Stable Diffusion, trained from nothing on two cores or a GPU.
+"""Train the built-in model: a complete small Stable Diffusion, from nothing, on two cores or a GPU.
 
     python -m training --work DIR --photos FOLDER
 

@@ -1,4 +1,4 @@
-"""python -m training: every stage in order, each from where it stands.
+"""Run the stages of training in order, each from where it stopped.
 
 python -m training --work DIR --photos FOLDER                      on processors, until all is done
 python -m training pack --work DIR --photos FOLDER                 all that a machine without a network needs
@@ -17,7 +17,7 @@ SIZES = ("vae_steps", "text_steps", "scenes", "first_steps", "inpaint_steps", "b
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,7 +40,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(given: list[str] | None = None) -> None:
-    """Run the command line's stages, or pack, or save."""
+    """Run the stages asked for, or pack, or save."""
     options = arguments(given)
     os.nice(options.nice - os.nice(0))
     import torch

@@ -1,4 +1,4 @@
-"""Scenes encoded into latents: kept on disk where the autoencoder is slow, made anew all the time where it is not."""
+"""Encode scenes into latents: cached on disk where the autoencoder is slow, made continuously where it is fast."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FEW = 16  # scenes composed at once on a processor, for its caches' sake
 
 @torch.no_grad()
 def encode(model: AutoencoderKL, scenes: Scenes, plan: Plan) -> dict[str, Tensor]:
-    """Latents of the pictures and of the pictures with their holes grey, float16 [B, 4, h, w], unscaled.
+    """Encode the pictures, and the pictures with grey holes: float16 [B, 4, h, w], unscaled.
 
     Grey is 0 in [-1, 1], as in SD-inpainting.  Beside them the holes' cells, bool [B, 1, h, w], and the portraits
     of what is in them, float16 [B, 49, 60].
@@ -38,7 +38,7 @@ def encode(model: AutoencoderKL, scenes: Scenes, plan: Plan) -> dict[str, Tensor
 
 
 def generator(plan: Plan, *numbers: int) -> Generator:
-    """A generator on the plan's device, which is a function of the seed and the numbers."""
+    """Return a generator on the plan's device, seeded by the seed and the numbers."""
     seed = plan.seed
     for number in numbers:
         seed = (seed * 1_000_003 + number + 1) % 2**63
@@ -46,12 +46,12 @@ def generator(plan: Plan, *numbers: int) -> Generator:
 
 
 def shards(plan: Plan) -> list[Path]:
-    """The files of the cache; number n holds scenes of the frame `plan.frames[n % len(plan.frames)]`."""
+    """Return the cache's files; number n holds scenes of the frame `plan.frames[n % len(plan.frames)]`."""
     return [plan.work / "cache" / f"{number:04d}.pt" for number in range(plan.scenes // plan.shard)]
 
 
 def fill(library: Library, plan: Plan) -> None:
-    """Write every shard to disk; those of another autoencoder are thrown away first."""
+    """Write every shard to disk; shards of another autoencoder are deleted first."""
     model, stamp = vae.load(plan)
     mark = plan.work / "cache" / "vae"
     if mark.exists() and mark.read_text() != stamp:
@@ -69,7 +69,7 @@ def fill(library: Library, plan: Plan) -> None:
 
 
 class Cached:
-    """The shards on disk as batches: each scene is met many times, the autoencoder never."""
+    """Batches from the shards on disk: each scene is used many times, the autoencoder never."""
 
     def __init__(self, plan: Plan):
         self.plan, self.pools = plan, {}
@@ -82,14 +82,14 @@ class Cached:
         self.frames = [frame for frame in plan.frames if frame in self.pools]
 
     def at(self, step: int, rng: Generator) -> dict[str, Tensor]:
-        """The scenes of a step, with `rng` for what is random in it."""
+        """Return the scenes of a step; `rng` draws everything random in it."""
         pool = self.pools[self.frames[int(torch.randint(len(self.frames), (1,), generator=rng))]]
         chosen = torch.randint(len(pool["clean"]), (self.plan.batch * self.plan.stride,), generator=rng)
         return {name: pool[name][chosen] for name in PARTS}
 
 
 class Fresh:
-    """Scenes made on the device that trains: a pool of latents, a part of which is made anew in each step."""
+    """Scenes made on the training device: a pool of latents, part of which is replaced in each step."""
 
     def __init__(self, library: Library, plan: Plan):
         self.plan, (self.model, _) = plan, vae.load(plan)
@@ -106,7 +106,7 @@ class Fresh:
 
     @torch.no_grad()
     def at(self, step: int, rng: Generator) -> dict[str, Tensor]:
-        """The scenes of a step: some new ones, and others met before."""
+        """Return the scenes of a step: some new ones, the others used before."""
         frame = self.plan.frames[step // self.plan.stride % len(self.plan.frames)]
         pool, new = self.pools[frame], self.made(frame, self.plan.fresh, rng)
         chosen = torch.randint(

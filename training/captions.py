@@ -1,4 +1,4 @@
-"""What a hole shall hold, and how a person may say it."""
+"""Choose what a hole shall hold, and the words a person may use for it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a hole shall hold: no thing, one or two, how large they are, and the words for it."""
+    """The content of a hole: no thing, one or two, their size, and the words."""
 
     things: tuple[Thing, ...]
     words: str
@@ -40,7 +40,7 @@ class Order:
 
 
 def background(rng: Generator) -> Order:
-    """Order nothing but background; mostly by saying nothing."""
+    """Order nothing but background; mostly with an empty prompt."""
     return Order((), str(rng.choice(EMPTY, p=EMPTY_SHARES)))
 
 
@@ -67,7 +67,7 @@ def thing(rng: Generator, stickers: list[Sticker]) -> Thing:
 
 
 def named(rng: Generator, stickers: list[Sticker], one: Thing) -> str:
-    """Name a thing: "pizza", "blue apple"."""
+    """Return a thing's name: "pizza", "blue apple"."""
     name = stickers[one.sticker].name
     if one.colour < 0:
         return name
@@ -78,18 +78,18 @@ def named(rng: Generator, stickers: list[Sticker], one: Thing) -> str:
 
 
 def bare(name: str) -> str:
-    """A name without the colour that it may begin with: "red apple" -> "apple"."""
+    """Return a name without the colour that it may begin with: "red apple" -> "apple"."""
     first, _, rest = name.partition(" ")
     return rest if rest and first in NAMES else name
 
 
 def with_article(rng: Generator, words: str) -> str:
-    """ "apple" -> "an apple", most of the time."""
+    """Add an article most of the time: "apple" -> "an apple"."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}" if rng.random() < 0.7 else words
 
 
 def said(rng: Generator, sticker: Sticker, name: str, *, keywords: bool) -> str:
-    """Say a name: mostly alone, sometimes framed, with keywords, or by those alone."""
+    """Return a prompt for a name: mostly alone, sometimes framed, with keywords, or keywords only."""
     words, draw = list(sticker.words) if keywords else [], rng.random()
     if draw < 0.60 or (draw >= 0.86 and not words):
         return name
@@ -105,7 +105,7 @@ def said(rng: Generator, sticker: Sticker, name: str, *, keywords: bool) -> str:
 
 
 def corpus(stickers: list[Sticker]) -> list[str]:
-    """Every text that a tokenizer should know well, often-used ones repeated."""
+    """Return every text that the tokenizer should know well, frequent ones repeated."""
     frames = [frame.format("") for frame in FRAMES]
     names = [sticker.name for sticker in stickers]
     words = [word for sticker in stickers for word in sticker.words]

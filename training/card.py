@@ -1,4 +1,4 @@
-"""The model card: what the model is made of, what it can do and what not."""
+"""Write the model card: what the model is made of, what it can do and what not."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ ROWS = {
 
 
 def text(figures: dict, history: dict, day: date, plan: Plan) -> str:
-    """The card in Markdown, from measured figures and the runs' final states."""
+    """Return the card in Markdown, from measured figures and the runs' final states."""
     rows = ["| stage | steps | hours |", "|---|---|---|"]
     rows += [
         f"| {name} | {history[stage].step:,} | {history[stage].seconds / 3600:.1f} |"

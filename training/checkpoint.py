@@ -1,4 +1,4 @@
-"""States on disk that survive `kill -9`: whole or absent, never half."""
+"""Save states that survive `kill -9`: whole or absent, never half."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def save(path: Path, state: dict) -> None:
-    """`state` at `path`: written beside it, flushed, then renamed over it in one atomic step."""
+    """Save `state` at `path`: written beside it, flushed, then renamed over it in one atomic step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
@@ -24,18 +24,18 @@ def save(path: Path, state: dict) -> None:
 
 
 def load(path: Path) -> dict | None:
-    """The state at `path`, or None where nothing was saved yet."""
+    """Return the state at `path`, or None if nothing was saved yet."""
     return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
 
 
 def finished(folder: Path, stamp: str, steps: int) -> bool:
-    """Whether `folder` holds final weights that stand on `stamp` and had all their steps."""
+    """Return whether `folder` holds final weights made from `stamp` with all their steps done."""
     state = load(folder / "final.pt")
     return state is not None and state["stamp"] == stamp and state["step"] >= steps
 
 
 def fingerprint(weights: dict[str, Tensor]) -> str:
-    """Twelve hex digits that change with the weights, and stay when those are kept as float16."""
+    """Return twelve hex digits that change with the weights, and stay when those are stored as float16."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
@@ -44,7 +44,7 @@ def fingerprint(weights: dict[str, Tensor]) -> str:
 
 
 def lock(folder: Path) -> IO[str]:
-    """An open file that keeps a second training out of `folder`; the system frees it however we die."""
+    """Return an open file that keeps a second training out of `folder`; the system frees it at any exit."""
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / "lock").open("a+")
     try:

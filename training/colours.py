@@ -1,4 +1,4 @@
-"""Stickers in other colours: red, golden, black … as a person would ask for them."""
+"""Recolour stickers: red, golden, black … as a person would ask for them."""
 
 from __future__ import annotations
 

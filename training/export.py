@@ -1,4 +1,4 @@
-"""The finished model as a folder in diffusers layout, float16, with its card and its words."""
+"""Write the finished model as a folder in diffusers' layout, float16, with its card and its words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .stickers import Library
 
 
 def export(library: Library, held_out: list, plan: Plan) -> Path:
-    """`work/export`: what `assets/model` is replaced with; built beside it, then renamed over it."""
+    """Write `work/export`, the replacement for `assets/model`: built beside it, then renamed over it."""
     autoencoder, _ = vae.load(plan)
     tokens = tokenizer.load(library.stickers, plan)
     history = {name: states.furthest(plan, name) for name in card.ROWS}

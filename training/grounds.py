@@ -1,4 +1,4 @@
-"""Bare grounds: pieces of photographs, and now and then a gradient."""
+"""Make bare grounds: pieces of photographs, and now and then a gradient."""
 
 from __future__ import annotations
 

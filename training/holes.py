@@ -1,4 +1,4 @@
-"""Holes as people paint them, before it is known what stands in them."""
+"""Draw holes as people paint them, before their content is chosen."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def hole(rng: Generator, width: int, height: int) -> np.ndarray:
 
 
 def corner(rng: Generator, inner: tuple[int, int], outer: tuple[int, int]) -> tuple[int, int]:
-    """Pick where a shape's top left corner lies in a frame."""
+    """Choose the top left corner of a shape in a frame."""
     free = [(o - i) / 2 for o, i in zip(outer, inner, strict=True)]
     kind = rng.random()
     if kind < EDGE:  # up to a third of it beyond one side
@@ -69,7 +69,7 @@ def drawn(rng: Generator, kind: str | None = None) -> np.ndarray:
 
 
 def closed(board: Image.Image, by: int) -> Image.Image:
-    """Close slits of up to 2 `by` px: grow by squares, then shrink; a box blur tells which are all 0 or all 255."""
+    """Close slits of up to 2 `by` px: grow by squares, then shrink; a box blur finds areas all 0 or all 255."""
 
     def full(picture: Image.Image, least: int) -> Image.Image:
         return picture.filter(ImageFilter.BoxBlur(by)).point([0] * least + [255] * (256 - least))
@@ -78,7 +78,7 @@ def closed(board: Image.Image, by: int) -> Image.Image:
 
 
 def frame(rng: Generator) -> tuple[float, float, float, float]:
-    """A rectangle on the board up to 1.7 times as long as it is wide."""
+    """Return a rectangle on the board up to 1.7 times as long as wide."""
     w, h = 200.0, 200.0 / math.exp(rng.uniform(0, math.log(1.7)))
     return BOARD / 2 - w / 2, BOARD / 2 - h / 2, BOARD / 2 + w / 2, BOARD / 2 + h / 2
 
@@ -92,14 +92,14 @@ def ellipse(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
 
 
 def stroke(draw: ImageDraw.ImageDraw, points: list[tuple[float, float]], width: float) -> None:
-    """One stroke of a round brush."""
+    """Draw one stroke of a round brush."""
     draw.line(points, fill=255, width=round(width), joint="curve")
     for x, y in points:
         draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
 
 
 def scribble(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
-    """A zigzag, as of a brush moved to and fro until all is covered, or nearly."""
+    """Draw a zigzag, as of a brush moved to and fro until nearly everything is covered."""
     left, top, right, bottom = frame(rng)
     rows = int(rng.integers(3, 7))
     step = (bottom - top) / rows
@@ -115,19 +115,19 @@ def scribble(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
 
 
 def path(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
-    """One long bent stroke of a thick brush, or a few that cross."""
+    """Draw one long bent stroke of a thick brush, or a few that cross."""
     for _ in range(int(rng.choice((1, 1, 2, 3)))):
         width = rng.uniform(38, 95)
         stroke(draw, bent(rng, rng.uniform(60, 230)), width)
 
 
 def thin(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
-    """A long stroke of a fine brush."""
+    """Draw a long stroke of a fine brush."""
     stroke(draw, bent(rng, rng.uniform(150, 260)), rng.uniform(24, 42))
 
 
 def bent(rng: Generator, length: float) -> list[tuple[float, float]]:
-    """A smooth line of that length about the middle of the board."""
+    """Return a smooth line of that length around the middle of the board."""
     angle, turn = rng.uniform(0, 2 * math.pi), rng.uniform(-1.8, 1.8)
     angles = angle + np.linspace(0, turn, 24) + rng.uniform(-0.35, 0.35) * np.sin(np.linspace(0, 6, 24))
     line = np.cumsum(np.stack([np.cos(angles), np.sin(angles)], 1), 0) * length / 24
@@ -136,7 +136,7 @@ def bent(rng: Generator, length: float) -> list[tuple[float, float]]:
 
 
 def crescent(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
-    """A bow, thick in the middle and thin at its ends."""
+    """Draw a crescent, thick in the middle and thin at its ends."""
     start, span, radius = rng.uniform(0, 2 * math.pi), rng.uniform(1.6, 4.2), rng.uniform(70, 105)
     thick = rng.uniform(38, 80)
     for t in np.linspace(0, 1, 60):
@@ -146,7 +146,7 @@ def crescent(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
 
 
 def blob(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
-    """A filled outline drawn by a shaky hand."""
+    """Draw a filled outline as from a shaky hand."""
     angles = np.linspace(0, 2 * math.pi, 72, endpoint=False)
     radius = 80 + sum(rng.uniform(-1, 1) * 26 / k * np.sin(k * angles + rng.uniform(0, 6.3)) for k in range(2, 6))
     squeeze = math.exp(rng.uniform(-0.5, 0))
@@ -160,7 +160,7 @@ def blob(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
 
 
 def two(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
-    """Two dabs side by side, one often the larger."""
+    """Draw two dabs side by side, one often larger."""
     for x, radius in ((BOARD / 2 - 75, rng.uniform(45, 62)), (BOARD / 2 + 75, rng.uniform(28, 62))):
         y, squeeze = BOARD / 2 + rng.uniform(-40, 40), rng.uniform(0.7, 1)
         shape = draw.rectangle if rng.random() < 0.3 else draw.ellipse

@@ -1,4 +1,4 @@
-"""How a UNet is laid out in memory and run: what is quickest on this machine, found by a short timing."""
+"""Find by a short timing how a UNet runs fastest on this machine: its memory format and kind of attention."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Layout:
         self.compiled: dict[torch.Size, Callable] = {}
 
     def apply(self) -> Layout:
-        """Bring the UNet into this layout."""
+        """Put the UNet into this layout."""
         self.unet.to(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
         self.unet.set_attn_processor(AttnProcessor2_0() if self.fused else AttnProcessor())
         return self
@@ -43,7 +43,7 @@ class Layout:
 
 
 def fastest(unet: UNet2DConditionModel, loss: Callable[[Layout], Tensor], plan: Plan) -> Layout:
-    """The UNet in the layout in which a step is quickest; the plan may name one instead."""
+    """Return the UNet in its fastest layout; the plan may name one instead."""
     if plan.layout != "auto":
         last, fused = plan.layout.split("-")
         layout = Layout(unet, channels_last=last == "last", fused=fused == "fused").apply()
@@ -58,7 +58,7 @@ def fastest(unet: UNet2DConditionModel, loss: Callable[[Layout], Tensor], plan: 
 
 
 def compile_if_quicker(layout: Layout, loss: Callable[[Layout], Tensor], plan: Plan) -> None:
-    """Compile the UNet for square frames, and go back to how it was if that fails or does not pay."""
+    """Compile the UNet for square frames, and undo it if that fails or is not faster."""
     before = seconds(layout, loss, plan)
     cells, channels = plan.size // 8, layout.unet.config.in_channels
     shape = torch.Size((plan.batch * plan.stride, channels, cells, cells))
@@ -73,7 +73,7 @@ def compile_if_quicker(layout: Layout, loss: Callable[[Layout], Tensor], plan: P
 
 
 def seconds(layout: Layout, loss: Callable[[Layout], Tensor], plan: Plan) -> float:
-    """The least time in seconds that a forward and backward pass takes in a few trials."""
+    """Return the least seconds of a forward and backward pass in a few trials."""
     least = min([timed(layout, loss, plan) for _ in range(TRIALS + 1)][1:])
     print(f"  {layout}: {least:.3f} s", flush=True)
     return least

@@ -1,4 +1,4 @@
-"""How much of a picture survives the autoencoder."""
+"""Measure how much of a picture survives the autoencoder."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ SIZE = 256  # px, the working size
 
 @torch.no_grad()
 def psnr(vae: AutoencoderKL, picture: Image.Image) -> float:
-    """Decibels between a picture and its round trip: 10 log10(4 / MSE) with pixels in [-1, 1]."""
+    """Return decibels between a picture and its round trip: 10 log10(4 / MSE) with pixels in [-1, 1]."""
     x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1  # [1, 3, H, W]
     y = vae.decode(vae.encode(x).latent_dist.mode()).sample.clamp(-1, 1)
     return 10 * math.log10(4 / max(1e-9, F.mse_loss(y, x).item()))
 
 
 def photos(vae: AutoencoderKL, held_out: list[Image.Image]) -> float:
-    """Mean PSNR over the held-out photos, each whole (its middle square) and at twice the scale."""
+    """Return the mean PSNR over the held-out photos, each whole (its middle square) and at twice the scale."""
     views = [middle(photo, SIZE, share=share) for photo in held_out for share in (1.0, 0.5)]
     return float(np.mean([psnr(vae, view) for view in views]))
 
 
 def stickers(vae: AutoencoderKL, library: list[Sticker], held_out: list[Image.Image]) -> tuple[float, float]:
-    """Mean PSNR of 24 stickers (on plain grey, on held-out photos), each 160 px wide in 256 px."""
+    """Return the mean PSNR of 24 stickers (on plain grey, on held-out photos), each 160 px wide in 256 px."""
     plain, scenes = [], []
     for index in range(min(24, len(library))):
         sticker = library[index * len(library) // 24 if len(library) > 24 else index].picture
@@ -47,7 +47,7 @@ def stickers(vae: AutoencoderKL, library: list[Sticker], held_out: list[Image.Im
 
 
 def log(path: Path, step: int, vae: AutoencoderKL, held_out: list[Image.Image], library: list[Sticker]) -> None:
-    """A row of decibels: step, held-out photos, stickers on grey, stickers on held-out photos."""
+    """Write a row of decibels: step, held-out photos, stickers on grey, stickers on held-out photos."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         path.write_text("step,photos,stickers,scenes\n")

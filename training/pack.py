@@ -1,4 +1,4 @@
-"""Everything that training needs, in one file that travels to a machine without a network.
+"""Pack everything that training needs into one file, for a machine without a network.
 
 A zip archive, stored as it is: the stickers' WebP files and their names, the photos at 768 px, the tokenizer, and
 the autoencoder.
@@ -47,14 +47,14 @@ def write(path: Path, plan: Plan) -> Path:
 
 
 def webp(picture: Image.Image) -> bytes:
-    """The picture as WebP, hardly distinguishable from what it was."""
+    """Encode the picture as WebP, hardly distinguishable from the original."""
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=90, method=4)
     return file.getvalue()
 
 
 def jpeg(photo: Image.Image) -> bytes:
-    """The photo as JPEG, at most 768 px on its longer side."""
+    """Encode the photo as JPEG, at most 768 px on its longer side."""
     photo.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     photo.save(file, "JPEG", quality=90)
@@ -62,7 +62,7 @@ def jpeg(photo: Image.Image) -> bytes:
 
 
 def read(path: Path, plan: Plan) -> tuple[Library, list[Image.Image]]:
-    """Unpack (what scenes are made of, the held-out photos).
+    """Unpack the file: (the parts of scenes, the held-out photos).
 
     The tokenizer and the autoencoder are put into the work folder if it has none yet.
     """

@@ -1,4 +1,4 @@
-"""Patches for the autoencoder, and single stickers as pictures: made with Pillow, one at a time."""
+"""Make patches for the autoencoder, and single stickers as pictures, with Pillow, one at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .stickers import Library, Sticker
 
 
 def patch(rng: Generator, library: Library, size: int) -> np.ndarray:
-    """uint8 [size, size, 3] for the autoencoder: a piece of a scene, seen from any distance."""
+    """Return uint8 [size, size, 3] for the autoencoder: a piece of a scene, at any scale."""
     picture = ground(rng, library.photos, size)
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -27,7 +27,7 @@ def patch(rng: Generator, library: Library, size: int) -> np.ndarray:
 
 
 def turned(rng: Generator, sticker: Sticker, side: int) -> Image.Image:
-    """The sticker at side × side px, now and then flipped, turned a little or in another light."""
+    """Return the sticker at side × side px, now and then flipped, rotated a little or relit."""
     picture = sticker.picture.resize((side, side), Image.Resampling.LANCZOS)
     if rng.random() < 0.1:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -37,7 +37,7 @@ def turned(rng: Generator, sticker: Sticker, side: int) -> Image.Image:
 
 
 def lit(rng: Generator, picture: Image.Image) -> Image.Image:
-    """The picture a little brighter or darker, with more or less contrast; transparency stays."""
+    """Return the picture a little brighter or darker, with more or less contrast; transparency stays."""
     gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
     table = [max(0, min(255, round((v - 128) * gain + 128 + offset))) for v in range(256)]
     return picture.point(table * 3 + list(range(256)) * (picture.mode == "RGBA"))

@@ -1,4 +1,4 @@
-"""Photographs for the grounds of scenes."""
+"""Load photographs for the grounds of scenes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELD_OUT = (
 
 
 def load(folder: Path, *, held_out: bool = False) -> list[Image.Image]:
-    """The training photos of a folder as RGB pictures, or with `held_out` the others."""
+    """Return the training photos of a folder as RGB pictures, or with `held_out` the others."""
     files = [file for file in sorted(folder.glob("*.jpg")) if (file.stem in HELD_OUT) == held_out]
     if not files:
         which = "of those held out, see training/photos.py, " if held_out else ""
@@ -28,7 +28,7 @@ def load(folder: Path, *, held_out: bool = False) -> list[Image.Image]:
 
 
 def middle(photo: Image.Image, size: int, *, share: float = 1.0) -> Image.Image:
-    """The square in the middle of a photo, `share` of its short side wide, at size × size px."""
+    """Return the square in the middle of a photo, `share` of its short side wide, at size × size px."""
     side = min(photo.size) * share
     x, y = (photo.width - side) / 2, (photo.height - side) / 2
     return photo.resize((size, size), Image.Resampling.LANCZOS, box=(x, y, x + side, y + side))

@@ -1,4 +1,4 @@
-"""Where in a hole a thing stands: at the place in which its outline is as large as can be."""
+"""Choose where in a hole a thing stands: where its outline can be largest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BAND = 8  # cells around the frame that no thing may cover, so that none leaves 
 
 
 def canvases(outlines: Tensor, height: int, width: int, longest: int) -> Tensor:
-    """Draw each outline [B, 1, s, s] in every one of SIDES, middle at the origin: [B, K, height, width]."""
+    """Draw each outline [B, 1, s, s] at each of SIDES, its middle at the origin: [B, K, height, width]."""
     ys, xs = (torch.arange(n, device=outlines.device, dtype=torch.float32) for n in (height, width))
     ys, xs = (torch.where(at >= n / 2, at - n, at) for at, n in ((ys, height), (xs, width)))
     layers = []

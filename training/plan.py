@@ -1,4 +1,4 @@
-"""Every size and budget of a training run, in one place."""
+"""Set every size and budget of a training run, in one place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is trained, how large and how long; a test passes a tiny one."""
+    """The sizes and budgets of a training; a test passes a tiny one."""
 
     work: Path
     photos: Path
@@ -57,5 +57,5 @@ class Plan:
     sheet_every: int = 1_000
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 for products and convolutions, float32 for the rest."""
+        """Use bfloat16 for products and convolutions, float32 for the rest, inside the block."""
         return torch.autocast(self.device, torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Portraits: what a thing looks like, as numbers that the text encoder learns to write and the UNets to read.
+"""Make portraits, numbers for what a thing looks like: the text encoder learns to write them, the UNets to read them.
 
 A portrait has 49 positions, 7 × 7 squares of a picture of 168 px.  Each holds its 3 × 3 latent cells less those of
 grey, their opacity, whether the thing shall be small, and the square's row and column: 60 numbers, the first ones of
@@ -39,7 +39,7 @@ def of(stamps: Tensor, small: Tensor, model: AutoencoderKL, plan: Plan) -> Tenso
 
 @torch.no_grad()
 def told(pictures: Tensor, model: AutoencoderKL, plan: Plan) -> Tensor:
-    """Latents [B, 4, h, w] of pictures on grey, [B, 3, H, W] in [-1, 1], less those of grey alone.
+    """Return latents [B, 4, h, w] of pictures on grey, [B, 3, H, W] in [-1, 1], minus those of grey alone.
 
     Of grey alone there is so little to normalise that it takes float32.
     """
@@ -51,7 +51,7 @@ def told(pictures: Tensor, model: AutoencoderKL, plan: Plan) -> Tensor:
 
 
 def laid_out(cells: Tensor, small: Tensor) -> Tensor:
-    """[B, 49, 60] of latents and opacity [B, 5, 21, 21] and a flag [B]."""
+    """Return [B, 49, 60] from latents and opacity [B, 5, 21, 21] and a flag [B]."""
     cells = cells.unflatten(3, (GRID, CELLS)).unflatten(2, (GRID, CELLS))  # [B, 5, 7, 3, 7, 3]
     cells = cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # [B, 49, 45]
     places = torch.cartesian_prod(torch.arange(GRID), torch.arange(GRID))  # [49, 2]
@@ -60,19 +60,19 @@ def laid_out(cells: Tensor, small: Tensor) -> Tensor:
 
 
 def nothing(count: int, plan: Plan) -> Tensor:
-    """Portraits [B, 49, 60] of bare background."""
+    """Return portraits [B, 49, 60] of bare background."""
     return laid_out(torch.zeros(count, 5, WIDE, WIDE, device=plan.device), torch.zeros(count))
 
 
 def words(portraits: Tensor, plan: Plan) -> Tensor:
-    """What an exact text encoder makes of the words for these portraits: [B, 49, 60] -> [B, L, width]."""
+    """Return the output of an exact text encoder for the words of these portraits: [B, 49, 60] -> [B, L, width]."""
     hidden = portraits.new_zeros(len(portraits), tokenizer.LENGTH, plan.text_width)
     hidden[:, -POSITIONS:, :NUMBERS] = portraits
     return hidden
 
 
 def vague(portraits: Tensor, rng: torch.Generator) -> Tensor:
-    """The portraits with some noise on what is drawn, more on some than on others."""
+    """Return the portraits with noise on the drawn parts, more on some than on others."""
 
     def random(*shape: int) -> Tensor:
         return torch.randn(shape, generator=rng, device=portraits.device)

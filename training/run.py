@@ -1,4 +1,4 @@
-"""One resumable training run: weights, optimiser, moving average, step, and a log."""
+"""Carry out one resumable training run: weights, optimiser, moving average, step, and a log."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ FLOOR = 0.02  # … to this share of itself
 
 
 def learning_rate(updates: int, left: float, peak: float) -> float:
-    """Warm-up over the optimiser's first updates, plateau, and decay with the share of the run that is left."""
+    """Return the learning rate: warm-up over the optimiser's first updates, plateau, decay near the run's end."""
     return peak * min(1.0, (updates + 1) / WARMUP) * max(FLOOR, min(1.0, left / DECAY))
 
 
 class Clock:
-    """The time that a run has, in seconds from now."""
+    """The time a run has, in seconds from now."""
 
     def __init__(self, seconds: float):
         self.began, self.seconds = time.monotonic(), seconds
 
     def left(self) -> float:
-        """Share of the time that is left; under 0 once it is up."""
+        """Return the share of the time that is left; below 0 once it is up."""
         return 1 - (time.monotonic() - self.began) / self.seconds
 
 
 class Run:
-    """A module being trained in `folder`; everything that a resume needs is in `state()`.
+    """A module being trained in `folder`; `state()` holds everything needed to resume.
 
     No random state is kept: the data and the noise of step i are functions of the plan's seed and i.  Progress is
     counted in steps of the plan's smallest batch; an update by a batch `stride` times as large is as many steps.
@@ -65,7 +65,7 @@ class Run:
         self.resume()
 
     def state(self) -> dict:
-        """Everything to go on from, as one dictionary of tensors and numbers."""
+        """Return everything needed to resume, as one dictionary of tensors and numbers."""
         return {
             "step": self.step,
             "updates": self.updates,
@@ -77,7 +77,7 @@ class Run:
         }
 
     def resume(self) -> None:
-        """Go on from the last saved state that fits: the whole one here, or a small one that went further."""
+        """Resume from the last saved state that fits: the full one here, or a small one that is further on."""
         state = checkpoint.load(self.folder / "state.pt")
         if state is not None and state["stamp"] == self.stamp:
             self.module.load_state_dict(state["module"])
@@ -92,7 +92,7 @@ class Run:
             (self.folder / "log.csv").unlink(missing_ok=True)
 
     def begin(self, weights: dict[str, Tensor], facts: dict[str, str]) -> None:
-        """Begin where other weights ended, with an optimiser that knows nothing yet."""
+        """Start from other weights, with a fresh optimiser."""
         self.module.load_state_dict(self.module.state_dict() | weights)
         for name, value in self.average.items():
             value.copy_(weights[name])
@@ -100,12 +100,12 @@ class Run:
         self.step, self.updates, self.seconds = int(facts["step"]), 0, float(facts["seconds"])
 
     def left(self) -> float:
-        """Share of the run that is left: of its steps, or of its time where that is limited."""
+        """Return the share of the run that is left: of its steps, or of its time if that is limited."""
         steps = 1 - self.step / self.steps
         return steps if self.clock is None else min(steps, self.clock.left())
 
     def update(self, loss: Tensor) -> None:
-        """One optimiser step and its share in the moving average."""
+        """Make one optimiser step, and update the moving average."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.updates, self.left(), self.peak)
         self.optimizer.zero_grad()
@@ -121,11 +121,11 @@ class Run:
             )
 
     def averaged(self) -> dict[str, Tensor]:
-        """The state dictionary with each trained weight replaced by its moving average."""
+        """Return the state dictionary with each trained weight replaced by its moving average."""
         return self.module.state_dict() | {k: v.clone() for k, v in self.average.items()}
 
     def save(self) -> None:
-        """The whole state in the run's folder, and a small one where the plan wants one."""
+        """Save the whole state in the run's folder, and a small one if the plan asks for it."""
         checkpoint.save(self.folder / "state.pt", self.state())
         if self.plan.out:
             states.write(
@@ -136,7 +136,7 @@ class Run:
             )
 
     def train(self, loss_at: Callable[[int], tuple[Tensor, dict]], sheet: Callable[[], None]) -> None:
-        """Run to the last step, or for one at least until the time is up: log, save and draw sheets on the way."""
+        """Run to the last step, or at least one until the time is up: log, save and draw sheets on the way."""
         log = Log(self.folder / "log.csv", self.step)
         saved, done = time.monotonic(), self.step >= self.steps
         while not done:
@@ -166,11 +166,11 @@ class Log:
             write_lines(path, [head, *(row for row in rows if int(row.split(",")[0]) <= step)])
 
     def add(self, figures: dict[str, float]) -> None:
-        """One step's figures into the mean."""
+        """Add one step's figures to the mean."""
         self.rows.append(figures)
 
     def write(self, step: int, seconds: float) -> None:
-        """A row: step, seconds of training so far, then the means."""
+        """Write a row: step, seconds of training so far, then the means."""
         names = list(self.rows[0])
         told = [[row[name] for row in self.rows if not math.isnan(row[name])] for name in names]
         means = [sum(some) / len(some) if some else math.nan for some in told]

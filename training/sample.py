@@ -1,4 +1,4 @@
-"""A small DDIM sampler, for looking at what was learnt so far."""
+"""Sample with a small DDIM, to look at what has been learnt so far."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEPS = 20
 
 
 def scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise levels; the UNets predict the velocity."""
+    """Return Stable Diffusion's noise levels; the UNets predict the velocity."""
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -26,7 +26,7 @@ def scheduler() -> DDIMScheduler:
 
 @dataclass(frozen=True, slots=True)
 class Painter:
-    """All that it takes to draw."""
+    """The networks and tables needed to draw."""
 
     vae: AutoencoderKL
     unet: UNet2DConditionModel
@@ -34,14 +34,14 @@ class Painter:
 
     @property
     def masked(self) -> bool:
-        """Whether the UNet sees the hole, and the picture with its hole grey, in five more channels."""
+        """Return whether the UNet also sees the hole and the picture with a grey hole, in five more channels."""
         return self.unet.config.in_channels == 9
 
     @torch.no_grad()
     def draw(
         self, words: Tensor, empty: Tensor, *, guidance: float, seed: int, pictures: Tensor, hole: Tensor
     ) -> Tensor:
-        """[B, 3, H, W] in [-1, 1]: what the words [B, L, d] say, drawn into the hole of each picture.
+        """Draw what the words [B, L, d] say into the hole of each picture: [B, 3, H, W] in [-1, 1].
 
         `empty` are the words for nothing.  A 4-channel UNet is held to the picture outside the hole in every step.
         """

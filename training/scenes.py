@@ -1,4 +1,4 @@
-"""Scenes: a photo, a hole in it as people paint them, and in the hole what the words say, drawn whole.
+"""Compose scenes: a photo, a hole as people paint them, and in it the thing that the words name, drawn whole.
 
 Everything that is slow with many small pictures, which is to cut grounds and to draw holes, is done once, in tables;
 scenes are composed of those in whole batches, on whichever device trains.
@@ -34,7 +34,7 @@ TURNED, LIT = 0.2, 0.25  # shares of things that lean a little, and that stand i
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """A batch of pictures with holes, and of what is in them."""
+    """A batch of pictures with holes, and their contents."""
 
     pictures: Tensor  # [B, 3, H, W] in [-1, 1]
     holes: Tensor  # bool [B, 1, H, W]
@@ -43,12 +43,12 @@ class Scenes:
 
 
 def stamps(library: Library, plan: Plan) -> Tensor:
-    """uint8 [N, 4, 192, 192]: the stickers, on the plan's device."""
+    """Return uint8 [N, 4, 192, 192]: the stickers, on the plan's device."""
     return textures(library.stickers, TEXTURE).to(plan.device)
 
 
 class Tables:
-    """Stickers, grounds, holes of one frame size, and orders: what scenes are made of."""
+    """The parts scenes are made of: stickers, grounds, holes of one frame size, and orders."""
 
     def __init__(self, library: Library, stamps: Tensor, frame: tuple[int, int], plan: Plan, part: int = 0):
         """`stamps` are the stickers' textures, `frame` is (width, height) in px; another `part` has other tables."""
@@ -70,7 +70,7 @@ class Tables:
         self.small = torch.tensor([each.small for each in orders], device=plan.device)
 
     def batch(self, count: int, rng: Generator) -> Scenes:
-        """Compose `count` scenes, a function of the state of `rng`, which lives on the tables' device."""
+        """Compose `count` scenes, seeded by `rng`, which lives on the tables' device."""
 
         def row(table: Tensor) -> Tensor:
             return torch.randint(len(table), (count,), generator=rng, device=table.device)
@@ -97,14 +97,14 @@ class Tables:
         return Scenes(over(thing, pictures) * 2 - 1, holes | tight, told, small)
 
     def ground(self, rows: Tensor, flip: Tensor) -> Tensor:
-        """[B, 3, H, W] in [0, 1]: the middles of those grounds, mirrored where `flip`."""
+        """Return [B, 3, H, W] in [0, 1]: the middles of those grounds, mirrored where `flip`."""
         width, height = self.frame
         top, left = (self.grounds.shape[2] - height) // 2, (self.grounds.shape[3] - width) // 2
         x = self.grounds[rows, :, top : top + height, left : left + width].float() / 255
         return torch.where(flip.view(-1, 1, 1, 1), x.flip(3), x)
 
     def stamp(self, rows: Tensor, colours: Tensor) -> Tensor:
-        """[B, 4, 192, 192]: those stickers in those colours (−1: their own), colours weighted by their opacity."""
+        """Return [B, 4, 192, 192]: those stickers in those colours (−1: their own), weighted by their opacity."""
         stamps = self.textures[rows.clamp(min=0)].float() / 255
         new = (colours >= 0).nonzero()[:, 0]
         stamps[new] = painted(stamps[new], colours[new])
@@ -112,7 +112,7 @@ class Tables:
         return stamps * (rows >= 0).view(-1, 1, 1, 1)
 
     def ordered(self, rows: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
-        """What is ordered, [B, 4, 192, 192], twice: as it fits into the holes, and as the words tell it.
+        """Return the ordered things, [B, 4, 192, 192], twice: as fits the holes, and as the words describe them.
 
         Of two things one stands beside the other, but in tall holes above it.
         """
@@ -134,7 +134,7 @@ class Tables:
 
 
 def table(made: Callable[[np.random.Generator], np.ndarray], count: int, seed: list[int]) -> Tensor:
-    """Make `count` rows by as many threads as there are cores, each a function of the seed and its number."""
+    """Make `count` rows with one thread per core, each seeded by the seed and its number."""
     with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
         rows = pool.map(lambda number: made(np.random.default_rng([*seed, number])), range(count))
         return torch.from_numpy(np.stack(list(rows)))
@@ -146,13 +146,13 @@ def over(front: Tensor, back: Tensor) -> Tensor:
 
 
 def relit(stamps: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
-    """Bring stamps, colours weighted by their opacity, into another light: gain and offset [B]."""
+    """Relight stamps, colours weighted by their opacity, by gain and offset [B]."""
     colours = stamps[:, :3] * gain.view(-1, 1, 1, 1) + offset.view(-1, 1, 1, 1) * stamps[:, 3:]
     return torch.cat([colours.clamp(min=0).minimum(stamps[:, 3:]), stamps[:, 3:]], 1)
 
 
 def layer(stamps: Tensor, side: Tensor, middle: Tensor, lean: Tensor, frame: tuple[int, int]) -> Tensor:
-    """Draw each stamp [B, 4, s, s], `side` px large, about its `middle`, leaning by radians: [B, 4, H, W]."""
+    """Draw each stamp [B, 4, s, s], `side` px large, around its `middle`, rotated by radians: [B, 4, H, W]."""
     width, height = frame
     half = F.avg_pool2d(stamps, 2)
     soft = F.interpolate(half, stamps.shape[2:], mode="bilinear")

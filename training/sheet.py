@@ -1,4 +1,4 @@
-"""Sample sheets: one look tells how the training does."""
+"""Draw sample sheets: one look shows how the training is going."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ THINGS = (  # what is drawn: a sticker's name, and another colour than its own
 
 
 def grid(tiles: list[np.ndarray], labels: list[str], columns: int) -> Image.Image:
-    """The tiles, uint8 [H, W, 3], in rows from the top left, each with its label."""
+    """Arrange the tiles, uint8 [H, W, 3], in rows from the top left, each with its label."""
     height, width, _ = tiles[0].shape
     page = Image.new("RGB", (columns * width, -(-len(tiles) // columns) * height))
     draw = ImageDraw.Draw(page)
@@ -38,12 +38,12 @@ def grid(tiles: list[np.ndarray], labels: list[str], columns: int) -> Image.Imag
 
 
 def tiles(pixels: Tensor) -> list[np.ndarray]:
-    """[B, 3, H, W] in [-1, 1] -> B times uint8 [H, W, 3]."""
+    """Split [B, 3, H, W] in [-1, 1] into B times uint8 [H, W, 3]."""
     return list(((pixels.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
 
 
 def tensor(pictures: list[Image.Image]) -> Tensor:
-    """[B, 3, H, W] in [-1, 1]."""
+    """Convert tiles to [B, 3, H, W] in [-1, 1]."""
     return torch.from_numpy(np.stack([np.array(one) for one in pictures])).permute(0, 3, 1, 2) / 127.5 - 1
 
 
@@ -54,7 +54,7 @@ def store(path: Path, page: Image.Image) -> None:
 
 @torch.no_grad()
 def round_trip(path: Path, vae: AutoencoderKL, held_out: list[Image.Image], library: Library) -> None:
-    """Pairs of pictures: as they were, and through the autoencoder, with decibels."""
+    """Return pairs of pictures: the original and its round trip through the autoencoder, with decibels."""
     views = [middle(photo, measure.SIZE) for photo in held_out]
     for index, view in enumerate(list(views)):
         side, sticker = measure.SIZE * 5 // 8, library.stickers[(index * 167 + 40) % len(library.stickers)]
@@ -69,7 +69,7 @@ def round_trip(path: Path, vae: AutoencoderKL, held_out: list[Image.Image], libr
 
 
 def drawn(path: Path, painter: Painter, library: Library, held_out: list[Image.Image], plan: Plan) -> None:
-    """Things in holes of every kind in held-out photos, from their exact portraits; each hole is outlined."""
+    """Draw things from their exact portraits into holes of every kind in held-out photos; each hole is outlined."""
     rng, count = np.random.default_rng(1), len(THINGS)
     x = tensor([middle(held_out[index % len(held_out)], plan.size) for index in range(count)]).to(plan.device)
     hole = torch.from_numpy(np.stack([holes.hole(rng, plan.size, plan.size) for _ in range(count)]))[:, None]
@@ -97,7 +97,7 @@ def drawn(path: Path, painter: Painter, library: Library, held_out: list[Image.I
 
 
 def ordered(library: Library, plan: Plan) -> tuple[Tensor, Tensor]:
-    """(stamps of THINGS [B, 4, 168, 168], colours weighted by their opacity; none of them small)."""
+    """Return (stamps of THINGS [B, 4, 168, 168], colours weighted by their opacity; [B] zeros: none is small)."""
     names = [sticker.name for sticker in library.stickers]
     rows = [library.stickers[names.index(name)] if name in names else None for name, _ in THINGS]
     stamps = torch.zeros(len(rows), 4, portraits.SIDE, portraits.SIDE)

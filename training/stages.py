@@ -1,4 +1,4 @@
-"""The stages of training in their order, and how limited time is shared among them."""
+"""Run the stages of training in order, and share limited time among them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ CUDA = {
 
 
 def on(device: str) -> dict[str, object]:
-    """What a plan is on a device: batches of 512 and larger tables on a GPU."""
+    """Return a plan adapted to a device: batches of 512 and larger tables on a GPU."""
     return dict(CUDA) if device == "cuda" else {}
 
 
 def run(names: list[str], plan: Plan, minutes: float | None, packed: Path | None) -> None:
-    """Run those stages to their ends, or as far as they come in so many minutes."""
+    """Run those stages to their ends, or as far as they get in that many minutes."""
     began = time.monotonic()
     if plan.device == "cuda":
         torch.backends.cudnn.benchmark = True
@@ -59,7 +59,7 @@ def run(names: list[str], plan: Plan, minutes: float | None, packed: Path | None
 
 
 def of(library: Library, held_out: list[Image.Image], plan: Plan) -> dict[str, Callable[[Clock | None], object]]:
-    """The stages by their names."""
+    """Return the stages by name."""
     return {
         "vae": lambda _: vae.train(library, held_out, plan),
         "text": lambda clock: text.train(library.stickers, plan, clock),
@@ -69,14 +69,14 @@ def of(library: Library, held_out: list[Image.Image], plan: Plan) -> dict[str, C
 
 
 def exported(library: Library, held_out: list[Image.Image], plan: Plan) -> None:
-    """Export the model.  Only this needs the library that uses it, and what that imports."""
+    """Export the model; only this imports the library that uses it."""
     from . import export
 
     print(f"Exported to {export.export(library, held_out, plan)}")
 
 
 def save(plan: Plan) -> list[Path]:
-    """Small states of the text encoder and the UNets in the work folder, written to `plan.out`.
+    """Write small states of the text encoder and the UNets in the work folder to `plan.out`.
 
     While there is no 9-channel UNet yet, also of what it is grown from.
     """

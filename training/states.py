@@ -1,4 +1,4 @@
-"""Small states, to go on from on another machine: averaged weights in float16, in files of at most 15 MB.
+"""Keep small states to resume on another machine: averaged weights in float16, in files of at most 15 MB.
 
 The optimiser's own memory stays behind.  It is gathered again within the warm-up, which such a start begins with.
 """
@@ -21,7 +21,7 @@ PART = {"first": "unet", "inpaint": "unet", "base": "unet"}  # what holds the we
 
 
 def write(folder: Path, name: str, weights: dict[str, Tensor], facts: dict[str, object]) -> list[Path]:
-    """Keep `weights` as `folder`/`name`-1.safetensors and so on, each with the `facts`."""
+    """Write `weights` as `folder`/`name`-1.safetensors and so on, each with the `facts`."""
     folder.mkdir(parents=True, exist_ok=True)
     parts, room = [{}], LARGEST
     for key, value in weights.items():
@@ -40,7 +40,7 @@ def write(folder: Path, name: str, weights: dict[str, Tensor], facts: dict[str, 
 
 
 def read(folder: Path | None, name: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-    """(weights in float32, facts) as `write` kept them; None where there are none or a file is missing."""
+    """Return (weights in float32, facts) as written by `write`; None if there are none or a file is missing."""
     paths = sorted(folder.glob(f"{name}-[0-9]*.safetensors")) if folder else []
     weights, facts = {}, {}
     for path in paths:
@@ -54,7 +54,7 @@ def read(folder: Path | None, name: str) -> tuple[dict[str, Tensor], dict[str, s
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Weights, and how long it took to come to them."""
+    """Weights, and the steps and seconds that led to them."""
 
     weights: dict[str, Tensor]
     step: int
@@ -62,7 +62,7 @@ class Trained:
 
 
 def furthest(plan: Plan, name: str) -> Trained | None:
-    """The weights of a part that had the most steps: those that ended in the work folder, or a small state."""
+    """Return the weights of a part with the most steps: those finished in the work folder, or a small state."""
     final, small = checkpoint.load(plan.work / name / "final.pt"), read(plan.states, name)
     found = [] if final is None else [Trained(final[PART.get(name, name)], final["step"], final["seconds"])]
     if small is not None:
@@ -71,5 +71,5 @@ def furthest(plan: Plan, name: str) -> Trained | None:
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Whether the two are equal as float16."""
+    """Return whether the two are equal as float16."""
     return one.keys() == other.keys() and all(torch.equal(one[key].half(), other[key].half()) for key in one)

@@ -1,4 +1,4 @@
-"""Stickers with their names: 3D Fluent emoji (MIT), named by unicode-emoji-json and emojilib (MIT)."""
+"""Fetch stickers with their names: 3D Fluent emoji (MIT), named by unicode-emoji-json and emojilib (MIT)."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Sticker:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """What scenes are made of."""
+    """The photos and stickers that scenes are made of."""
 
     photos: list[Image.Image]
     stickers: list[Sticker]
 
 
 def fetch(folder: Path) -> None:
-    """The three npm packages, unpacked in `folder`; what is there already is left alone."""
+    """Fetch the three npm packages and unpack them in `folder`; existing ones are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, package in PACKAGES.items():
         if (folder / part).is_dir():
@@ -58,7 +58,7 @@ def fetch(folder: Path) -> None:
 
 
 def _pack(package: str, folder: Path) -> None:
-    """Download one package quietly; end with a sentence where that cannot be."""
+    """Download one package quietly; exit with a sentence if that fails."""
     try:
         subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True)
     except FileNotFoundError:
@@ -68,7 +68,7 @@ def _pack(package: str, folder: Path) -> None:
 
 
 def load(folder: Path) -> list[Sticker]:
-    """The stickers of an unpacked `folder`, in the order of their code points."""
+    """Return the stickers of an unpacked `folder`, in the order of their code points."""
     names = json.loads((folder / "names/package/data-by-emoji.json").read_text(encoding="utf-8"))
     words = json.loads((folder / "words/package/dist/emoji-en-US.json").read_text(encoding="utf-8"))
     emoji = {code(text): text for text in names}
@@ -84,12 +84,12 @@ def load(folder: Path) -> list[Sticker]:
 
 
 def code(text: str) -> str:
-    """ "🍕" -> "1f355"."""
+    """Return an emoji's code point in hex: "🍕" -> "1f355"."""
     return "-".join(f"{ord(character):x}" for character in text if f"{ord(character):x}" != JOINER)
 
 
 def keywords(name: str, words: list[str]) -> tuple[str, ...]:
-    """The plain words among `words` that add something to `name`."""
+    """Return the plain words among `words` that add something to `name`."""
     plain = [word.replace("_", " ").lower() for word in words]
     return tuple(
         word for word in dict.fromkeys(plain) if word != name and word.replace(" ", "").replace("-", "").isalpha()
@@ -97,7 +97,7 @@ def keywords(name: str, words: list[str]) -> tuple[str, ...]:
 
 
 def textures(stickers: list[Sticker], side: int) -> Tensor:
-    """uint8 [N, 4, side, side]: the stickers' pictures, colours and opacity."""
+    """Return uint8 [N, 4, side, side]: the stickers' pictures, colours and opacity."""
     rows = []
     for one in stickers:
         picture = torch.from_numpy(np.array(one.picture)).permute(2, 0, 1)[None].float() / 255

@@ -1,4 +1,4 @@
-"""The text encoder: taught to write the portrait of each thing, in the last 49 positions of what it makes of words.
+"""Train the text encoder to write each thing's portrait into the last 49 positions of its output.
 
 Trained together with a UNet from nothing it told colours and hardly shapes for thousands of steps.  Alone, and told
 exactly what to say, it takes minutes, and every query of the UNet's cross-attention finds the place that it needs.
@@ -29,7 +29,7 @@ BARE = 0.05  # share of captions for background, whose portrait is nothing
 
 
 def build(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
-    """An untrained text encoder: int64 [B, L] -> [B, L, width]."""
+    """Build an untrained text encoder: int64 [B, L] -> [B, L, width]."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokens),
@@ -46,7 +46,7 @@ def build(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
 
 
 class Portraits:
-    """The latents and the opacity of every sticker in every colour, whole and at half the size."""
+    """The latents and the opacity of every sticker in every colour, at full and half size."""
 
     def __init__(self, stickers: list[Sticker], model: AutoencoderKL, plan: Plan):
         path = plan.work / "text" / "portraits.pt"
@@ -58,7 +58,7 @@ class Portraits:
         self.deviation = self.whole.float().std().item()
 
     def of(self, orders: list[Order]) -> Tensor:
-        """[B, 49, 60]: the portrait of each order."""
+        """Return [B, 49, 60]: the portrait of each order."""
         cells = torch.zeros(len(orders), 5, WIDE, WIDE, device=self.whole.device)
         one = [n for n, each in enumerate(orders) if len(each.things) == 1]
         cells[one] = self.whole[[row(orders[n].things[0]) for n in one]].float()
@@ -72,13 +72,13 @@ class Portraits:
 
 
 def row(one: Thing) -> int:
-    """Where a thing stands in the tables: the plain stickers and then each colour's."""
+    """Return the row of a thing in the tables: the plain stickers, then those of each colour."""
     return one.sticker * (len(colours.NAMES) + 1) + one.colour + 1
 
 
 @torch.no_grad()
 def encoded(stickers: list[Sticker], model: AutoencoderKL, cells: int, plan: Plan) -> Tensor:
-    """float16 [N × 13, 5, cells, cells]: latents on grey less those of grey alone, and opacity from 0 to 2."""
+    """Return float16 [N × 13, 5, cells, cells]: latents on grey minus those of grey alone, and opacity, 0 to 2."""
     side, rows = 8 * cells, []
     pictures = textures(stickers, side).to(plan.device)
     every = torch.arange(-1, len(colours.NAMES), device=plan.device)
@@ -91,7 +91,7 @@ def encoded(stickers: list[Sticker], model: AutoencoderKL, cells: int, plan: Pla
 
 
 def orders_at(step: int, stickers: list[Sticker], plan: Plan) -> list[Order]:
-    """The orders of a step: a function of the seed and the step."""
+    """Return the orders of a step, seeded by the seed and the step."""
     rng = np.random.default_rng([plan.seed, SEED, step])
     return [
         captions.background(rng) if rng.random() < BARE else captions.order(rng, stickers)
@@ -102,7 +102,7 @@ def orders_at(step: int, stickers: list[Sticker], plan: Plan) -> list[Order]:
 def loss_at(
     step: int, encoder: CLIPTextModel, tokens: CLIPTokenizer, stickers: list[Sticker], table: Portraits, plan: Plan
 ) -> tuple[Tensor, dict]:
-    """(loss, figures) of one step: the share of the portraits' variance that is not told.
+    """Return (loss, figures) of one step: the share of the portraits' variance that is not explained.
 
     The positions before the portrait shall be silent in the numbers that the UNets read.
     """
@@ -122,7 +122,7 @@ def loss_at(
 
 
 def kinds(orders: list[Order]) -> dict[str, list[bool]]:
-    """Which of the orders are of one thing in its own colour, of one in another, and of two."""
+    """Return which orders are of one thing in its own colour, of one in another, and of two."""
     one = [len(each.things) == 1 for each in orders]
     own = [all(thing.colour < 0 for thing in each.things) for each in orders]
     return {
@@ -133,7 +133,7 @@ def kinds(orders: list[Order]) -> dict[str, list[bool]]:
 
 
 def train(stickers: list[Sticker], plan: Plan, clock: Clock | None = None) -> None:
-    """The finished text encoder at `work/text/final.pt`."""
+    """Return the finished text encoder, saved at `work/text/final.pt`."""
     autoencoder, stamp = vae.load(plan)
     tokens, folder = tokenizer.load(stickers, plan), plan.work / "text"
     if checkpoint.finished(folder, stamp, plan.text_steps):
@@ -149,7 +149,7 @@ def train(stickers: list[Sticker], plan: Plan, clock: Clock | None = None) -> No
 
 
 def load(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
-    """The text encoder as far as it was trained."""
+    """Return the text encoder as far as it has been trained."""
     encoder = build(tokens, plan)
     encoder.load_state_dict(states.furthest(plan, "text").weights)
     return encoder.eval().requires_grad_(False).to(plan.device)

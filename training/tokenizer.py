@@ -1,4 +1,4 @@
-"""A small CLIP vocabulary that keeps the common words whole."""
+"""Train a small CLIP vocabulary that keeps the common words whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORD = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\
 
 
 def train(texts: list[str], size: int) -> tuple[dict[str, int], list[str]]:
-    """(vocabulary, merges): byte-pair encoding learnt from `texts`, of at most about `size` tokens."""
+    """Return (vocabulary, merges): byte-pair encoding learnt from `texts`, of at most about `size` tokens."""
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END, continuing_subword_prefix=""))
     bpe.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
@@ -52,7 +52,7 @@ def train(texts: list[str], size: int) -> tuple[dict[str, int], list[str]]:
 
 
 def load(stickers: list[Sticker], plan: Plan) -> CLIPTokenizer:
-    """The run's tokenizer, trained on the stickers' captions if there is none yet."""
+    """Return the run's tokenizer, trained on the stickers' captions if there is none yet."""
     folder = plan.work / "tokenizer"
     if not folder.exists():
         part = folder.with_name("tokenizer.part")
@@ -69,5 +69,5 @@ def load(stickers: list[Sticker], plan: Plan) -> CLIPTokenizer:
 
 
 def encode(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
-    """int64 [B, 60]: the tokens of each text, padded to one length."""
+    """Return int64 [B, 60]: the tokens of each text, padded to one length."""
     return tokenizer(texts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt").input_ids

@@ -1,4 +1,4 @@
-"""The two UNets, each grown from the one before it.
+"""Train the two UNets, each grown from the one before it.
 
 "first" has 4 channels in and learns for a short while what pictures and words are.  "inpaint" is grown from it, with
 five new input channels at zero, as SD-inpainting was from Stable Diffusion; it sees where a hole is, which is the
@@ -30,7 +30,7 @@ OUTSIDE = 0.1  # weight of the loss outside the hole, which the picture itself o
 
 
 def build(channels: int, plan: Plan) -> UNet2DConditionModel:
-    """An untrained UNet; no attention at full size, where it costs most and the text says least."""
+    """Build an untrained UNet; no attention at full size, where it costs most and the text matters least."""
     plain, cross = len(plan.channels) - 1, "CrossAttn"
     unet = UNet2DConditionModel(
         sample_size=plan.size // 8,
@@ -54,7 +54,7 @@ def build(channels: int, plan: Plan) -> UNet2DConditionModel:
 
 @torch.no_grad()
 def grown(channels: int, weights: dict[str, Tensor], plan: Plan) -> UNet2DConditionModel:
-    """A UNet with the trained `weights`, which ignores input channels that are new to those.
+    """Build a UNet with the trained `weights`, which ignores input channels that they lack.
 
     Where the text encoder has another width than theirs, the keys and values made of its words begin untrained.
     """
@@ -68,14 +68,14 @@ def grown(channels: int, weights: dict[str, Tensor], plan: Plan) -> UNet2DCondit
 
 
 class Lessons:
-    """Noisy latents with their words; those of step i are a function of the seed and i."""
+    """Noisy latents with their words; those of step i are seeded by the seed and i."""
 
     def __init__(self, mode: str, source: cache.Cached | cache.Fresh, scale: float, plan: Plan):
         self.mode, self.source, self.scale, self.plan = mode, source, scale, plan
         self.alphas = scheduler().alphas_cumprod.to(plan.device)
 
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(input [B, 4 or 9, h, w], t [B], words [B, L, d], velocity [B, 4, h, w], weight [B, 1, h, w]).
+        """Return (input [B, 4 or 9, h, w], t [B], words [B, L, d], velocity [B, 4, h, w], weight [B, 1, h, w]).
 
         The velocity, √ᾱ noise − √(1−ᾱ) z (Salimans & Ho 2022, arXiv 2202.00512), tells colours at every noise
         level: an error in it is never magnified, as one in the noise is where hardly anything else is left.
@@ -97,7 +97,7 @@ class Lessons:
 
 
 def loss_at(step: int, lessons: Lessons, unet: Layout) -> tuple[Tensor, dict]:
-    """(loss, figures) of one step."""
+    """Return (loss, figures) of one step."""
     x, t, words, velocity, weight = lessons.at(step)
     with lessons.plan.autocast():
         v = unet(x, t, words).float()
@@ -106,12 +106,12 @@ def loss_at(step: int, lessons: Lessons, unet: Layout) -> tuple[Tensor, dict]:
 
 
 def steps_of(mode: str, plan: Plan) -> int:
-    """How many steps the plan has for a UNet."""
+    """Return the number of steps the plan has for a UNet."""
     return getattr(plan, f"{mode}_steps")
 
 
 def adopt(folder: Path, plan: Plan) -> None:
-    """Take the 9-channel UNet of a finished model in diffusers' layout as what the first lessons end with."""
+    """Use the 9-channel UNet of a finished model in diffusers' layout as the result of the first lessons."""
     path = plan.work / "first" / "final.pt"
     if not path.exists():
         model = UNet2DConditionModel.from_pretrained(folder / "unet_inpainting", torch_dtype=torch.float32)
@@ -119,13 +119,13 @@ def adopt(folder: Path, plan: Plan) -> None:
 
 
 def adopted(plan: Plan) -> bool:
-    """Whether the first lessons were taken over from a finished model."""
+    """Return whether the first lessons were taken over from a finished model."""
     state = checkpoint.load(plan.work / "first" / "final.pt")
     return state is not None and not state["stamp"]
 
 
 def beginning(mode: str, channels: int, plan: Plan) -> UNet2DConditionModel:
-    """The UNet before its first step: grown from its parent, which may have ended here or elsewhere."""
+    """Return the UNet before its first step: grown from its parent, which was finished here or elsewhere."""
     if PARENT[mode] is None:
         return build(channels, plan)
     parent = states.furthest(plan, PARENT[mode])
@@ -133,7 +133,7 @@ def beginning(mode: str, channels: int, plan: Plan) -> UNet2DConditionModel:
 
 
 def train(mode: str, library: Library, held_out: list, plan: Plan, clock: Clock | None = None) -> None:
-    """The finished weights of "first", "inpaint" or "base" at `work/MODE/final.pt`."""
+    """Return the finished weights of "first", "inpaint" or "base", saved at `work/MODE/final.pt`."""
     autoencoder, stamp = vae.load(plan)
     torch.manual_seed(plan.seed)
     channels, steps, folder = 9 if mode == "inpaint" else 4, steps_of(mode, plan), plan.work / mode

@@ -1,4 +1,4 @@
-"""The autoencoder: 8× smaller, 4 channels, trained first and then left alone."""
+"""Train the autoencoder: 8× smaller, 4 channels; the first network to be trained, then left unchanged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLOURS_BY = 3_000  # steps with a heavy colour loss: without it red and green d
 
 
 def build(plan: Plan) -> AutoencoderKL:
-    """An untrained autoencoder whose posterior is a point."""
+    """Build an untrained autoencoder without randomness in its posterior."""
     levels = len(plan.vae_channels)
     vae = AutoencoderKL(
         block_out_channels=plan.vae_channels,
@@ -44,18 +44,18 @@ def build(plan: Plan) -> AutoencoderKL:
 
 @torch.no_grad()
 def point(vae: AutoencoderKL) -> None:
-    """The log-variance half of the encoder's output fixed, since the pipelines sample it."""
+    """Fix the log-variance half of the encoder's output, since the pipelines sample it."""
     vae.quant_conv.weight[4:] = 0
     vae.quant_conv.bias[4:] = POINT
 
 
 def pixels(pictures: np.ndarray) -> Tensor:
-    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in [-1, 1]."""
+    """Convert uint8 [B, H, W, 3] to float32 [B, 3, H, W] in [-1, 1]."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
 
 
 def batch(step: int, library: Library, plan: Plan) -> Tensor:
-    """[B, 3, h, w]: the patches of a step, a function of the seed and the step."""
+    """Return [B, 3, h, w]: the patches of a step, seeded by the seed and the step."""
     rng = np.random.default_rng([plan.seed, 1, step])
     large = step >= plan.vae_final * plan.vae_steps
     size, count = (2 * PATCH, max(1, plan.vae_batch // 4 + 1)) if large else (PATCH, plan.vae_batch)
@@ -63,7 +63,7 @@ def batch(step: int, library: Library, plan: Plan) -> Tensor:
 
 
 def loss(y: Tensor, x: Tensor, step: int) -> Tensor:
-    """Squared error first, since PSNR counts; differences of neighbours for crisp edges; pooled colours."""
+    """Return the loss: squared error above all, for PSNR; differences of neighbours for crisp edges; pooled colours."""
     heavy = 1.0 if step < COLOURS_BY else 0.2
     total = 10 * F.mse_loss(y, x) + 0.2 * F.l1_loss(y, x)
     for axis in (2, 3):
@@ -74,7 +74,7 @@ def loss(y: Tensor, x: Tensor, step: int) -> Tensor:
 
 
 def loss_at(step: int, vae: AutoencoderKL, library: Library, plan: Plan) -> tuple[Tensor, dict]:
-    """(loss, figures) of one step."""
+    """Return (loss, figures) of one step."""
     x = batch(step, library, plan).to(plan.device)
     noise = torch.Generator(plan.device).manual_seed(plan.seed * 1_000_003 + step)
     with plan.autocast():
@@ -87,7 +87,7 @@ def loss_at(step: int, vae: AutoencoderKL, library: Library, plan: Plan) -> tupl
 
 
 def train(library: Library, held_out: list, plan: Plan) -> None:
-    """The finished weights at `work/vae/final.pt`, resumed from wherever the run stands."""
+    """Return the finished weights, saved at `work/vae/final.pt`, resumed from wherever the run stopped."""
     folder = plan.work / "vae"
     final = checkpoint.load(folder / "final.pt")
     if final is not None and final["step"] >= plan.vae_steps:
@@ -113,7 +113,7 @@ def train(library: Library, held_out: list, plan: Plan) -> None:
 
 @torch.no_grad()
 def level(vae: AutoencoderKL, library: Library, plan: Plan) -> None:
-    """The same autoencoder with latents of mean 0 and deviation 1 in each channel.
+    """Return the same autoencoder with latents of mean 0 and deviation 1 in each channel.
 
     Two 1×1 convolutions carry the change, z' = (z − m) / s after the encoder and z = s z' + m before the decoder,
     so that pictures stay as they were, while the UNets meet what their noise is like.
@@ -130,7 +130,7 @@ def level(vae: AutoencoderKL, library: Library, plan: Plan) -> None:
 
 
 def load(plan: Plan) -> tuple[AutoencoderKL, str]:
-    """(the finished autoencoder, its fingerprint)."""
+    """Return (the finished autoencoder, its fingerprint)."""
     vae = build(plan)
     weights = checkpoint.load(plan.work / "vae" / "final.pt")["vae"]
     vae.load_state_dict(weights)
@@ -140,7 +140,7 @@ def load(plan: Plan) -> tuple[AutoencoderKL, str]:
 
 
 def scale(plan: Plan) -> float:
-    """What brings latents to unit deviation."""
+    """Return the factor that brings latents to unit deviation."""
     return checkpoint.load(plan.work / "vae" / "final.pt")["scale"]
 
 
