@@ -103,7 +103,7 @@ def ratio(drawn: np.ndarray, true: np.ndarray, where: np.ndarray) -> float:
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the structural similarity (Wang et al. 2004) of two grey pictures, in 8 × 8 px blocks, half overlapping."""
+    """Return the structural similarity (Wang et al. 2004) of two grey pictures, in half-overlapping 8 × 8 blocks."""
 
     def blocks(picture: np.ndarray) -> np.ndarray:
         view = np.lib.stride_tricks.sliding_window_view(picture, (8, 8))[::4, ::4]

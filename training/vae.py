@@ -63,7 +63,7 @@ def batch(step: int, library: Library, plan: Plan) -> Tensor:
 
 
 def loss(y: Tensor, x: Tensor, step: int) -> Tensor:
-    """Return the loss: squared error above all, for PSNR; differences of neighbours for crisp edges; pooled colours."""
+    """Return the loss: squared error for PSNR; differences of neighbours for crisp edges; pooled colours."""
     heavy = 1.0 if step < COLOURS_BY else 0.2
     total = 10 * F.mse_loss(y, x) + 0.2 * F.l1_loss(y, x)
     for axis in (2, 3):
