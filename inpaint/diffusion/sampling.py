@@ -1,4 +1,4 @@
-"""Show the article in one page: noise, the DDIM step, two ways to keep what is not masked, one loop.
+"""The article in one page: noise, the DDIM step, two ways to keep what is not masked, one loop.
 
     x0  clean latent      x    the latent at noise level t       alphas_cumprod  ᾱ, cumulative product of the alphas
     eps predicted noise   out  what the UNet predicts: eps, v or x0 (prediction.py)
