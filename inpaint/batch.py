@@ -15,6 +15,7 @@ from .files.reading import SUFFIXES
 from .request import Request
 
 if TYPE_CHECKING:
+    from .inpainter import Inpainter
     from .pipeline.step import Step
     from .result import Result
 
@@ -76,19 +77,20 @@ def pair(pictures: Iterable[Path], masks: Path | Iterable[Path] | None = None) -
     exact = _by_stem(masks, str)
     taken = {mask for picture in pictures for mask in exact.get(picture.stem, ())}
     folded = _by_stem([mask for mask in masks if mask not in taken], _folded)
-    return [_job(picture, exact.get(picture.stem) or folded.get(_folded(picture.stem), [])) for picture in pictures]
+    return [_item(picture, exact.get(picture.stem) or folded.get(_folded(picture.stem), [])) for picture in pictures]
 
 
 def _by_stem(masks: list[Path], fold: Callable[[str], str]) -> dict[str, list[Path]]:
     """Return {folded stem: masks}: the masks named exactly so or, if there are none, those with a mask suffix."""
-    own, marked = defaultdict(list), defaultdict(list)
+    own: defaultdict[str, list[Path]] = defaultdict(list)
+    marked: defaultdict[str, list[Path]] = defaultdict(list)
     for mask in masks:
         own[fold(mask.stem)].append(mask)
         marked[fold(_unmarked(mask.stem))].append(mask)
     return {**marked, **own}
 
 
-def _job(picture: Path, masks: list[Path]) -> Item:
+def _item(picture: Path, masks: list[Path]) -> Item:
     """Return the picture with the last of its masks (of a.jpg and a.png, the PNG), or with a problem."""
     if len({mask.stem for mask in masks if _folded(mask.stem) == _folded(masks[-1].stem)}) > 1:
         names = " and ".join(mask.name for mask in masks)
@@ -106,7 +108,8 @@ def _folded(name: str) -> str:
 
 def split(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Return (pictures, masks): masks end in _mask or lie in a folder called masks."""
-    pictures, masks = [], []
+    pictures: list[Path] = []
+    masks: list[Path] = []
     for file in sorted(files):
         if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
             marked = _unmarked(file.stem) != file.stem or file.parent.name.lower() in ("mask", "masks")
@@ -139,7 +142,7 @@ def listed(folder: Path) -> list[Path]:
 
 
 def run(
-    painter,
+    painter: Inpainter,
     items: Iterable[Item],
     output: Output,
     settings: dict[str, Any] | None = None,

@@ -79,7 +79,7 @@ def _path(word: str | None) -> Path | None:
     return None if word in (None, "-") else Path(word)
 
 
-def batch_of(args: argparse.Namespace) -> tuple[list[batch.Job], batch.Output, dict[str, Any]]:
+def batch_of(args: argparse.Namespace) -> tuple[list[batch.Item], batch.Output, dict[str, Any]]:
     """Return the batch's items, where their results go, and the settings they share."""
     if args.source or args.film or len(args.inputs) > 1:
         raise InvalidRequest(
@@ -88,10 +88,10 @@ def batch_of(args: argparse.Namespace) -> tuple[list[batch.Job], batch.Output, d
     settings = {**({"prompt": args.inputs[0]} if args.inputs else {}), **settings_of(args)}
     if args.out is None or args.out.suffix.lower() in writing.FORMATS:
         raise InvalidRequest("out", "A batch writes many files.", "Give -o a folder.")
-    jobs = batch.plan(args.batch, args.masks)
+    items = batch.plan(args.batch, args.masks)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidRequest("out", f"The folder {args.out} cannot be made.", "Choose another place.") from error
     outputs.check_folder(args.out, "Choose another place.")
-    return jobs, batch.Output(args.out, f".{args.format}", args.metadata, args.file_quality), settings
+    return items, batch.Output(args.out, f".{args.format}", args.metadata, args.file_quality), settings

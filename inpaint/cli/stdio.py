@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import from_thread, to_thread
@@ -21,14 +21,17 @@ from ..request import Request, read_settings
 from ..result import Result
 from . import outputs, tool
 
+if TYPE_CHECKING:
+    from ..inpainter import Inpainter
+
 PICTURE = "The path of a picture file on this machine."
 OUT = "The file to write, .png, .jpg, .webp or .tiff; leave it out for a new file beside the picture."
 
-Progress = Callable[[int, int], Awaitable[None]]  # steps done, steps in all
+Progress = Callable[[int, int], Coroutine[Any, Any, None]]  # steps done, steps in all
 Answer = tuple[dict[str, Any], list[bytes]]  # facts, previews
 
 
-def serve(load: Callable[[], Any]) -> None:
+def serve(load: Callable[[], Inpainter]) -> None:
     """Answer until standard input ends; `load` returns the painter and is called for the first picture."""
     from mcp import types
     from mcp.server.lowlevel import Server
@@ -69,8 +72,9 @@ def serve(load: Callable[[], Any]) -> None:
 class Jobs:
     """Run one request at a time, in a thread; a cancelled one stops within one step."""
 
-    def __init__(self, load: Callable[[], Any]):
-        self.load, self.painter, self.painting = load, None, threading.Lock()
+    def __init__(self, load: Callable[[], Inpainter]):
+        self.load, self.painting = load, threading.Lock()
+        self.painter: Inpainter | None = None
 
     async def run(self, name: str, arguments: dict[str, Any], progress: Progress) -> Answer:
         """Return facts and previews of the saved pictures; await progress(done, total) after each step."""
@@ -87,9 +91,10 @@ class Jobs:
     ) -> tuple[dict, list[bytes]]:
         request, out = asked(arguments)
         with self.painting:  # a cancelled call may still be in its last step
-            if self.painter is None and not stop.is_set():
-                self.painter = self.load()
-            for event in self.painter.stream(request) if not stop.is_set() else ():
+            if stop.is_set():
+                raise InpaintError("The call was cancelled.")
+            self.painter = self.painter or self.load()
+            for event in self.painter.stream(request):
                 if stop.is_set():
                     break
                 if isinstance(event, Result):

@@ -60,11 +60,11 @@ def rebuilt(record: Any, shown: Picture, parts: dict[bytes, bytes]) -> tuple[Pic
     """Rebuild the original picture from the result as shown; return it and notes, or raise InvalidRequest."""
     if not isinstance(record, dict):
         raise damaged("it does not say where the original is")
-    whole, offset = size(record.get("size")), _whole_numbers(record.get("offset"), 2)
+    whole, (x, y) = size(record.get("size")), _whole_numbers(record.get("offset"), 2)
     if whole[0] * whole[1] > LARGER * shown.size[0] * shown.size[1]:
         raise damaged("its sizes make no sense")
-    rgb, alpha = _seen(shown.rgb, shown.alpha, whole, offset)
-    samples = _seen_samples(shown, whole, offset)
+    rgb, alpha = _seen(shown.rgb, shown.alpha, whole, (x, y))
+    samples = _seen_samples(shown, whole, (x, y))
     if record.get("box") is not None:
         left, top, right, bottom = box = _whole_numbers(record["box"], 4)
         if not (0 <= left < right <= whole[0] and 0 <= top < bottom <= whole[1]):

@@ -64,7 +64,8 @@ class Picture:
         if alpha:
             image = Image.merge("RGBA", (*rgb.split(), alpha))
         own = {"icc_profile": self.icc, "exif": self.exif, SAMPLES: self.samples}
-        image.info = {**{key: value for key, value in own.items() if value is not None}, **self.info}
+        known: dict[Any, Any] = {key: value for key, value in own.items() if value is not None}
+        image.info = known | self.info
         return image
 
 

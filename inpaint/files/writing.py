@@ -187,8 +187,8 @@ def names(path: Path, several: bool = False) -> Iterator[Path]:
     for number in count(1 if several else 0):
         mark = f"-{number}" if number else ""
         room = LONGEST_NAME - len(os.fsencode(mark + path.suffix))
-        stem = os.fsencode(path.stem)
-        stem = path.stem if len(stem) <= room else stem[:room].decode(errors="ignore")
+        full = os.fsencode(path.stem)
+        stem = path.stem if len(full) <= room else full[:room].decode(errors="ignore")
         yield path.with_name(f"{stem}{mark}{path.suffix}")
 
 

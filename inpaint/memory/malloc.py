@@ -57,12 +57,14 @@ def _glibc() -> ctypes.CDLL | None:
 
 def keep() -> None:
     """Keep freed memory in this process until `trim`; threads that start later share one heap."""
-    if _glibc() is not None:
+    library = _glibc()
+    if library is not None:
         for option, value in ((TRIM_THRESHOLD, 2**31 - 1), (MMAP_MAX, 0), (ARENA_MAX, 1)):
-            _glibc().mallopt(option, value)
+            library.mallopt(option, value)
 
 
 def trim(more_than: int = 0) -> None:
     """Return free heap memory to the system if more than `more_than` bytes are free."""
-    if _glibc() is not None and _glibc().mallinfo2().fordblks > more_than:
-        _glibc().malloc_trim(0)
+    library = _glibc()
+    if library is not None and library.mallinfo2().fordblks > more_than:
+        library.malloc_trim(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -23,7 +23,8 @@ class Offloader:
 
     def __init__(self, device: torch.device, policy: Policy):
         self.device, self.policy = device, policy
-        self.last = lambda: None  # the network that was used last, as long as it lives
+        self.last: Callable[[], nn.Module | None] = _nothing  # the network that was used last, as long as it lives
+        self.streamed: weakref.WeakSet[nn.Module] = weakref.WeakSet()  # those with accelerate's hooks
         self.host_tensors: list[tuple[nn.Module, str, Tensor]] = []  # where the weights of `last` are on the host
 
     def apply(self, policy: Policy, networks: list[nn.Module]) -> None:
@@ -32,9 +33,9 @@ class Offloader:
         self.policy = policy
         for network in networks:
             if policy.placement == "sequential" and self.device.type != "cpu":
-                _stream(network, self.device)
+                self._stream(network)
             else:
-                _stop_streaming(network)
+                self._stop_streaming(network)
                 network.to(self.device if policy.placement == "resident" else "cpu")
 
     def too_tight(self, network: nn.Module) -> bool:
@@ -50,10 +51,11 @@ class Offloader:
 
         On a CPU, where there is nowhere else to go, the weights of the one before are paged out.
         """
-        if self.policy.placement == "offload" and self.last() is not network:
+        last = self.last()
+        if self.policy.placement == "offload" and last is not network:
             if self.device.type == "cpu":
-                if self.last() is not None:
-                    paging.page_out(self.last())
+                if last is not None:
+                    paging.page_out(last)
             else:
                 self.evict()
                 self._bring(network)
@@ -71,7 +73,30 @@ class Offloader:
         """Point the network on the device back at its weights on the host; nothing is copied."""
         for module, name, tensor in self.host_tensors:
             _set(module, name, tensor)
-        self.host_tensors, self.last = [], lambda: None
+        self.host_tensors, self.last = [], _nothing
+
+    def _stream(self, network: nn.Module) -> None:
+        """Let accelerate's hooks bring each layer to the device as it is called."""
+        if network in self.streamed:
+            return
+        from accelerate import cpu_offload
+
+        network.to("cpu")
+        cpu_offload(network, self.device)
+        self.streamed.add(network)
+
+    def _stop_streaming(self, network: nn.Module) -> None:
+        """Take accelerate's hooks away again; the weights are on the host then."""
+        if network not in self.streamed:
+            return
+        from accelerate.hooks import remove_hook_from_module
+
+        remove_hook_from_module(network, recurse=True)
+        self.streamed.discard(network)
+
+
+def _nothing() -> None:
+    """Stand in for a reference to a network before there is one."""
 
 
 def _own_tensors(network: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
@@ -85,24 +110,3 @@ def _own_tensors(network: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
 
 def _set(module: nn.Module, name: str, tensor: Tensor) -> None:
     getattr(module, name).data = tensor
-
-
-def _stream(network: nn.Module, device: torch.device) -> None:
-    """Let accelerate's hooks bring each layer to the device as it is called."""
-    if getattr(network, "_streamed", False):
-        return
-    from accelerate import cpu_offload
-
-    network.to("cpu")
-    cpu_offload(network, device)
-    network._streamed = True
-
-
-def _stop_streaming(network: nn.Module) -> None:
-    """Remove accelerate's hooks; the weights are on the host then."""
-    if not getattr(network, "_streamed", False):
-        return
-    from accelerate.hooks import remove_hook_from_module
-
-    remove_hook_from_module(network, recurse=True)
-    network._streamed = False

@@ -40,7 +40,7 @@ def join(
     """
     if composite.getbbox() is None:
         return original.copy(), "none"
-    least = composite.getextrema()[0]
+    least = np.asarray(composite).min()
     if least > 0:  # there is no edge to join it at
         whole = least == 255 or kind == "none"
         return (patch, "none") if whole else (Image.composite(patch, original, composite), "feather")

@@ -127,7 +127,7 @@ class Crop(NamedTuple):
         """Return the close-up at working size; a mask (L) keeps the highest level each pixel covers."""
         if self.box.size == self.size:
             return image.crop(self.box)
-        if image.mode == "L":
+        if not isinstance(image, Image.Image) or image.mode == "L":
             return resize_max(image.crop(self.box), self.size)
         return image.resize(self.size, resample, box=self.box)
 

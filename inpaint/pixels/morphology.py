@@ -97,8 +97,10 @@ def components(mask: Image.Image, scale: int = 1) -> list[tuple[int, int, int, i
     (w, h), (W, H), boxes = small.size, mask.size, []
     for down, across in ndimage.find_objects(labels):
         x, y = across.start * W // w, down.start * H // h
-        left, top, right, bottom = mask.crop((x, y, -(-across.stop * W // w), -(-down.stop * H // h))).getbbox()
-        boxes.append((x + left, y + top, x + right, y + bottom))
+        found = mask.crop((x, y, -(-across.stop * W // w), -(-down.stop * H // h))).getbbox()
+        if found is not None:  # never: the smaller mask keeps the highest level of what a pixel covers
+            left, top, right, bottom = found
+            boxes.append((x + left, y + top, x + right, y + bottom))
     return boxes
 
 

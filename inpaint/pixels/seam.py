@@ -26,7 +26,10 @@ def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.I
             nothing = Image.new("L", kept.size)
             most = max(
                 most,
-                *(Image.composite(channel, nothing, kept).getextrema()[1] for channel in changed.crop(box).split()),
+                *(
+                    int(np.asarray(Image.composite(channel, nothing, kept)).max())
+                    for channel in changed.crop(box).split()
+                ),
             )
     return most
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from inpaint import InpaintError
 from page.batch import Batch, pack
 from page.jobs.current_model import current_model
 from page.layout import Page
@@ -141,3 +143,35 @@ def test_packed_names_do_not_collide(tmp_path):
         files[-1].write_bytes(name.encode())
     with zipfile.ZipFile(pack(files, tmp_path / "out.zip")) as archive:
         assert archive.namelist() == ["a.png", "A-1.png", "b.png"] and archive.read("A-1.png") == b"A.png"
+
+
+def test_packing_keeps_all_files_apart(tmp_path):
+    files = []
+    for folder in ("x", "y", "z"):
+        (tmp_path / folder).mkdir()
+        files.append(tmp_path / folder / "a.png")
+        files[-1].write_bytes(folder.encode())
+    with zipfile.ZipFile(pack(files, tmp_path / "out.zip")) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            "a.png": b"x",
+            "a-1.png": b"y",
+            "a-2.png": b"z",
+        }
+        assert archive.testzip() is None
+    with pytest.raises(InpaintError):
+        pack([*files, tmp_path / "gone.png"], tmp_path / "none.zip")
+    assert not (tmp_path / "none.zip").exists()
+    with zipfile.ZipFile(tmp_path / "out.zip") as before, pytest.raises(InpaintError):
+        pack([*files, tmp_path / "gone.png"], tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as after:  # the earlier one is still there, whole
+        assert after.namelist() == before.namelist() and not list(tmp_path.glob(".inpaint-*"))
+
+
+@pytest.mark.parametrize("year", [1970, 2200])
+def test_files_of_any_year_are_packed(tmp_path, year):
+    """A zip knows the years from 1980 to 2107; a board without a battery begins in 1970."""
+    (tmp_path / "a.png").write_bytes(b"a")
+    when = (year - 1970) * 365.25 * 86400
+    os.utime(tmp_path / "a.png", (when, when))
+    with zipfile.ZipFile(pack([tmp_path / "a.png"], tmp_path / "all.zip")) as archive:
+        assert archive.read("a.png") == b"a"

@@ -21,7 +21,7 @@ from tests.fakes import Painter, opened
 from tests.robustness.faults import victim
 
 ROOT = Path(__file__).parents[2]
-KINDS = ("png", "jpeg", "film", "zip")
+KINDS = ("png", "jpeg", "film")
 MOMENTS = ("half", "fsync", "replace", "replaced")
 
 
@@ -51,11 +51,6 @@ def seen(folder: Path) -> list[str]:
 
 def whole(path: Path) -> bool:
     """Whether it can be read to its end."""
-    if path.suffix == ".zip":
-        import zipfile
-
-        with zipfile.ZipFile(path) as packed:
-            return packed.testzip() is None and len(packed.namelist()) == 2
     with Image.open(path) as image:
         for k in range(getattr(image, "n_frames", 1)):
             image.seek(k)
@@ -220,17 +215,3 @@ def test_progress_and_report_know_no_wall_clock(jumping, photo, tmp_path):
     assert Request.from_image(tmp_path / "out.png").seed == 1
     name = writing.free_name(tmp_path / "out.png").name
     assert name == "out-1.png"  # no names by date that could come twice
-
-
-@pytest.mark.parametrize("year", [1970, 2200])
-def test_files_of_any_year_are_packed(tmp_path, year):
-    """A zip knows the years from 1980 to 2107; a board without a battery begins in 1970."""
-    from inpaint.files.zips import pack, unpack
-
-    victim.picture().save(tmp_path / "a.png")
-    when = (year - 1970) * 365.25 * 86400
-    os.utime(tmp_path / "a.png", (when, when))
-    (tmp_path / "into").mkdir()
-    assert [file.name for file in unpack(pack([tmp_path / "a.png"], tmp_path / "all.zip"), tmp_path / "into")] == [
-        "a.png"
-    ]

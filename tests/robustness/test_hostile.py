@@ -62,7 +62,7 @@ def test_every_oddity_opens_as_what_it_is_or_not_at_all(name, tmp_path):
 
 
 def test_through_the_command_line(tmp_path):
-    cases = [made for made in (case(seed, only_json=True) for seed in INSIDE) if made.kind != "zip"]
+    cases = [case(seed, only_json=True) for seed in INSIDE]
     assert len(cases) > 40 and not faults(cli.Through(tmp_path).run, cases)
 
 
@@ -77,9 +77,7 @@ def test_through_the_running_page():
     with http.served() as (address, process, said):
         through = http.Through(address)
         through.sound("unipc")
-        cases = [
-            made for made in (case(seed, only_json=True) for seed in HTTP) if made.kind not in ("zip", "weights")
-        ]
+        cases = [made for made in (case(seed, only_json=True) for seed in HTTP) if made.kind != "weights"]
         assert len(cases) > 25 and not faults(through.run, cases, process.pid)
         picture, mask = through.uploaded(sound_picture(), "a.png"), through.uploaded(sound_mask(), "b.png")
         for name, body in envelope.bodies(picture, mask).items():

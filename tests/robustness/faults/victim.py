@@ -2,7 +2,7 @@
 
     python -m tests.robustness.faults.victim FOLDER WHAT MOMENT
 
-WHAT    png, jpeg, film, zip: such a file is written over an earlier one; run, batch: the command line with the toy
+WHAT    png, jpeg, film: such a file is written over an earlier one; run, batch: the command line with the toy
 MOMENT  half, fsync, replace, replaced; or a number: so many steps are done
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from inpaint import Request, Result
 from inpaint.files import writing
 
-NAMES = {"png": "out.png", "jpeg": "out.jpg", "film": "out.webp", "zip": "out.zip", "run": "out.png"}
+NAMES = {"png": "out.png", "jpeg": "out.jpg", "film": "out.webp", "run": "out.png"}
 
 
 def here() -> None:
@@ -74,14 +74,11 @@ def picture(size: tuple[int, int] = (120, 90)):
 def save(what: str, target: Path) -> None:
     """Such a file, whole; torch is not needed, so that many victims cost little."""
     from inpaint.files.film import save_film
-    from inpaint.files.zips import pack
 
     report = {"method": "base", "steps": 1, "seconds": {"total": 0.5}, "notes": []}
     result = Result((picture(),), Request("x", picture(), seed=1), report, {"name": "none", "fingerprint": "0"}, (1,))
     if what == "film":
         save_film(target, [picture(), result.image])
-    elif what == "zip":
-        pack([Path(__file__), Path(writing.__file__)], target)
     else:
         result.save(target)
 

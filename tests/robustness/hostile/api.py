@@ -7,7 +7,6 @@ from pathlib import Path
 
 import inpaint
 from inpaint import Picture, Request
-from inpaint.files.zips import unpack
 from inpaint.models.loading import source
 from tests.robustness.hostile.cases import Case
 from tests.robustness.hostile.verdict import Wrong, right
@@ -22,7 +21,7 @@ class Through:
     def run(self, case: Case) -> float:
         """Megapixels of the largest picture painted."""
         self.megapixels = 0.0
-        deed = {"capsule": self.result, "words": self.result, "weights": self.weights, "zip": self.zip}
+        deed = {"capsule": self.result, "words": self.result, "weights": self.weights}
         deed.get(case.kind, self.request)(case)
         return self.megapixels
 
@@ -78,23 +77,6 @@ class Through:
             raise Wrong("loaded a file that is no model")
         finally:
             path.unlink()
-
-    def zip(self, case: Case) -> None:
-        """Unpacked into a folder of its own, and nothing beside it."""
-        before = set(self.folder.iterdir())
-        folder = self.folder / secrets.token_hex(4)
-        folder.mkdir()
-        try:
-            for path in unpack(case.file, folder):
-                if folder.resolve() not in path.resolve().parents or path.is_symlink():
-                    raise Wrong(f"{path} lies outside its folder")
-                self.paint(Request(picture=path, mask=case.mask, **case.settings))
-        finally:
-            import shutil
-
-            shutil.rmtree(folder)
-            if set(self.folder.iterdir()) != before:
-                raise Wrong("a file landed beside the folder")
 
 
 def warm() -> None:

@@ -24,14 +24,13 @@ KINDS = {
     "mixture": 12,
     "capsule": 10,
     "words": 3,
-    "weights": 4,
-    "zip": 3,
+    "weights": 7,
 }  # how many of a hundred
 
 
 @dataclass
 class Case:
-    """What is given: a picture, a mask and settings, or for weights and zips a `file` alone."""
+    """What is given: a picture, a mask and settings, or for weights a `file` alone."""
 
     seed: int
     kind: str
@@ -209,5 +208,5 @@ MAKERS = {
     "oddity": _oddity,
     "mask": _mask,
     "mixture": _mixture,
-    **{kind: _elsewhere(kind) for kind in ("capsule", "words", "weights", "zip")},
+    **{kind: _elsewhere(kind) for kind in ("capsule", "words", "weights")},
 }

@@ -1,14 +1,11 @@
-"""Forged files that are no mere pictures: results with a capsule, other tools' texts, model files, zips."""
+"""Forged files that are no mere pictures: results with a capsule, other tools' texts, model files."""
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
 import random
-import stat
 import struct
-import zipfile
 from functools import cache
 
 from PIL.PngImagePlugin import PngInfo
@@ -206,51 +203,3 @@ def weights(rng: random.Random) -> tuple[bytes, str]:
 def safetensors(header, data: bytes) -> bytes:
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
-
-
-def zip(rng: random.Random) -> tuple[bytes, str]:
-    """An archive for a batch with files that would land elsewhere, are bombs, links, locked or broken."""
-    from tests.robustness.hostile.cases import damaged, sound_picture
-
-    file = io.BytesIO()
-    what = rng.choice(
-        (
-            "../a.png",
-            "/tmp/a.png",
-            "C:\\a.png",
-            "..\\..\\a.png",
-            "a/../../b.png",
-            "a.png",
-            "link.png",
-            "bomb.png",
-            "\x1b[2Ja.png",
-            "a" * 300 + ".png",
-            "con.png",
-            "many",
-            "a.png:x.png",
-            "same",
-            "\ud800.png".encode("utf-8", "replace").decode(),
-            ".png",
-            "a/.png",
-            "x/" * 400 + "a.png",
-            "nested.zip",
-            "a\0b.png",
-        )
-    )
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        if what == "many":
-            for k in range(1200):
-                archive.writestr(f"{k}.png", b"")
-        elif what == "same":
-            archive.writestr("a.png", sound_picture())
-            archive.writestr("A.PNG", sound_picture())
-        else:
-            info = zipfile.ZipInfo(what)
-            if what == "link.png":
-                info.external_attr = (stat.S_IFLNK | 0o777) << 16
-            data = {"bomb.png": bytes(2 * 2**20), "link.png": b"/etc/passwd"}.get(what, sound_picture())
-            archive.writestr(info, data, zipfile.ZIP_DEFLATED)
-    data = file.getvalue()
-    if rng.random() < 0.4:
-        return damaged(data, rng), f"damaged, {what[:40]!r}"
-    return data, what[:40]
