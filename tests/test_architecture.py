@@ -16,7 +16,8 @@ ORDER = {
     "inpaint": [
         ["__main__"],
         ["cli"],
-        ["batch", "inpainter"],
+        ["batch"],
+        ["inpainter"],
         ["pipeline"],
         ["models", "result"],
         ["unet", "pixels"],

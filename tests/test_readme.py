@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -16,6 +18,7 @@ def test_every_quoted_line_stands_in_the_loop():
         assert line in code, line
 
 
+@pytest.mark.slow
 def test_the_six_lines_run(tmp_path, monkeypatch):
     program = re.search(r"```python\n(.*?)```", README, re.S)[1]
     monkeypatch.chdir(ROOT)

@@ -150,5 +150,6 @@ def _ia3(p: dict[str, Tensor], weight: Tensor, bias: Tensor | None) -> tuple[Ten
     """Return IA3's change of a weight and its bias; PEFT scales the bias with the outputs, LyCORIS does not."""
     axis = _axis(p, weight)
     w = p["ia3"].flatten() if "ia3" in p else p["ia3_l"].flatten() - 1
-    scaled = "ia3_l" in p and axis == 0 and bias is not None
-    return weight * w.view([-1 if k == axis else 1 for k in range(weight.ndim)]), bias * w if scaled else None
+    scales_bias = "ia3_l" in p and axis == 0
+    delta = weight * w.view([-1 if k == axis else 1 for k in range(weight.ndim)])
+    return delta, bias * w if scales_bias and bias is not None else None

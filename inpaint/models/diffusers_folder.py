@@ -30,7 +30,8 @@ class Folder:
     """
 
     def __init__(self, path: Path, name: str = "", fetch: Fetch | None = None):
-        self.path, self.name, self.fetch, self.where = path, name or path.name, fetch, {}
+        self.path, self.name, self.fetch = path, name or path.name, fetch
+        self.where: dict[str, str] = {}  # {method: the folder of its UNet}
         self.notes: list[str] = []
         for sub in UNETS:
             if (path / sub / "config.json").is_file():
@@ -183,7 +184,7 @@ def network(cls, root: Path, sub: str, name: str = "", fetch: Fetch | None = Non
         return _network(cls, root, sub, name or root.name, **options)
     except ModelError:
         damaged = hub.remove_damaged(root) if fetch else []
-        if not damaged:
+        if fetch is None or not damaged:
             raise
         try:
             return _network(cls, fetch(), sub, name or root.name, **options)

@@ -121,10 +121,11 @@ def _downloaded(repo: str, parts: tuple[str, ...], progress: OnProgress) -> Path
     from huggingface_hub import hf_hub_download, model_info
 
     info = model_info(repo, timeout=WAIT, files_metadata=True)
+    revision = info.sha or "main"
     sizes = {file.rfilename: file.size for file in info.siblings or ()}
     wanted = [name for name in sizes if any(fnmatch(name, pattern) for pattern in SMALL)]
     weights = [name for part in parts for name in chosen(list(sizes), part)]
-    missing = [name for name in dict.fromkeys([*wanted, *weights]) if _cached(repo, name, info.sha) is None]
+    missing = [name for name in dict.fromkeys([*wanted, *weights]) if _cached(repo, name, revision) is None]
     total = sum(sizes[name] or 0 for name in missing)
     before = 0
     for name in missing:
@@ -134,16 +135,18 @@ def _downloaded(repo: str, parts: tuple[str, ...], progress: OnProgress) -> Path
 
         on_bytes(0)
         if name in weights:
-            _bring(repo, name, info.sha, on_bytes)
-        hf_hub_download(repo, name, revision=info.sha, etag_timeout=WAIT, tqdm_class=_silent())
+            _bring(repo, name, revision, on_bytes)
+        hf_hub_download(repo, name, revision=revision, etag_timeout=WAIT, tqdm_class=_silent())
         before += sizes[name] or 0
     first = next(iter([*wanted, *weights]), None)
     if first is None:
         raise ModelError(f"The repository {repo} holds no model in diffusers' layout.", "Name another one.")
     if missing:  # so that it is found by its name offline too
         hf_hub_download(repo, first, etag_timeout=WAIT, tqdm_class=_silent())
-    folder = _cached(repo, first, info.sha)
-    return folder.parents[first.count("/")]
+    file = _cached(repo, first, revision)
+    if file is None:
+        raise removed(first, repo)
+    return file.parents[first.count("/")]
 
 
 def _bring(repo: str, name: str, revision: str, on_bytes: Callable[[int], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,6 +24,9 @@ from .textual_inversion import Embedding
 from .vae import Autoencoder
 from .weight_files import readable
 
+if TYPE_CHECKING:
+    from .toy import Model as Toy
+
 __all__ = ["BUILTIN", "FAMILIES", "QUALITY", "Card", "Found", "Model", "find", "load", "source"]
 
 
@@ -33,7 +37,7 @@ class Found:
     name: str
     card: Card
     source: ModelSource
-    inpaint: ModelSource | None
+    inpaint_source: ModelSource | None
     vae: VaeSource | None
     loras: tuple[Lora, ...]
     embeddings: tuple[Embedding, ...]
@@ -61,19 +65,25 @@ def find(
         return None
     name = str(name)
     card = card_of(name)
-    options = {"config": config, "offline": offline, "allow_pickle": allow_pickle, "progress": progress}
+    options: sources.Options = {
+        "config": config,
+        "offline": offline,
+        "allow_pickle": allow_pickle,
+        "progress": progress,
+    }
     changes = tuple(lora.read(entry, allow_pickle) for entry in loras)
     words = tuple(word for entry in embeddings for word in textual_inversion.read(entry, allow_pickle))
     base = source(card.base, **options)
     lora.check_width(changes, base.unet_config())
     textual_inversion.check_width(words, base.unet_config().get("cross_attention_dim"))
-    lender, other = sources.inpaint_unet(inpaint, card, **options), sources.vae(vae, **options) if vae else None
+    inpaint_source = sources.inpaint_source(inpaint, card, **options)
+    other = sources.vae(vae, **options) if vae else None
     base.parameters(), base.files()  # are they all there, and whole by their headers
     if other is not None:
         vae_files.check_latents(other.files(), base.files(), other.name)
-    if lender is not None:
-        _check_schedules(base, lender)
-    return Found(name, card, base, lender, other, changes, words)
+    if inpaint_source is not None:
+        _check_schedules(base, inpaint_source)
+    return Found(name, card, base, inpaint_source, other, changes, words)
 
 
 def load(
@@ -91,7 +101,7 @@ def load(
     allow_pickle: bool = False,
     backend: str = "auto",
     progress: hub.OnProgress | None = None,
-) -> Model:
+) -> Model | Toy:
     """Load the model of this name, ready to use; raise ModelError or ModelUnavailable.
 
     name     a family (builtin, toy, sd15, sd2), a folder in diffusers' layout, a .safetensors file in ldm naming,
@@ -105,11 +115,6 @@ def load(
     backend  what runs the UNet: torch, openvino, or auto: OpenVINO on a CPU, where it is installed and pays
     progress called with hub.Progress while files are downloaded; see `find`
     """
-    if name == "toy":
-        from .toy import Model as Toy
-
-        _check_toy(vae=vae, loras=loras, embeddings=embeddings, config=config, inpaint=inpaint, dtype=dtype)
-        return Toy()
     found = find(
         name,
         vae=vae,
@@ -121,6 +126,11 @@ def load(
         allow_pickle=allow_pickle,
         progress=progress,
     )
+    if found is None:
+        from .toy import Model as Toy
+
+        _check_toy(dtype=dtype)
+        return Toy()
     return _build(found, device, dtype, memory, backend)
 
 
@@ -143,9 +153,13 @@ def _build(found: Found, device: str, dtype: str, memory: str, backend: str) -> 
 
 def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
     """Read the parts of a model: its VAE, its text encoder, and the facts in their files."""
-    base, lent, vae = found.source, found.inpaint, found.vae
-    unets = dict.fromkeys(base.methods, base) | ({"inpaint": lent} if lent else {})
-    files = [*base.files(), *(lent.unet_files("inpaint") if lent else ()), *(vae.files() if vae else ())]
+    base, inpaint_source, vae = found.source, found.inpaint_source, found.vae
+    unets = dict.fromkeys(base.methods, base) | ({"inpaint": inpaint_source} if inpaint_source else {})
+    files = [
+        *base.files(),
+        *(inpaint_source.unet_files("inpaint") if inpaint_source else ()),
+        *(vae.files() if vae else ()),
+    ]
     encoder = read_text_encoder(base, dtype, found.loras)
     config = base.schedule()
     return ModelParts(
@@ -170,14 +184,14 @@ def _check_toy(**given: object) -> None:
             raise ModelError(f"The toy model takes no {option}.", "Leave it out, or choose another model.")
 
 
-def _check_schedules(base: ModelSource, lender: ModelSource) -> None:
+def _check_schedules(base: ModelSource, other: ModelSource) -> None:
     """Raise ModelError unless a UNet from another model was trained on the same noise levels."""
-    with readable(lender.name):
-        own, other = (schedule.alphas_cumprod(one.schedule()) for one in (base, lender))
-        alike = own.shape == other.shape and torch.allclose(own, other, rtol=1e-4)
+    with readable(other.name):
+        ours, theirs = (schedule.alphas_cumprod(one.schedule()) for one in (base, other))
+        alike = ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=1e-4)
     if not alike:
         raise ModelError(
-            f"The UNet of {lender.name} was trained on other noise levels than {base.name}.",
+            f"The UNet of {other.name} was trained on other noise levels than {base.name}.",
             "Combine models with the same schedule.",
         )
 
@@ -185,12 +199,12 @@ def _check_schedules(base: ModelSource, lender: ModelSource) -> None:
 def _check(model: Model) -> None:
     """Raise ModelError unless parts from several places fit each other."""
     encoder = model.text.encoder.config
-    for lender in model.parts.unets.values():
-        config = lender.unet_config()
+    for one in model.parts.unets.values():
+        config = one.unet_config()
         fits = config.get("cross_attention_dim") == encoder.hidden_size
         if not fits or config.get("out_channels", 4) != model.channels:
             raise ModelError(
-                f"The UNet of {lender.name} does not fit the text encoder and VAE of {model.name}.",
+                f"The UNet of {one.name} does not fit the text encoder and VAE of {model.name}.",
                 "Combine models of one family, all Stable Diffusion 1.x or all 2.x.",
             )
     if len(model.text.tokenizer) > encoder.vocab_size:

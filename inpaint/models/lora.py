@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,12 @@ from . import adapters, lora_keys, peft_config, weight_files
 from .adapters import Adapter
 from .peft_config import PeftConfig
 from .registry import family
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    Network: TypeAlias = UNet2DConditionModel | CLIPTextModel
 
 FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")  # as PEFT and diffusers save it
 OTHERS = (  # how a key of another kind of file looks, what it is, and what to do
@@ -144,26 +150,27 @@ def _refuse_other_kinds(name: str, key: str) -> None:
 
 
 @torch.no_grad()
-def merge(network: nn.Module, part: str, loras: list[Lora]) -> nn.Module:
+def merge(network: Network, part: str, loras: list[Lora]) -> Network:
     """Merge these LoRAs into the weights of a "unet" or a "text_encoder", and return that network."""
-    layers, wanted = lora_keys.modules(network, part), {}
+    layers = lora_keys.modules(network, part)
+    wanted: dict[str, list[tuple[Adapter, float]]] = {}
     for lora in loras:
         for layer, adapter in lora.changes[part].items():
             wanted.setdefault(_fitting(lora, layer, adapter, layers, network), []).append((adapter, lora.weight))
     for layer, found in wanted.items():
-        weight, bias = layers[layer].weight, getattr(layers[layer], "bias", None)
+        weight, bias = layers[layer].get_parameter("weight"), getattr(layers[layer], "bias", None)
         new, moved = weight.float(), None if bias is None else bias.float()
         for adapter, strength in found:
             delta, shift = adapter.change(new, moved)
             new = new + strength * delta
-            moved = moved if shift is None else moved + strength * shift
+            moved = moved if moved is None or shift is None else moved + strength * shift
         weight.copy_(new)
         if bias is not None:
             bias.copy_(moved)
     return network
 
 
-def _fitting(lora: Lora, layer: str, adapter: Adapter, layers: dict[str, nn.Module], network: nn.Module) -> str:
+def _fitting(lora: Lora, layer: str, adapter: Adapter, layers: dict[str, nn.Module], network: Network) -> str:
     """Return the flat name of the layer an adapter is for; ModelError if it does not fit there."""
     if layer not in layers and hasattr(network, "up_blocks"):
         layer = lora_keys.from_ldm(layer, network.config.layers_per_block)

@@ -6,7 +6,8 @@ import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +20,17 @@ from ..memory import malloc
 from ..memory import policy as memory
 from ..memory.offload import Offloader
 from ..unet import deepcache, forward, onednn, supported
+from ..unet.backend import Engine
 from . import lora, prompt_syntax
 from .lora import Lora
 from .registry import Card
 from .sources import ModelSource
 from .text_encoder import Text
 from .vae import Autoencoder, finite
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel
 
 GUIDANCE = 7.5  # the scale of guidance that suits Stable Diffusion
 
@@ -59,7 +65,12 @@ class Model:
     """
 
     def __init__(
-        self, parts: ModelParts, device: torch.device, dtype: torch.dtype, policy: memory.Policy, engine=None
+        self,
+        parts: ModelParts,
+        device: torch.device,
+        dtype: torch.dtype,
+        policy: memory.Policy,
+        engine: Engine | None = None,
     ):
         card, config = parts.card, parts.autoencoder.network.config
         self.parts, self.name, self.device, self.dtype, self.policy = parts, parts.name, device, dtype, policy
@@ -73,7 +84,8 @@ class Model:
         self.alphas_cumprod = schedule.alphas_cumprod(parts.schedule)
         self.autoencoder, self.text, self.notes = parts.autoencoder, parts.text, parts.autoencoder.notes
         self.factor, self.channels = 2 ** (len(config.block_out_channels) - 1), int(config.latent_channels)
-        self.unets: dict[str, nn.Module] = {}
+        self.unets: dict[str, UNet2DConditionModel] = {}
+        self.sliced: WeakSet[UNet2DConditionModel] = WeakSet()  # those of another kind with attention in slices
         self.loras = list(parts.loras)
         self.fingerprint = fingerprint_with(parts.stamp, self.loras)
         self.offloader = Offloader(device, policy)
@@ -84,7 +96,7 @@ class Model:
         return "openvino" if self.engine and any(map(self.engine.runs, self.unets.values())) else "torch"
 
     @property
-    def vae(self) -> nn.Module:
+    def vae(self) -> AutoencoderKL:
         return self.autoencoder.network
 
     def embeds_guidance(self, method: str) -> bool:
@@ -101,17 +113,16 @@ class Model:
         """
         network = self._network(method)
         run = self._runner(network, method, fast, self.guidance[method] if guidance is None else guidance)
-        given: Tensor | None = None
-        cast: Tensor | None = None
+        cached: tuple[Tensor, Tensor] | None = None  # the text, and the same as the network takes it
         dtype = self.unet_dtype
 
         @torch.no_grad()
         def predict(x: Tensor, t: float, text: Tensor) -> Tensor:
-            nonlocal given, cast
-            if given is None or not forward.same_memory(given, text):
-                given, cast = text, text.to(x.device, dtype)
+            nonlocal cached
+            if cached is None or not forward.same_memory(cached[0], text):
+                cached = text, text.to(x.device, dtype)
             with self.offloader.on_device(network):
-                return run(x.to(dtype), t, cast).float()
+                return run(x.to(dtype), t, cached[1]).float()
 
         return predict
 
@@ -139,7 +150,7 @@ class Model:
         """Decode [B, 4, h, w] to [B, 3, H, W], float32; after NaN or infinity once more in float32."""
         return self._by_vae(lambda: self.autoencoder.decode(latents.to(self.device)))
 
-    def set_loras(self, loras) -> None:
+    def set_loras(self, loras: Iterable[Any]) -> None:
         """Merge exactly these LoRAs, "path:0.8" or (path, weight), into the weights; [] restores them.
 
         If one of them cannot be used nothing changes.
@@ -155,7 +166,7 @@ class Model:
 
     def free_some_memory(self, network: str) -> str | None:
         """Make the policy leaner for this network ("unet", "vae", "text"); return a note, or None if it cannot be."""
-        if self.backend == "openvino":
+        if self.engine and self.backend == "openvino":
             self._apply(replace(self.applied, second_copy=False))
             self.engine.release(*self.unets.values())
             return "Memory ran out: torch runs the UNet, without OpenVINO's copy of its weights."
@@ -188,7 +199,7 @@ class Model:
             devices.empty_cache(self.device)
         malloc.trim(malloc.ENOUGH)
 
-    def _network(self, method: str) -> nn.Module:
+    def _network(self, method: str) -> UNet2DConditionModel:
         if method not in self.parts.unets:
             raise InvalidRequest("method", f"The model {self.name} has no {method} UNet.", "Use method auto.")
         if method not in self.unets:
@@ -203,7 +214,7 @@ class Model:
         return self.unets[method]
 
     def _runner(
-        self, network: nn.Module, method: str, fast: bool, guidance: float
+        self, network: UNet2DConditionModel, method: str, fast: bool, guidance: float
     ) -> Callable[[Tensor, float, Tensor], Tensor]:
         """Return what runs this network: every step in full or with DeepCache, by torch or by the engine."""
         compiled = None
@@ -249,9 +260,9 @@ class Model:
         """Move every network to where the current policy wants it."""
         sliced = self.applied.attention_slicing
         for network in self.unets.values():
-            if sliced != getattr(network, "_sliced", False) and not supported.fits(network):
+            if sliced != (network in self.sliced) and not supported.fits(network):
                 network.set_attention_slice("auto" if sliced else None)  # the others are run by forward.UNet
-                network._sliced = sliced
+                (self.sliced.add if sliced else self.sliced.discard)(network)
         (self.vae.enable_tiling if self.applied.vae_tiling else self.vae.disable_tiling)()
         self.offloader.apply(self.applied, [self.vae, self.text.encoder, *self.unets.values()])
 
@@ -265,7 +276,7 @@ class Model:
         return finite(found)
 
 
-def read_text_encoder(source: ModelSource, dtype: torch.dtype, loras: Iterable[Lora]) -> nn.Module:
+def read_text_encoder(source: ModelSource, dtype: torch.dtype, loras: Iterable[Lora]) -> CLIPTextModel:
     """Read a model's text encoder, with these LoRAs in it."""
     return lora.merge(source.text_encoder(dtype).requires_grad_(False), "text_encoder", list(loras))
 

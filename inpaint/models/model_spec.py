@@ -24,7 +24,8 @@ TRAILING = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
 def schedule(keys: Iterable[str], metadata: Mapping[str, str]) -> dict[str, Any]:
     """Return the noise schedule the file states, in diffusers' terms; {} if it states none."""
-    keys, found = set(keys), {}
+    keys = set(keys)
+    found: dict[str, Any] = {}
     for key in ("modelspec.prediction_type", "modelspec.predict_key"):
         kind = KINDS.get(re.sub(r"[\W_]", "", metadata.get(key, "")).lower())
         if kind:

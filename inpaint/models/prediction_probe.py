@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import nn
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
 
 SIDE, TOKENS, SHARE = 8, 77, 0.4  # cells of the latent; length of the text; the share of x from which on it is eps
 
 
 @torch.no_grad()
-def predicts_v(network: nn.Module, timesteps: int = 1000) -> bool:
+def predicts_v(network: UNet2DConditionModel, timesteps: int = 1000) -> bool:
     """Return whether a UNet predicts v rather than eps.
 
     At the last timestep x is all but noise.  There eps is x itself, and v = √ᾱ eps - √(1-ᾱ) x0 holds only √ᾱ = 0.07

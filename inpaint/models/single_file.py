@@ -48,7 +48,8 @@ class SingleFile:
             )
         self.assumed = folder is None  # whether the configurations are only those of its family
         self.folder = folder or CONFIGS / FAMILIES[self.width]
-        self.original, self.notes = ldm_config.beside(path), []
+        self.original = ldm_config.beside(path)
+        self.notes: list[str] = []
         self.said = model_spec.schedule(found, metadata)
         self.noted_side = model_spec.side(metadata)
         self.size = count({key: shape for key, shape in found.items() if key.startswith(PARTS)})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, overload
 
 import torch
-from torch import nn
 
 from ..errors import ModelError, ModelUnavailable
 from . import hub
@@ -15,6 +14,10 @@ from .diffusers_folder import Folder
 from .registry import FAMILIES, Card
 from .single_file import SingleFile
 from .vae_files import FileVae, FolderVae
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
@@ -24,36 +27,54 @@ class VaeSource(Protocol):
 
     name: str
 
-    def vae(self, dtype: torch.dtype) -> nn.Module: ...
+    def vae(self, dtype: torch.dtype) -> AutoencoderKL: ...
     def files(self) -> list[Path]: ...
 
 
 class ModelSource(VaeSource, Protocol):
     """A model on disk whose parts are each read when asked for."""
 
-    methods: tuple[str, ...]
     notes: list[str]
 
+    @property
+    def methods(self) -> tuple[str, ...]: ...
     def unet_config(self) -> dict[str, Any]: ...
     def schedule(self) -> dict[str, Any]: ...
     def predicts(self) -> str: ...
     def side(self) -> int: ...
-    def unet(self, method: str, dtype: torch.dtype) -> nn.Module: ...
-    def text_encoder(self, dtype: torch.dtype) -> nn.Module: ...
-    def tokenizer(self) -> Any: ...
+    def unet(self, method: str, dtype: torch.dtype) -> UNet2DConditionModel: ...
+    def text_encoder(self, dtype: torch.dtype) -> CLIPTextModel: ...
+    def tokenizer(self) -> CLIPTokenizer: ...
     def unet_files(self, method: str) -> list[Path]: ...
     def parameters(self) -> int: ...
+
+
+class Options(TypedDict, total=False):
+    """How any source is found: for a single file its configurations; for the Hub whether, and who is told of it."""
+
+    config: str | None
+    offline: bool | None
+    allow_pickle: bool
+    progress: hub.OnProgress | None
+
+
+@overload
+def source(names: tuple[str, ...], *, only: Literal["vae"], **options: Unpack[Options]) -> VaeSource: ...
+
+
+@overload
+def source(names: tuple[str, ...], *, only: Literal["", "unet"] = "", **options: Unpack[Options]) -> ModelSource: ...
 
 
 def source(
     names: tuple[str, ...],
     *,
-    only: str = "",
+    only: Literal["", "unet", "vae"] = "",
     config: str | None = None,
     offline: bool | None = None,
     allow_pickle: bool = False,
     progress: hub.OnProgress | None = None,
-) -> Any:
+) -> ModelSource | VaeSource:
     """Return the ModelSource of the first of these names that is available, downloaded if needed.
 
     only  "unet" downloads nothing else;  "vae" returns a VaeSource
@@ -82,13 +103,13 @@ def source(
     )
 
 
-def vae(name: str, **options) -> VaeSource:
+def vae(name: str, **options: Unpack[Options]) -> VaeSource:
     """Return the VAE of this name; for a family that of its base model."""
     card = FAMILIES.get(str(name))
     return source(card.base if card and card.base else (str(name),), only="vae", **options)
 
 
-def inpaint_unet(asked: str | None, card: Card, **options) -> ModelSource | None:
+def inpaint_source(asked: str | None, card: Card, **options: Unpack[Options]) -> ModelSource | None:
     """Return the model whose 9-channel UNet is used: the one asked for, or the family's."""
     names = card.inpaint
     if asked:

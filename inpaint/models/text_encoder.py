@@ -6,6 +6,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,13 +17,16 @@ from . import prompt_syntax, textual_inversion
 from .prompt_weights import parse
 from .textual_inversion import Embedding
 
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel, CLIPTokenizer
+
 CLIP = paths.CLIP
 CACHED_CHUNKS = 64  # chunks
 LAYERS = ("last", "pooled", "hidden")
 BACKTRACK = 10  # tokens a chunk may end early so as not to cut a word
 
 
-def tokenizer(folder: Path | None = None):
+def tokenizer(folder: Path | None = None) -> CLIPTokenizer:
     """Return the tokenizer in folder/tokenizer, or CLIP's, whose vocabulary is shipped."""
     from transformers import CLIPTokenizer
 
@@ -37,7 +41,7 @@ def tokenizer(folder: Path | None = None):
 class Text:
     """A tokenizer and its text encoder.  `length` is how many tokens of a prompt fit into one chunk."""
 
-    def __init__(self, tokenizer, encoder, embeddings: Iterable[Embedding] = ()):
+    def __init__(self, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, embeddings: Iterable[Embedding] = ()):
         self.tokenizer, self.embeddings = tokenizer, tuple(embeddings)
         self.size = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)  # 77 for CLIP
         self.length = self.size - 2  # beside begin and end
@@ -85,7 +89,7 @@ class Text:
         """Clear the cache after the encoder has changed."""
         self.cache.clear()
 
-    def replace_encoder(self, encoder) -> None:
+    def replace_encoder(self, encoder: CLIPTextModel) -> None:
         """Use another text encoder with the same vocabulary, such as one with LoRAs in it."""
         self.encoder = textual_inversion.extended(encoder, self.embeddings)
         self.forget()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from ..errors import ModelError
 from ..files import fingerprint
 from . import weight_files
 from .registry import family
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel
 
 FOLDER = ("learned_embeds.safetensors", "learned_embeds.bin")  # as diffusers' trainer saves it
 LONGEST = 75  # tokens, as many as one chunk of a prompt
@@ -57,7 +60,7 @@ def check_width(embeddings: Iterable[Embedding], width: int | None) -> None:
             )
 
 
-def extended(encoder: nn.Module, embeddings: Iterable[Embedding]) -> nn.Module:
+def extended(encoder: CLIPTextModel, embeddings: Iterable[Embedding]) -> CLIPTextModel:
     """Return the same text encoder with these vectors appended to its vocabulary."""
     embeddings, own = tuple(embeddings), encoder.get_input_embeddings().weight
     if embeddings:

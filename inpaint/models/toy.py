@@ -38,7 +38,7 @@ class Wiener:
         S = (f + 1 / max(h, w)) ** -self.power
         return S / S.mean()
 
-    def __call__(self, x: Tensor, t: int, text: Tensor | None = None) -> Tensor:
+    def __call__(self, x: Tensor, t: float, text: Tensor | None = None) -> Tensor:
         a = float(self.abar[int(t)])
         S = self.spectrum(*x.shape[-2:]).to(x) * x.new_tensor(self.std).square()[:, None, None]  # [c, h, w]
         X = torch.fft.fft2(x / a**0.5)
@@ -59,12 +59,13 @@ class Model:
 
     def __init__(self):
         self.device, self.alphas_cumprod, self.schedule = torch.device("cpu"), alphas_cumprod(), dict(SCHEDULE)
-        self.wiener, self.notes = Wiener(self.alphas_cumprod, std=(0.5, 0.1, 0.1, 0.01)), []
+        self.wiener = Wiener(self.alphas_cumprod, std=(0.5, 0.1, 0.1, 0.01))
+        self.notes: list[str] = []
 
     def embeds_guidance(self, method: str) -> bool:
         return False
 
-    def unet(self, method: str, fast: bool = False) -> Wiener:
+    def unet(self, method: str, fast: bool = False, guidance: float | None = None) -> Wiener:
         if method != "base":
             raise InvalidRequest("method", "The toy model has no inpainting UNet.", "Use method base or auto.")
         return self.wiener

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..errors import ModelError
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 NOTE = "The VAE produced no valid numbers in half precision and now runs in float32."
 
@@ -18,8 +22,9 @@ class Autoencoder:
     read  dtype -> the network, from its file;  notes  what there is to say about it
     """
 
-    def __init__(self, read: Callable, dtype: torch.dtype):
-        self.read, self.notes = read, []
+    def __init__(self, read: Callable[[torch.dtype], AutoencoderKL], dtype: torch.dtype):
+        self.read = read
+        self.notes: list[str] = []
         self.network = self._read(dtype)
 
     @torch.no_grad()
@@ -46,7 +51,7 @@ class Autoencoder:
         self.notes.append(NOTE)
         return True
 
-    def _read(self, dtype: torch.dtype):
+    def _read(self, dtype: torch.dtype) -> AutoencoderKL:
         return self.read(dtype).requires_grad_(False).to(memory_format=torch.channels_last)
 
 

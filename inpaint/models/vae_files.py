@@ -93,7 +93,7 @@ def check_latents(theirs: Iterable[Path], own: Iterable[Path], name: str) -> Non
     """
     other, mine = _last_layer(theirs), _last_layer(own)
     if other is not None and mine is not None and other.shape == mine.shape == (8, 512, 3, 3):
-        alike = torch.cosine_similarity(other.flatten(), mine.flatten(), dim=0) > LIKE
+        alike = bool(torch.cosine_similarity(other.flatten(), mine.flatten(), dim=0) > LIKE)
     else:
         alike = not re.search(r"sdxl|xl[-_ ]?vae", name.lower())
     if not alike:

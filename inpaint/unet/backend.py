@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,6 +16,9 @@ from ..errors import ModelError
 from ..memory import device, paging
 from ..memory.policy import Policy
 from . import forward, openvino, supported
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
 
 BACKENDS = ("auto", "torch", "openvino")
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.06}  # of the relative error; 1e-6 and 0.04 were measured
@@ -57,7 +61,7 @@ class Engine:
         for network in networks:
             self.ready.pop(network, None)
 
-    def runner(self, network: nn.Module, files: list[Path], loras: list, policy: Policy) -> Pass | None:
+    def runner(self, network: UNet2DConditionModel, files: list[Path], loras: list, policy: Policy) -> Pass | None:
         """Return a callable like `forward.UNet` for this network of these files, or None if torch must run it."""
         reason = self._reason_against(network, loras, policy)
         if reason:
@@ -88,7 +92,7 @@ class Engine:
             return "this UNet is of another kind"
         return "memory is short for a second copy of the weights" if policy != Policy() else ""
 
-    def _compile(self, network: nn.Module, files: list[Path]) -> openvino.Compiled | None:
+    def _compile(self, network: UNet2DConditionModel, files: list[Path]) -> openvino.Compiled | None:
         """Compile the network, from the cache or, if that copy fails the check, from scratch.  None if both fail."""
         problem = ""
         for afresh in (False, True):

@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+    from diffusers.models.attention_processor import Attention
+    from diffusers.models.resnet import ResnetBlock2D
+    from diffusers.models.transformers.transformer_2d import Transformer2DModel
 
 MANY = 2048  # tokens, from which on attention is quicker when each head lies in one piece, copying included
 
 
-def whole(network: nn.Module, guidance: float | None = None) -> Callable[[Tensor, float, Tensor], Tensor]:
+def whole(network: UNet2DConditionModel, guidance: float | None = None) -> Callable[[Tensor, float, Tensor], Tensor]:
     """Return (x [B, c, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w], by diffusers' own forward.
 
     A network with `time_cond_proj_dim`, as latent consistency models have it, is told the scale of guidance.
@@ -50,12 +57,12 @@ class UNet:
     and with less memory.
     """
 
-    def __init__(self, network: nn.Module, sliced: bool = False):
+    def __init__(self, network: UNet2DConditionModel, sliced: bool = False):
         self.network, self.sliced = network, sliced
-        self.text: Tensor | None = None
-        self.text_kv: dict[nn.Module, tuple[Tensor, Tensor]] = {}  # keys and values of the text, by attention
+        self.text = torch.empty(0)  # the last one; none yet
+        self.text_kv: dict[Attention, tuple[Tensor, Tensor]] = {}  # keys and values of the text, by attention
 
-    def __call__(self, x: Tensor, t: float, text: Tensor, layers: int = 1) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, t: float | Tensor, text: Tensor, layers: int = 1) -> tuple[Tensor, Tensor]:
         network, temb = self.network, self.time(x, t)
         self._set_text(text)
         h = network.conv_in(x)
@@ -94,17 +101,17 @@ class UNet:
             h = self.layer(layer, _joined(h, skips.pop()), temb)
         return self.out(h)
 
-    def time(self, x: Tensor, t: float) -> Tensor:
+    def time(self, x: Tensor, t: float | Tensor) -> Tensor:
         """Return the timestep's embedding [1, d]."""
         network = self.network
         return F.silu(network.time_embedding(network.get_time_embed(x[:1], timestep(x, t))))
 
-    def layer(self, layer: tuple[nn.Module, nn.Module | None], h: Tensor, temb: Tensor) -> Tensor:
+    def layer(self, layer: tuple[ResnetBlock2D, Transformer2DModel | None], h: Tensor, temb: Tensor) -> Tensor:
         resnet, attention = layer
         h = _resnet(resnet, h, temb)
         return h if attention is None else self.transformer(attention, h)
 
-    def transformer(self, module: nn.Module, h: Tensor) -> Tensor:
+    def transformer(self, module: Transformer2DModel, h: Tensor) -> Tensor:
         """Apply self-attention, then cross-attention to the text: [B or N, c, h, w] -> [N, c, h, w]."""
         shape, before, h = h.shape, h, module.norm(h)
         if not module.use_linear_projection:
@@ -124,7 +131,7 @@ class UNet:
             h = module.proj_out(h.contiguous())
         return h + repeat_to(before, h.shape[0])
 
-    def attention(self, module: nn.Module, h: Tensor, text: Tensor | None = None) -> Tensor:
+    def attention(self, module: Attention, h: Tensor, text: Tensor | None = None) -> Tensor:
         """Return softmax(q kᵀ / √d) v of each head, with keys and values from h [N, n, c] itself or from the text."""
 
         def heads(rows: Tensor) -> Tensor:
@@ -135,7 +142,7 @@ class UNet:
             k, v = heads(module.to_k(h)), heads(module.to_v(h))
         else:
             if module not in self.text_kv:
-                self.text_kv[module] = tuple(heads(to(text)).contiguous() for to in (module.to_k, module.to_v))
+                self.text_kv[module] = heads(module.to_k(text)).contiguous(), heads(module.to_v(text)).contiguous()
             k, v = self.text_kv[module]
         if q.shape[-2] >= MANY:
             q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
@@ -149,17 +156,17 @@ class UNet:
 
     def _set_text(self, text: Tensor) -> None:
         """Clear the cached keys and values if the text is another one."""
-        if self.text is None or not same_memory(self.text, text):
+        if not same_memory(self.text, text):
             self.text, self.text_kv = text, {}
 
 
-def _layers(block: nn.Module) -> list[tuple[nn.Module, nn.Module | None]]:
+def _layers(block) -> list[tuple[ResnetBlock2D, Transformer2DModel | None]]:
     """Return (resnet, its attention or None) in the order they run."""
     attentions = getattr(block, "attentions", None) or [None] * len(block.resnets)
     return list(zip(block.resnets, attentions, strict=True))
 
 
-def _resnet(module: nn.Module, h: Tensor, temb: Tensor) -> Tensor:
+def _resnet(module: ResnetBlock2D, h: Tensor, temb: Tensor) -> Tensor:
     new = module.conv1(F.silu(module.norm1(h), inplace=True)) + module.time_emb_proj(temb)[:, :, None, None]
     new = module.conv2(F.silu(module.norm2(new), inplace=True))
     return new + (h if module.conv_shortcut is None else module.conv_shortcut(h))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +30,7 @@ def prepack(network: nn.Module) -> nn.Module:
     if is_available():
         for module in network.modules():
             if type(module) is nn.Conv2d and module.padding_mode == "zeros":
-                module.__class__ = PrepackedConv2d  # in its place, under its name, with its parameters
-                module.packed = OrderedDict()
+                PrepackedConv2d.take_over(module)
     return network
 
 
@@ -39,11 +39,18 @@ class PrepackedConv2d(nn.Conv2d):
 
     packed: OrderedDict[tuple[int, ...], Tensor]
 
+    @classmethod
+    def take_over(cls, module: nn.Module) -> None:
+        """Make a convolution one of these, in its place, under its name, with its parameters."""
+        module.__class__ = cls
+        vars(module)["packed"] = OrderedDict()
+
     def forward(self, x: Tensor) -> Tensor:
         """Convolve [N, c, h, w] to [N, d, h', w']."""
         how = self.padding, self.stride, self.dilation, self.groups
+        reorder: Callable[..., Tensor] = torch._C._nn.mkldnn_reorder_conv2d_weight
         if x.shape not in self.packed:
-            self.packed[x.shape] = torch._C._nn.mkldnn_reorder_conv2d_weight(self.weight.to_mkldnn(), *how, x.shape)
+            self.packed[x.shape] = reorder(self.weight.to_mkldnn(), *how, x.shape)
             if len(self.packed) > CACHED_SHAPES:
                 self.packed.popitem(last=False)
         return torch.ops.mkldnn._convolution_pointwise(x, self.packed[x.shape], self.bias, *how, "none", [], "")

@@ -15,6 +15,7 @@ import warnings
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +24,17 @@ from ..files import fingerprint
 from ..memory import paging
 from .forward import UNet
 
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
 RECIPE = 3  # counted up when `convert` makes another network of the same weights
 log = logging.getLogger("inpaint")
 
 
-def library():
+def library() -> Any:
     """Import OpenVINO without its telemetry package, which reports to Google Analytics."""
-    sys.modules.setdefault("openvino_telemetry", None)  # it imports this if it can
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("openvino_telemetry", None)  # it imports this if it can
     import openvino
 
     return openvino
@@ -38,7 +43,7 @@ def library():
 class Float32Wrapper(nn.Module):
     """The UNet with float32 inputs and outputs, since numpy has no bfloat16, and with the features of a full step."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: UNet2DConditionModel):
         super().__init__()
         self.network = network
 
@@ -48,7 +53,7 @@ class Float32Wrapper(nn.Module):
         return out.float(), deep.float()
 
 
-def example(network: nn.Module, n: int, h: int, w: int) -> tuple[Tensor, Tensor, Tensor]:
+def example(network: UNet2DConditionModel, n: int, h: int, w: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return (x [1, c, h, w], t, text [n, 77, d]), always the same; the global generator is not used."""
     config, generator = network.config, torch.Generator().manual_seed(0)
     return (
@@ -59,7 +64,7 @@ def example(network: nn.Module, n: int, h: int, w: int) -> tuple[Tensor, Tensor,
 
 
 @torch.no_grad()
-def convert(network: nn.Module):
+def convert(network: UNet2DConditionModel) -> Any:
     """Return this network as an OpenVINO model with inputs of any size.
 
     It is traced with one picture for two texts, as guidance has it, so that what they share is computed once.
@@ -79,7 +84,7 @@ def convert(network: nn.Module):
         )
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(decoder))
-    shapes = ([-1, config.in_channels, -1, -1], [], [-1, -1, config.cross_attention_dim])
+    shapes: tuple[list[int], ...] = ([-1, config.in_channels, -1, -1], [], [-1, -1, config.cross_attention_dim])
     model.reshape({model.input(k): openvino.PartialShape(shape) for k, shape in enumerate(shapes)})
     return model
 
@@ -90,7 +95,7 @@ class Compiled:
     It computes in that dtype too, on as many threads as torch has.
     """
 
-    def __init__(self, model, dtype: torch.dtype):
+    def __init__(self, model: Any, dtype: torch.dtype):
         self.file = model if isinstance(model, Path) else None
         precision = {torch.bfloat16: "bf16", torch.float32: "f32"}[dtype]
         settings = {
@@ -101,10 +106,11 @@ class Compiled:
         }
         self.dtype, self.network = dtype, library().Core().compile_model(model, "CPU", settings)
 
-    def __call__(self, x: Tensor, t: float, text: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, t: float | Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         inputs = (x, torch.as_tensor(t), text)
         outputs = self.network([each.float().contiguous().numpy() for each in inputs])
-        return tuple(torch.from_numpy(outputs[k]).to(self.dtype) for k in (0, 1))
+        out, deep = (torch.from_numpy(outputs[k]).to(self.dtype) for k in (0, 1))
+        return out, deep
 
     def page_out(self) -> None:
         """Page out the file's weights: after a pass OpenVINO holds a second, reordered copy."""
@@ -113,17 +119,17 @@ class Compiled:
 
 
 @torch.no_grad()
-def reference(network: nn.Module) -> Tensor:
+def reference(network: UNet2DConditionModel) -> Tensor:
     """Return torch's output for a small input of another size than the traced one."""
     return Float32Wrapper(network)(*example(network, 1, 16, 24))[0]
 
 
-def relative_error(run: Compiled, network: nn.Module, reference: Tensor) -> float:
+def relative_error(run: Compiled, network: UNet2DConditionModel, reference: Tensor) -> float:
     """Return |run - reference| / |reference| for that input."""
     return float((run(*example(network, 1, 16, 24))[0].float() - reference).norm() / reference.norm())
 
 
-def cached(network: nn.Module, files: list[Path], afresh: bool):
+def cached(network: UNet2DConditionModel, files: list[Path], afresh: bool) -> Any:
     """Return the path of the converted network, converting it first if needed or if `afresh`.
 
     Where no cache folder is writable, return the model itself.
@@ -148,7 +154,7 @@ def cached(network: nn.Module, files: list[Path], afresh: bool):
     return model
 
 
-def save(model, path: Path, family: str) -> None:
+def save(model: Any, path: Path, family: str) -> None:
     """Write the model whole or not at all; delete files of older weights or another OpenVINO version."""
     path.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")

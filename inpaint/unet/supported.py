@@ -7,6 +7,7 @@ was set, FreeU, an adapter, or a newer diffusers that builds its blocks in anoth
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from torch import nn
 
@@ -31,7 +32,8 @@ NEEDED = {  # what `forward.py` reads of each module
     "BasicTransformerBlock": ("norm1", "attn1", "norm2", "attn2", "norm3", "ff"),
     "Attention": ("to_q", "to_k", "to_v", "to_out", "heads", "processor"),
 }  # fmt: skip
-PLAIN = {  # attributes that change what a module computes, and their value where it is the plain thing
+# attributes that change what a module computes, and their value where it is the plain thing
+PLAIN: dict[str, dict[str, Any]] = {
     "ResnetBlock2D": {"upsample": None, "downsample": None, "time_embedding_norm": "default", "skip_time_act": False,
                       "output_scale_factor": 1.0},
     "BasicTransformerBlock": {"norm_type": "layer_norm", "pos_embed": None, "only_cross_attention": False},
@@ -44,7 +46,7 @@ PLAIN = {  # attributes that change what a module computes, and their value wher
 
 def fits(network: nn.Module) -> bool:
     """Return whether this UNet is of the plain kind, by its configuration and by each of its modules."""
-    config = getattr(network, "config", None)
+    config: dict[str, Any] | None = getattr(network, "config", None)
     if config is None or not hasattr(network, "up_blocks"):
         return False
     usual = inspect.signature(type(network).__init__).parameters

@@ -498,6 +498,7 @@ def test_the_toy_paints_a_photo(desk):
         assert film.n_frames >= 3
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_clean_and_leaves_nothing(desk):
     run = command(
         "cat.png",

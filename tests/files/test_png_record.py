@@ -562,6 +562,7 @@ def test_what_is_no_result_is_refused(source):
         Request.from_image(source)
 
 
+@pytest.mark.slow
 def test_random_damage_is_refused_or_harmless():
     rng = np.random.default_rng(0)
     text, parts = Image.open(BytesIO(GOOD)).info["inpaint"], dict(_parts(GOOD))

@@ -193,7 +193,7 @@ def jumping(monkeypatch):
 
 
 def test_progress_and_report_know_no_wall_clock(jumping, photo, tmp_path):
-    from inpaint.cli.progress import Progress, told
+    from inpaint.cli.progress import Progress, summary
 
     class Terminal(io.StringIO):
         def isatty(self):
@@ -208,7 +208,7 @@ def test_progress_and_report_know_no_wall_clock(jumping, photo, tmp_path):
         progress(event)
         said.append(event.seconds)
     assert all(seconds >= 0 for seconds in event.report["seconds"].values()) and said == sorted(said)
-    assert event.report["seconds"]["total"] < 60 and "-" not in told(event)
+    assert event.report["seconds"]["total"] < 60 and "-" not in summary(event)
     lines = progress.stream.getvalue().split("\r\x1b[K")[1:]
     assert len(lines) == 9 and not any("-" in line or " h " in line for line in lines)
     assert opened(event.save(tmp_path / "out.png")).size == photo.size
