@@ -66,7 +66,7 @@ def check_address(host: str | None, port: int | None) -> None:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
     except (OSError, UnicodeError) as error:  # UnicodeError: a name with an empty or overlong part
-        reason = REASONS.get(getattr(error, "errno", None), NO_ADDRESS)
+        reason = REASONS.get(getattr(error, "errno", None) or 0, NO_ADDRESS)
         Parser().error(reason.format(host=repr(host[:60]), port=port))
 
 

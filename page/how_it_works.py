@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from PIL import Image
@@ -148,6 +148,6 @@ def learn_tab(page) -> None:
                 equations(), latex_delimiters=[{"left": "$$", "right": "$$", "display": True}], elem_id="equations"
             )
             gr.HTML(source(), apply_default_css=False, elem_id="source")
-    free = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    free: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
     page.learn_tab.select(learn.load, None, [step, figures], **free)
     step.input(learn.show, step, figures, **free)

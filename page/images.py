@@ -35,8 +35,8 @@ def reduced(image: Image.Image, pixels: int = PIXELS) -> Image.Image:
 def _scaled(image: Image.Image, scale: float) -> Image.Image:
     if scale >= 1:
         return image
-    size = tuple(max(1, round(n * scale)) for n in image.size)
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.0)
+    width, height = (max(1, round(n * scale)) for n in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=1.0)
 
 
 def encoded(image: Image.Image, quality: int = 90) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import gradio as gr
 
 from inpaint.paths import without_folders
@@ -37,7 +40,7 @@ class Page:
         self.storage, self.listeners = Storage(limits.disk_megabytes), Listeners()
         self.queue = JobQueue(limits.queue, limits.waiting)
         self.opening, self.running, self.results = Opening(self), Running(self), Results(self)
-        self.after = []  # what other tabs connect once the controls are there
+        self.after: list[Callable[[Controls], None]] = []  # what other tabs connect once the controls are there
         self.shown_model = without_folders(model)
         self.models = list(dict.fromkeys([self.shown_model, *limits.models]))
 
@@ -90,7 +93,7 @@ class Page:
     def connect(self, demo: gr.Blocks) -> None:
         """Connect every event of the paint tab to its handler."""
         c, editor = self.controls, self.editor
-        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         free = {**quiet, "queue": False}
         everything = [editor, c.task, c.fresh, *c.components]
         events = [

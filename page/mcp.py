@@ -87,6 +87,13 @@ class McpServer:
 
         await self.manager.handle_request({**scope, LEFT: left}, watched, send)
 
+    @property
+    def request(self) -> Request:
+        """The HTTP request that is being answered."""
+        request = self.server.request_context.request
+        assert isinstance(request, Request)
+        return request
+
     async def tools(self) -> list[types.Tool]:
         """Return the one tool, with every option of a request described."""
         about = tool.ABOUT + "The finished picture comes as an address to fetch it from, beside a small preview."
@@ -96,7 +103,7 @@ class McpServer:
 
     async def call(self, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
         """Answer one call; it is cancelled when the client leaves."""
-        left = self.server.request_context.request.scope[LEFT]
+        left = self.request.scope[LEFT]
         answer = tool.failed(f"There is no tool named {name[:40]!r}. There is only {tool.NAME!r}.")
         async with anyio.create_task_group() as tasks:
 
@@ -112,7 +119,6 @@ class McpServer:
 
     async def answered(self, arguments: dict[str, Any]) -> types.CallToolResult:
         """Return the finished pictures, or the sentence that says why there are none."""
-        request = self.server.request_context.request
         folder = files_folder() / "mcp" / secrets.token_urlsafe(16)
         try:
             files = [
@@ -120,10 +126,11 @@ class McpServer:
                 for each in ("picture", "mask")
             ]
             words = [arguments.get(each) or "" for each in ("prompt", "settings", "model")]
-            async with aclosing(self.api.inpaint(*files, *words, visitor=request)) as events:
+            async with aclosing(self.api.inpaint(*files, *words, visitor=self.request)) as events:
                 async for event in events:
                     await self.progress(json.loads(event[1]))
-            return finished(*event, base_address(request))
+            paths, told = event
+            return finished(paths, told, base_address(self.request))
         except (gr.Error, InvalidRequest, UnreadablePicture) as error:
             return tool.failed(getattr(error, "message", None) or str(error))
         finally:

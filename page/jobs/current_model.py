@@ -124,7 +124,8 @@ class _Thread:
     """A thread that runs one function and keeps its error."""
 
     def __init__(self, work: Callable[[], None], name: str):
-        self._work, self._error = work, None
+        self._work = work
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 

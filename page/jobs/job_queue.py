@@ -11,7 +11,7 @@ import contextvars
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -40,7 +40,8 @@ class CancelToken:
     """Cancel the jobs of one press of a button, and any that it would queue later.  Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock, self._stop = threading.Lock(), None
+        self._lock = threading.Lock()
+        self._stop: Callable[[], None] | None = None
         self.cancelled = False
 
     def cancel(self) -> None:
@@ -114,10 +115,10 @@ class JobQueue:
             try:
                 while True:
                     match await job.messages.get():
-                        case _Ended(None):
-                            return
                         case _Ended(error):
-                            raise error
+                            if error is not None:
+                                raise error
+                            return
                         case Stopped() as event:
                             yield event
                             return
@@ -171,7 +172,8 @@ def _work(job: QueuedJob) -> None:
         for event in events:
             if job.stop.is_set():
                 job.send(Stopped())  # before the tidying up, which may take a while
-                events.close()
+                if isinstance(events, Generator):
+                    events.close()
                 return
             job.send(event)
         job.send(Stopped() if job.stop.is_set() else _Ended())

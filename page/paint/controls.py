@@ -31,7 +31,8 @@ class Controls:
     """The panel's components: those of the options by name in `by_name`, in the order of `names`."""
 
     def __init__(self, limits: Limits, models: list[str], model: str):
-        self.limits, self.by_name = limits, {}
+        self.limits = limits
+        self.by_name: dict[str, gr.components.Component] = {}
         word = i18n()
         self.task = gr.Radio(
             [(word(f"task_{name}"), name) for name in TASKS],
@@ -113,9 +114,10 @@ class Controls:
             if field.metadata["group"] == group and name not in FIRST + UNASKED:
                 self.by_name[name] = self._component(name, field)
 
-    def _component(self, name: str, field: Field) -> Any:
+    def _component(self, name: str, field: Field) -> gr.components.Component:
         """Return a checkbox, menu, slider, number or text field, by the option's type and limits."""
-        meta, default, kind = field.metadata, field.default, kind_of(field)
+        meta, kind = field.metadata, kind_of(field)
+        default: Any = field.default
         words = {"label": i18n()(f"option_{name}"), "info": i18n()(f"help_{name}"), "elem_id": f"option-{name}"}
         if meta["choices"]:
             return gr.Dropdown(list(meta["choices"]), value=default, **words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -24,7 +25,7 @@ def listed() -> list[dict[str, str]]:
 
 
 @cache
-def thumbnails() -> list[dict[str, str]]:
+def thumbnails() -> list[dict[str, Any]]:
     """Return what the editor shows of each example: name, label in both languages and a small picture."""
     return [
         {

@@ -110,7 +110,7 @@ class Opening:
 
     def picture(self, session: Session, **more: Any) -> dict[str, Any]:
         """Return the message that shows the session's picture."""
-        picture = session.picture
+        picture = session.pictures[session.at]
         alpha = images.shown_grey(picture.alpha.point(lambda v: 255 - v)) if picture.alpha is not None else None
         return messages.picture(
             images.shown_picture(picture),
@@ -146,7 +146,9 @@ class Opening:
 
     def settings(self, settings: dict[str, Any]) -> list[Any]:
         """Return updates for the controls, in their order; those that `settings` does not name stay unchanged."""
-        shown = {"expand": {"visible": bool(settings["expand"])}} if "expand" in settings else {}
+        shown: dict[str, dict[str, Any]] = {}
+        if "expand" in settings:
+            shown["expand"] = {"visible": bool(settings["expand"])}
         controls = self.page.controls
         return [
             gr.update(value=controls.shown(name, settings[name]), **shown.get(name, {}))

@@ -40,7 +40,7 @@ class Results:
             "forward": self.forward,
             "save": self.save,
             "film": self.save_film,
-        }.get(what.get("do"))
+        }.get(str(what.get("do")))
         try:
             return action(session, what) if action else gr.skip()
         except InpaintError as error:
@@ -53,7 +53,7 @@ class Results:
         """Return the message that shows a run's results."""
         first = session.pending[0].result
         methods = len({chosen.result.report.get("method") for chosen in session.pending}) > 1
-        items = []
+        items: list[dict[str, Any]] = []
         for chosen in session.pending:
             seed = say("seed_was", session.language, n=chosen.result.seeds[chosen.index])
             method = chosen.result.report.get("method", "")
@@ -112,7 +112,7 @@ class Results:
     def save(self, session: Session, what: dict):
         """Save the chosen result in full size, with as much metadata as wanted."""
         chosen = self.chosen(session, what)
-        ending = FORMATS.get(what.get("format"), ".png")
+        ending = FORMATS.get(str(what.get("format")), ".png")
         metadata = what.get("metadata")
         if metadata not in ("full", "settings", "none"):
             metadata = self.page.limits.metadata

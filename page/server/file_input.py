@@ -9,7 +9,7 @@ import gradio as gr
 
 def file_input(**options: Any) -> gr.File:
     """Return a file component whose handler receives a path, a list of paths, or None."""
-    component = gr.File(type="filepath", **options)
+    component: Any = gr.File(type="filepath", **options)
     component.preprocess = _paths
     return component
 

@@ -13,6 +13,7 @@ import importlib.machinery
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 def _no_stubs(module) -> None:
@@ -21,7 +22,7 @@ def _no_stubs(module) -> None:
 
 
 def _no_event_docs(module) -> None:
-    listener = getattr(module, "EventListener", None)
+    listener: Any = getattr(module, "EventListener", None)
     if hasattr(listener, "set_doc"):
         listener.set_doc = lambda self, *_, **__: None
 
@@ -37,13 +38,14 @@ class _Trimming(importlib.abc.MetaPathFinder):
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec and spec.loader:
-            read = spec.loader.exec_module
+            loader: Any = spec.loader
+            read = loader.exec_module
 
             def exec_module(module):
                 read(module)
                 TRIMS[name](module)
 
-            spec.loader.exec_module = exec_module
+            loader.exec_module = exec_module
         return spec
 
 
@@ -62,8 +64,9 @@ def one_app() -> Iterator[None]:
     if real is None:
         yield
         return
-    App.create_app = staticmethod(lambda *_, **__: None)
+    app: Any = App
+    app.create_app = staticmethod(lambda *_, **__: None)
     try:
         yield
     finally:
-        App.create_app = real
+        app.create_app = real

@@ -25,7 +25,7 @@ def knows_host(header: str | None, names: Collection[str]) -> bool:
     A website can let its own name point to 127.0.0.1 (DNS rebinding); its scripts then count as this page's own.
     """
     found = _HOST.fullmatch((header or "").lower())
-    return bool(found) and (is_loopback(found[1]) or found[1] in names)
+    return found is not None and (is_loopback(found[1]) or found[1] in names)
 
 
 def is_cross_site(headers: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ into a file and keeps a history of runs; none of that is needed here, nor what i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 API = "/gradio_api"
 UPLOAD, MCP = f"{API}/upload", f"{API}/mcp"
@@ -66,7 +67,7 @@ def heartbeat_of(path: str) -> str | None:
     return found[1] if found else None
 
 
-def followed_by(path: str, query: dict[str, str]) -> str | None:
+def followed_by(path: str, query: Mapping[str, str]) -> str | None:
     """Return the event or session whose messages are read at this address; None for any other."""
     if path == f"{API}/queue/data":
         return query.get("session_hash")

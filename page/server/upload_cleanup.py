@@ -29,12 +29,13 @@ def watch() -> bool:
 
     def made(*args, **kwargs):
         file = make(*args, **kwargs)
-        if _written.get() is not None:
-            _written.get().append(file.name)
+        names = _written.get()
+        if names is not None:
+            names.append(file.name)
         return file
 
-    made.watched = True
-    route_utils.NamedTemporaryFile = made
+    vars(made)["watched"] = True
+    vars(route_utils)["NamedTemporaryFile"] = made
     return True
 
 
