@@ -246,9 +246,7 @@ def test_a_link_is_followed_not_replaced(tmp_path):
 
 def test_names_are_free_and_numbered(tmp_path):
     out = tmp_path / "a.png"
-    assert writing.free_name(out) == out
-    for _ in range(3):
-        writing.write(writing.free_name(out), b"x")
+    assert [writing.write_new(out, b"x").name for _ in range(3)] == ["a.png", "a-1.png", "a-2.png"]
     assert sorted(os.listdir(tmp_path)) == ["a-1.png", "a-2.png", "a.png"]
     assert writing.numbered(out, 1) == [out]
     assert writing.numbered(out, 3) == [tmp_path / f"a-{k}.png" for k in (1, 2, 3)]

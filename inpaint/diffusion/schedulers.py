@@ -22,7 +22,6 @@ SOLVERS: dict[str, tuple[type[Solver], str, dict[str, Any]]] = {  # name: (solve
     "ddpm": (DDPM, "DDPMScheduler", {"clip_sample": False}),
     "lcm": (LCM, "LCMScheduler", {}),
 }
-ETA = ("ddim",)  # the samplers that `eta` means something to
 
 
 def sampler(

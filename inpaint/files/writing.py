@@ -192,11 +192,6 @@ def names(path: Path, several: bool = False) -> Iterator[Path]:
         yield path.with_name(f"{stem}{mark}{path.suffix}")
 
 
-def free_name(path: Path) -> Path:
-    """Return the first of the path's `names` that is free."""
-    return next(name for name in names(path) if not os.path.lexists(name))
-
-
 def numbered(path: Path, number: int) -> list[Path]:
     """Return the path itself for one picture; name-1, name-2, … for several."""
     return [path] if number == 1 else list(islice(names(path, several=True), number))

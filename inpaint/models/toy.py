@@ -11,18 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..diffusion.schedule import alphas_cumprod
 from ..errors import InvalidRequest
 
 # brightness, red against green, both against blue: orthonormal, so its transpose is its inverse
 OPPONENT = torch.tensor([[1.0, 1, 1], [1, -1, 0], [1, 1, -2]])
 OPPONENT = OPPONENT / OPPONENT.norm(dim=1, keepdim=True)
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
-
-
-def alphas_cumprod() -> Tensor:
-    """Return ᾱ [1000], float64, of Stable Diffusion's schedule: betas linear in their square root."""
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    return (1 - betas).cumprod(0)
 
 
 class Wiener:
@@ -58,7 +53,8 @@ class Model:
     backend, predicts = "torch", {"base": "epsilon"}
 
     def __init__(self):
-        self.device, self.alphas_cumprod, self.schedule = torch.device("cpu"), alphas_cumprod(), dict(SCHEDULE)
+        self.device, self.schedule = torch.device("cpu"), dict(SCHEDULE)
+        self.alphas_cumprod = alphas_cumprod(SCHEDULE)
         self.wiener = Wiener(self.alphas_cumprod, std=(0.5, 0.1, 0.1, 0.01))
         self.notes: list[str] = []
 

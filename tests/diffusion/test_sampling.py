@@ -10,11 +10,11 @@ from inpaint.diffusion import schedule
 from inpaint.diffusion.noise import Noise
 from inpaint.diffusion.sampling import InpaintUNet, MaskedBase, Strategy, denoise, guided
 from inpaint.diffusion.schedulers import SOLVERS, sampler
-from inpaint.models.toy import SCHEDULE, alphas_cumprod
+from inpaint.models.toy import SCHEDULE
 from inpaint.unet.forward import whole
 
 SD = {**SCHEDULE, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
-ABAR = alphas_cumprod()
+ABAR = schedule.alphas_cumprod(SCHEDULE)
 
 
 class Schedule:

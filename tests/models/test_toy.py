@@ -6,11 +6,11 @@ import torch
 import inpaint
 from inpaint import ModelError
 from inpaint.diffusion.sampling import DDIM, MaskedBase, Strategy, denoise
-from inpaint.diffusion.schedule import timesteps
-from inpaint.models.toy import Wiener, alphas_cumprod
+from inpaint.diffusion.schedule import alphas_cumprod, timesteps
+from inpaint.models.toy import SCHEDULE, Wiener
 
 N = 24  # the field's side; the hole is 8 × 8 in its middle
-ABAR = alphas_cumprod()
+ABAR = alphas_cumprod(SCHEDULE)
 NET = Wiener(ABAR, power=4.0)
 
 

@@ -15,9 +15,10 @@ import inpaint
 from inpaint import Request
 from inpaint.cli.parser import parser
 from inpaint.diffusion.sampling import Strategy, denoise
+from inpaint.diffusion.schedule import alphas_cumprod
 from inpaint.diffusion.schedulers import sampler
 from inpaint.files import infotext
-from inpaint.models.toy import SCHEDULE, alphas_cumprod
+from inpaint.models.toy import SCHEDULE
 from inpaint.request import options
 from inpaint.unet.deepcache import LEAD, DeepCache
 from inpaint.unet.forward import UNet, whole
@@ -90,7 +91,7 @@ def test_a_full_step_is_the_networks_own_and_a_light_one_equals_it_where_nothing
 
 
 class Scheduled:
-    alphas_cumprod, schedule = alphas_cumprod(), SCHEDULE
+    alphas_cumprod, schedule = alphas_cumprod(SCHEDULE), SCHEDULE
 
 
 def walked(run, steps, w=3.0, interval=(0, float("inf"))):
