@@ -71,7 +71,7 @@ class Page:
                 )
                 theme = gr.Button(word("theme"), elem_id="theme", size="sm", elem_classes="mini")
             with gr.Tabs(elem_id="tabs"):
-                with gr.Tab(word("tab_paint"), id="paint"), gr.Row(elem_id="desk", equal_height=False):
+                with gr.Tab(word("tab_paint"), id="paint"), gr.Row(elem_id="workspace", equal_height=False):
                     self.editor = editor(
                         examples.thumbnails(),
                         {"bytes": self.limits.megabytes * 2**20, "metadata": self.limits.metadata},

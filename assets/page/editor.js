@@ -106,9 +106,9 @@ export class MaskEditor {
 
   mode(name) {
     this.root.dataset.mode = name;
-    const desk = this.root.closest("#desk");
-    desk?.classList.toggle("running", name === "run");
-    desk?.classList.toggle("has-picture", name !== "empty");
+    const workspace = this.root.closest("#workspace");
+    workspace?.classList.toggle("running", name === "run");
+    workspace?.classList.toggle("has-picture", name !== "empty");
     this.pointer.locked = name === "run";
     if (name !== "result") this.compare.show(false);
     if (name === "paint" || name === "empty") this.branch = null;

@@ -1,4 +1,4 @@
-"""A small crowd at one desk: first come, first served; nobody is lost; who does not fit is told the line's length."""
+"""A small crowd at one page: first come, first served; nobody is lost; who does not fit is told the line's length."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ TOUCH = ((360, 640), (390, 844), (768, 1024))
 
 # the page's controls; a radio button or a tick is reached through its label
 CONTROLS = """
-const controls = () => [...document.querySelectorAll('#head button, #tabs .tab-container button, #desk button, '
-    + '#desk input, #desk textarea, #desk select, #desk [tabindex="0"]')]
+const controls = () => [...document.querySelectorAll('#head button, #tabs .tab-container button, #workspace button, '
+    + '#workspace input, #workspace textarea, #workspace select, #workspace [tabindex="0"]')]
   .filter((e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: false }) && !e.closest('.hide')
     && !e.disabled && e.type !== 'file' && !(e.tabIndex < 0 && e.type !== 'radio') && !e.closest('[role=listbox]'))
   .map((e) => (['radio', 'checkbox'].includes(e.type) && e.closest('label')) || e);

@@ -25,7 +25,7 @@ def painter(monkeypatch):
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def workdir(tmp_path, monkeypatch):
     """A folder with a picture and a mask, which is the current one."""
     monkeypatch.chdir(tmp_path)
     Image.new("RGBA", (40, 30), "gray").save("cat.png")

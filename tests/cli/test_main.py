@@ -57,7 +57,7 @@ def value_beside(field):
 
 
 @pytest.mark.parametrize("name", options())
-def test_every_field_has_its_flag(desk, painter, name):
+def test_every_field_has_its_flag(workdir, painter, name):
     field = options()[name]
     value = value_beside(field)
     for flag in {"--" + name.replace("_", "-"), field.metadata["flag"] or "--" + name.replace("_", "-")}:
@@ -68,7 +68,7 @@ def test_every_field_has_its_flag(desk, painter, name):
         assert got == value and type(got) is kind_of(field)
 
 
-def test_flags_left_out_are_the_requests_defaults(desk, painter):
+def test_flags_left_out_are_the_requests_defaults(workdir, painter):
     assert main(["cat.png", "mask.png", "a red scarf", "-o", "out.png"]) == 0
     asked = painter.asked[0]
     assert asked.settings() == Request("a red scarf").settings()
@@ -93,7 +93,7 @@ def test_flags_left_out_are_the_requests_defaults(desk, painter):
     ]
 
 
-def test_the_models_flags_reach_the_loader(desk, painter):
+def test_the_models_flags_reach_the_loader(workdir, painter):
     assert (
         main(
             [
@@ -150,7 +150,7 @@ def test_the_models_flags_reach_the_loader(desk, painter):
     ]
 
 
-def test_a_download_is_shown_as_it_goes(desk, painter, capsys):
+def test_a_download_is_shown_as_it_goes(workdir, painter, capsys):
     from io import StringIO
 
     from inpaint.cli.progress import SPARSE, Progress
@@ -173,7 +173,7 @@ def test_a_download_is_shown_as_it_goes(desk, painter, capsys):
 # what is written
 
 
-def test_the_result_is_written_and_told(desk, painter, capsys):
+def test_the_result_is_written_and_told(workdir, painter, capsys):
     assert main(["cat.png", "mask.png", "x", "-o", "out.png", "--seed", "7"]) == 0
     out, err = capsys.readouterr()
     assert out == ""
@@ -183,7 +183,7 @@ def test_the_result_is_written_and_told(desk, painter, capsys):
     assert image.getpixel((15, 15))[:3] == (250, 20, 7) and image.getpixel((0, 0))[:3] == (128, 128, 128)
 
 
-def test_json_is_one_object_and_all_that_is_printed(desk, painter, capsys):
+def test_json_is_one_object_and_all_that_is_printed(workdir, painter, capsys):
     assert main(["cat.png", "mask.png", "x", "-o", "out.jpg", "--seed", "7", "--count", "2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert set(said) == {"out", "seeds", "report", "model"}
@@ -192,8 +192,8 @@ def test_json_is_one_object_and_all_that_is_printed(desk, painter, capsys):
     assert all(opened(path).format == "JPEG" for path in said["out"])
 
 
-def test_without_a_name_the_result_lies_beside_the_picture(desk, painter, monkeypatch):
-    (desk / "elsewhere").mkdir()
+def test_without_a_name_the_result_lies_beside_the_picture(workdir, painter, monkeypatch):
+    (workdir / "elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     for _ in range(2):
         assert main(["../cat.png", "../mask.png", "x"]) == 0
@@ -203,7 +203,7 @@ def test_without_a_name_the_result_lies_beside_the_picture(desk, painter, monkey
     assert painter.asked[-1].picture is None and painter.asked[-1].mask is None
 
 
-def test_a_dash_means_none(desk, painter):
+def test_a_dash_means_none(workdir, painter):
     assert main(["cat.png", "-", "x", "-o", "out.png", "--strength", "0.5"]) == 0
     assert painter.asked[0].picture is not None and painter.asked[0].mask is None
     assert main(["--prompt=-x", "-o", "out.png"]) == 0
@@ -211,25 +211,25 @@ def test_a_dash_means_none(desk, painter):
 
 
 @pytest.mark.parametrize("metadata", ["full", "settings", "none"])
-def test_metadata_is_passed_on(desk, painter, metadata):
+def test_metadata_is_passed_on(workdir, painter, metadata):
     assert main(["cat.png", "mask.png", "x", "-o", "out.png", "--metadata", metadata]) == 0
     assert ("inpaint" in opened("out.png").info) == (metadata != "none")
     assert (b"inPX" in Path("out.png").read_bytes()) == (metadata == "full")
 
 
-def test_file_quality_is_passed_on(desk, painter):
+def test_file_quality_is_passed_on(workdir, painter):
     for quality in ("10", "100"):
         assert main(["cat.png", "-", "x", "-o", f"{quality}.webp", "--file-quality", quality]) == 0
     assert Path("10.webp").read_bytes() != Path("100.webp").read_bytes()
 
 
-def test_a_film_is_made(desk, painter):
+def test_a_film_is_made(workdir, painter):
     assert main(["cat.png", "mask.png", "x", "-o", "out.png", "--film", "film.webp"]) == 0
     with Image.open("film.webp") as film:
         assert film.n_frames == 6 and film.size == (40, 30)  # the picture, four steps, the result
 
 
-def test_a_result_is_repeated_and_varied(desk, painter, capsys):
+def test_a_result_is_repeated_and_varied(workdir, painter, capsys):
     asked = Request("a scarf", "cat.png", "mask.png", seed=5, steps=9, eta=0.3)
     result_of(asked).save("made.png")
     assert main(["--from", "made.png", "-o", "again.png"]) == 0
@@ -248,7 +248,7 @@ def test_a_result_is_repeated_and_varied(desk, painter, capsys):
     ("made", "flags", "loaded"),
     [("toy", [], "toy"), ("toy", ["--model", "sd15"], "sd15"), ("stranger/weights", [], "builtin")],
 )
-def test_a_result_is_repeated_with_its_own_model_if_that_is_a_known_one(desk, painter, made, flags, loaded):
+def test_a_result_is_repeated_with_its_own_model_if_that_is_a_known_one(workdir, painter, made, flags, loaded):
     replace(result_of(Request("x", "cat.png", seed=1)), model={"name": made, "fingerprint": "1"}).save("made.png")
     assert main(["--from", "made.png", "-o", "again.png", *flags]) == 0
     assert painter.loaded[0][0] == loaded
@@ -306,9 +306,9 @@ def test_a_result_is_repeated_with_its_own_model_if_that_is_a_known_one(desk, pa
         (["cat.png", "mask.png", "x", "--file-quality", "0"], "1 to 100"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2_before_anything_is_loaded(desk, painter, capsys, argv, word):
-    (desk / "folder").mkdir()
-    (desk / "note.txt").write_text("no picture, but some text that is long enough")
+def test_bad_input_is_one_line_and_status_2_before_anything_is_loaded(workdir, painter, capsys, argv, word):
+    (workdir / "folder").mkdir()
+    (workdir / "note.txt").write_text("no picture, but some text that is long enough")
     code, err = failing(argv, capsys)
     assert code == 2 and painter.loaded == []
     assert err.startswith("inpaint: ") and err.count("\n") == 1 and word in err and "Traceback" not in err
@@ -331,14 +331,14 @@ def test_bad_input_is_one_line_and_status_2_before_anything_is_loaded(desk, pain
         (KeyboardInterrupt(), 130, "Stopped."),
     ],
 )
-def test_failures_on_the_way_are_one_line_and_leave_nothing(desk, painter, capsys, error, code, word):
+def test_failures_on_the_way_are_one_line_and_leave_nothing(workdir, painter, capsys, error, code, word):
     painter.fail = error
     got, err = failing(["cat.png", "mask.png", "x", "-o", "out.png", "--film", "film.webp"], capsys)
     assert got == code and word in err and "Traceback" not in err
     assert err.splitlines()[-1].startswith("inpaint: ")
 
 
-def test_debug_shows_where(desk, painter):
+def test_debug_shows_where(workdir, painter):
     painter.fail = RuntimeError("boom")
     with pytest.raises(RuntimeError, match="boom"):
         main(["cat.png", "mask.png", "x", "-o", "out.png", "--debug"])
@@ -347,8 +347,8 @@ def test_debug_shows_where(desk, painter):
 # many pictures
 
 
-def test_a_batch_goes_on_and_says_how_many_failed(desk, painter, capsys):
-    (desk / "dog.png").write_bytes(b"no picture at all")
+def test_a_batch_goes_on_and_says_how_many_failed(workdir, painter, capsys):
+    (workdir / "dog.png").write_bytes(b"no picture at all")
     assert main(["--batch", ".", "--masks", "mask.png", "a hat", "-o", "new/out", "--seed", "3", "--json"]) == 1
     out, err = capsys.readouterr()
     assert "1 of 2: cat.png: cat.png" in err and "2 of 2: dog.png: dog.png is not a picture" in err
@@ -357,12 +357,12 @@ def test_a_batch_goes_on_and_says_how_many_failed(desk, painter, capsys):
     assert said["failed"] == 1 and [p["out"] for p in said["pictures"]] == [["new/out/cat.png"], []]
     assert said["pictures"][0]["seeds"] == [3] and "not a picture" in said["pictures"][1]["problem"]
     assert painter.asked[0].prompt == "a hat" and os.listdir("new/out") == ["cat.png"]
-    (desk / "dog.png").unlink()
+    (workdir / "dog.png").unlink()
     assert main(["--batch", ".", "--masks", "mask.png", "a hat", "-o", "new/out", "--format", "webp"]) == 0
     assert sorted(os.listdir("new/out")) == ["cat.png", "cat.webp"]
 
 
-def test_ctrl_c_stops_a_batch(desk, painter, capsys):
+def test_ctrl_c_stops_a_batch(workdir, painter, capsys):
     painter.fail = KeyboardInterrupt()
     assert main(["--batch", ".", "x", "-o", "out"]) == 130
     assert capsys.readouterr().err.endswith("inpaint: Stopped.\n") and os.listdir("out") == []
@@ -469,7 +469,7 @@ def command(*argv: str, cwd: Path) -> subprocess.Popen:
     )
 
 
-def test_the_toy_paints_a_photo(desk):
+def test_the_toy_paints_a_photo(workdir):
     run = command(
         "cat.png",
         "mask.png",
@@ -487,19 +487,19 @@ def test_the_toy_paints_a_photo(desk):
         "--json",
         "--film",
         "film.gif",
-        cwd=desk,
+        cwd=workdir,
     )
     out, err = run.communicate(timeout=120)
     assert run.returncode == 0, err
     said = json.loads(out)
     assert said["report"]["max_change_outside"] == 0 and said["report"]["steps"] == 3 and said["seeds"] == [7]
-    assert opened(desk / "out.png").size == (40, 30) and Request.from_image(desk / "out.png").seed == 7
-    with Image.open(desk / "film.gif") as film:
+    assert opened(workdir / "out.png").size == (40, 30) and Request.from_image(workdir / "out.png").seed == 7
+    with Image.open(workdir / "film.gif") as film:
         assert film.n_frames >= 3
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_clean_and_leaves_nothing(desk):
+def test_ctrl_c_ends_clean_and_leaves_nothing(workdir):
     run = command(
         "cat.png",
         "mask.png",
@@ -514,20 +514,20 @@ def test_ctrl_c_ends_clean_and_leaves_nothing(desk):
         "2048",
         "--count",
         "8",
-        cwd=desk,
+        cwd=workdir,
     )
     first = run.stderr.readline()
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=60)
     assert "step 1 of" in first, first + err
     assert run.returncode == 130 and err.endswith("inpaint: Stopped.\n") and "Traceback" not in err
-    assert sorted(os.listdir(desk)) == ["cat.png", "mask.png"]
+    assert sorted(os.listdir(workdir)) == ["cat.png", "mask.png"]
 
 
 @pytest.mark.parametrize(
     "flags",
     [["--vae", "x"], ["--lora", "a:1"], ["--dtype", "bfloat16"], ["--backend", "openvino"], ["--config", "c"]],
 )
-def test_what_the_toy_cannot_do_is_said(desk, capsys, flags):
+def test_what_the_toy_cannot_do_is_said(workdir, capsys, flags):
     code, err = failing(["cat.png", "mask.png", "x", "-o", "out.png", "--model", "toy", *flags], capsys)
     assert code == 2 and "The toy model" in err and err.count("\n") == 1

@@ -39,7 +39,7 @@ def snapshot() -> dict[str, bytes]:
         (["--film", "cat-inpainted-2.png", "--count", "2"], "both be"),
     ],
 )
-def test_no_input_is_written_over_and_no_two_outputs_share_a_file(desk, painter, capsys, words, sentence):
+def test_no_input_is_written_over_and_no_two_outputs_share_a_file(workdir, painter, capsys, words, sentence):
     os.symlink("cat.png", "link.png")
     os.link("mask.png", "hard.png")
     before = snapshot()
@@ -47,7 +47,7 @@ def test_no_input_is_written_over_and_no_two_outputs_share_a_file(desk, painter,
     assert code == 2 and sentence in err and painter.loaded == [] and snapshot() == before
 
 
-def test_numbered_results_spare_the_inputs_too(desk, painter, capsys):
+def test_numbered_results_spare_the_inputs_too(workdir, painter, capsys):
     os.rename("cat.png", "o-1.png")
     os.rename("mask.png", "o-2.png")
     before = snapshot()
@@ -56,7 +56,7 @@ def test_numbered_results_spare_the_inputs_too(desk, painter, capsys):
         assert code == 2 and snapshot() == before, err
 
 
-def test_a_saved_result_is_not_written_over_by_its_own_variation(desk, painter, capsys):
+def test_a_saved_result_is_not_written_over_by_its_own_variation(workdir, painter, capsys):
     result_of(Request("a scarf", "cat.png", "mask.png", seed=5)).save("made.png")
     before = snapshot()
     for words in (["-o", "made.png"], ["-o", "o.png", "--film", "made.png"]):
@@ -65,7 +65,7 @@ def test_a_saved_result_is_not_written_over_by_its_own_variation(desk, painter, 
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_without_a_name_no_earlier_result_is_replaced(desk, painter, count):
+def test_without_a_name_no_earlier_result_is_replaced(workdir, painter, count):
     before = snapshot()
     for run in (1, 2, 3):
         assert main(["cat.png", "mask.png", "x", "--count", str(count), "--seed", str(10 * run)]) == 0
@@ -74,7 +74,7 @@ def test_without_a_name_no_earlier_result_is_replaced(desk, painter, count):
         before = after
 
 
-def test_a_file_that_appears_while_it_runs_is_kept(desk, painter, capsys):
+def test_a_file_that_appears_while_it_runs_is_kept(workdir, painter, capsys):
     stream = painter.stream
 
     def slow(request):
@@ -90,7 +90,7 @@ def test_a_file_that_appears_while_it_runs_is_kept(desk, painter, capsys):
 # where nothing can be written
 
 
-def test_a_read_only_file_is_not_replaced(desk, painter, capsys):
+def test_a_read_only_file_is_not_replaced(workdir, painter, capsys):
     for name in ("out.png", "film.webp", "out-2.png"):
         Path(name).write_bytes(b"kept")
         os.chmod(name, 0o444)
@@ -101,11 +101,11 @@ def test_a_read_only_file_is_not_replaced(desk, painter, capsys):
 
 
 @pytest.fixture
-def closed(desk, monkeypatch):
+def closed(workdir, monkeypatch):
     """A folder in which nothing can be written, whoever runs the tests."""
     import tempfile
 
-    (desk / "closed").mkdir()
+    (workdir / "closed").mkdir()
     Path("cat.png").replace("closed/cat.png")
     make = tempfile.TemporaryFile
 
@@ -115,7 +115,7 @@ def closed(desk, monkeypatch):
         return make(*args, dir=dir, **settings)
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refusing)
-    return desk / "closed"
+    return workdir / "closed"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_read_only_folder_is_told_before_the_work(closed, painter, capsys, wor
 
 
 @pytest.mark.parametrize("length", [240, 251, 254, 255, 256, 400])
-def test_a_long_name_is_shortened_or_refused_in_one_sentence(desk, painter, capsys, length):
+def test_a_long_name_is_shortened_or_refused_in_one_sentence(workdir, painter, capsys, length):
     name = "ä" * ((length - 4) // 2) + ".png"
     code = main(["cat.png", "mask.png", "x", "-o", name])
     err = capsys.readouterr().err
@@ -159,7 +159,7 @@ def settings_only(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["made.jpg", "made.webp", "made.png"])
-def test_settings_without_their_mask_do_not_repaint_everything(desk, painter, capsys, name):
+def test_settings_without_their_mask_do_not_repaint_everything(workdir, painter, capsys, name):
     settings_only(name)
     for words in ([], ["cat.png"], ["-"], ["--seed", "6"]):
         code, err = failing(["--from", name, *words], capsys)
@@ -171,7 +171,7 @@ def test_settings_without_their_mask_do_not_repaint_everything(desk, painter, ca
     assert main(["--from", name, "--expand", "4,0,0,0", "-o", "wide.png"]) == 0
 
 
-def test_a_result_made_without_a_mask_is_repeated_without_one(desk, painter):
+def test_a_result_made_without_a_mask_is_repeated_without_one(workdir, painter):
     result_of(Request("a scarf", "cat.png", strength=0.5, seed=5)).save("made.png")
     assert main(["--from", "made.png", "-o", "again.png"]) == 0
     result_of(Request("a castle", seed=5)).save("castle.png")
@@ -181,7 +181,7 @@ def test_a_result_made_without_a_mask_is_repeated_without_one(desk, painter):
 # stopping
 
 
-def test_ctrl_c_in_a_batch_tells_programs_what_was_done(desk, painter, capsys):
+def test_ctrl_c_in_a_batch_tells_programs_what_was_done(workdir, painter, capsys):
     for name in ("dog.png", "eel.png"):
         Image.new("RGB", (40, 30)).save(name)
     stream = painter.stream
@@ -202,7 +202,7 @@ def test_ctrl_c_in_a_batch_tells_programs_what_was_done(desk, painter, capsys):
 
 
 @pytest.mark.parametrize("seconds", [0.06, 0.1, 0.15, 0.2, 0.3, 0.5])
-def test_an_early_ctrl_c_shows_no_traceback(desk, seconds):
+def test_an_early_ctrl_c_shows_no_traceback(workdir, seconds):
     """The signal comes while modules are being read; before the interpreter itself is up nobody can answer it."""
     code = (
         "import os, signal, sys, threading\n"
@@ -211,7 +211,7 @@ def test_an_early_ctrl_c_shows_no_traceback(desk, seconds):
         "'--steps', '150', '--size', '1024']\n"
         "runpy.run_module('inpaint', run_name='__main__')"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, timeout=120,
+    run = subprocess.run([sys.executable, "-c", code], cwd=workdir, capture_output=True, text=True, timeout=120,
                          env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
     assert run.returncode == 130 and run.stderr.endswith("inpaint: Stopped.\n") and "Traceback" not in run.stderr
 

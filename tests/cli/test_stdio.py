@@ -53,24 +53,24 @@ def call(arguments: dict) -> types.CallToolResult:
     return asyncio.run(once())
 
 
-def test_a_picture_of_12_megapixels_is_repainted_beside_itself(desk):
+def test_a_picture_of_12_megapixels_is_repainted_beside_itself(workdir):
     coarse = np.random.default_rng(0).integers(0, 256, (75, 100, 3), np.uint8)
     photo = Image.fromarray(coarse).resize((4000, 3000), Image.Resampling.NEAREST)
     photo.save("a photo ä.png")
     mask = Image.new("L", photo.size)
     mask.paste(255, (1000, 1000, 1200, 1100))
     mask.save("mask.png")
-    answer = call({"picture": str(desk / "a photo ä.png"), "mask": "mask.png", "settings": QUICK})
+    answer = call({"picture": str(workdir / "a photo ä.png"), "mask": "mask.png", "settings": QUICK})
     assert not answer.isError, answer
     facts = json.loads(answer.content[0].text)
     assert facts["report"]["max_change_outside"] == 0 and facts["seeds"] == [5]
-    assert facts["files"] == [str((desk / "a photo ä-inpainted.png").resolve())]
+    assert facts["files"] == [str((workdir / "a photo ä-inpainted.png").resolve())]
     assert answer.content[1].type == "image" and len(answer.content[1].data) < 500_000
     result, outside = np.asarray(opened(facts["files"][0]).convert("RGB")), np.asarray(mask) == 0
     assert np.array_equal(result[outside], np.asarray(photo)[outside])
 
 
-def test_nothing_is_written_over(desk):
+def test_nothing_is_written_over(workdir):
     before = {name: Path(name).read_bytes() for name in ("cat.png", "mask.png")}
 
     async def use():
@@ -106,7 +106,7 @@ WRONG = [
 ]
 
 
-def test_what_is_wrong_is_one_sentence(desk):
+def test_what_is_wrong_is_one_sentence(workdir):
     async def use():
         async with connected() as session:
             for change, sentence in WRONG:
@@ -121,7 +121,7 @@ def test_what_is_wrong_is_one_sentence(desk):
     asyncio.run(use())
 
 
-def test_a_cancelled_call_stops_and_the_next_one_is_answered(desk):
+def test_a_cancelled_call_stops_and_the_next_one_is_answered(workdir):
     async def use():
         started = asyncio.Event()
 
@@ -146,13 +146,13 @@ def test_a_cancelled_call_stops_and_the_next_one_is_answered(desk):
     asyncio.run(use())
 
 
-def test_mcp_takes_no_picture_of_its_own(desk, capsys):
+def test_mcp_takes_no_picture_of_its_own(workdir, capsys):
     for words in (["cat.png"], ["--batch", "."], ["-o", "x.png"]):
         code, err = failing(["--mcp", *words], capsys)
         assert code == 2 and "from the assistant" in err
 
 
-def test_without_the_library_that_is_said(desk, capsys, monkeypatch):
+def test_without_the_library_that_is_said(workdir, capsys, monkeypatch):
     from inpaint.cli import main as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)

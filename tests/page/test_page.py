@@ -1,4 +1,4 @@
-"""The page without a browser: the desk, the sessions, the limits, the words, the models."""
+"""The page without a browser: the queue, the sessions, the limits, the words, the models."""
 
 from __future__ import annotations
 

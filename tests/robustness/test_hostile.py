@@ -123,7 +123,7 @@ def test_no_upload_costs_a_session_its_picture():
     page = SimpleNamespace(limits=Limits(), controls=SimpleNamespace(names=["prompt", "expand", "steps"]))
     opening, session, seen = Opening(page), Session(), {True: 0, False: 0}
     opening.put(session, sound_picture(), "first.png")
-    for made in [*(case(seed, kind) for seed in range(50) for kind in ("damage", "capsule", "words"))]:
+    for made in [*(case(seed, kind) for seed in range(50) for kind in ("damage", "record", "words"))]:
         before, data = session.picture, made.picture if made.file is None else made.file
 
         def put(data=data, before=before) -> None:

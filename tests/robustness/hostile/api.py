@@ -21,8 +21,8 @@ class Through:
     def run(self, case: Case) -> float:
         """Megapixels of the largest picture painted."""
         self.megapixels = 0.0
-        deed = {"capsule": self.result, "words": self.result, "weights": self.weights}
-        deed.get(case.kind, self.request)(case)
+        read = {"record": self.result, "words": self.result, "weights": self.weights}
+        read.get(case.kind, self.request)(case)
         return self.megapixels
 
     def request(self, case: Case) -> None:

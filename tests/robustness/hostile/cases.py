@@ -22,7 +22,7 @@ KINDS = {
     "oddity": 8,
     "mask": 12,
     "mixture": 12,
-    "capsule": 10,
+    "record": 10,
     "words": 3,
     "weights": 7,
 }  # how many of a hundred
@@ -208,5 +208,5 @@ MAKERS = {
     "oddity": _oddity,
     "mask": _mask,
     "mixture": _mixture,
-    **{kind: _elsewhere(kind) for kind in ("capsule", "words", "weights")},
+    **{kind: _elsewhere(kind) for kind in ("record", "words", "weights")},
 }

@@ -1,4 +1,4 @@
-"""Forged files that are no mere pictures: results with a capsule, other tools' texts, model files."""
+"""Forged files that are no mere pictures: results with a record, other tools' texts, model files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def joined(parts: list[tuple[bytes, bytes]]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(oddities.chunk(kind, data) for kind, data in parts)
 
 
-def capsule(rng: random.Random) -> tuple[bytes, str]:
+def record(rng: random.Random) -> tuple[bytes, str]:
     """A result whose record says something else, whose parts are others, or which is damaged."""
     from tests.robustness.hostile.cases import damaged
 
