@@ -27,6 +27,7 @@ APART = 48  # from the background: nearer colours are its own noise
 PATCH, NOISE = 3, 8  # pixels a side, and levels: what is alike over them is a surface
 SAMPLE = 1000  # pixels a side that colours are counted on
 LABELS, SHARE = 64, 0.6  # a mask's commonest colours cover so much of it; a photo has thousands
+DRAWN = 0.9  # of what is seen, if most of the border is: strokes are black or white, but for their soft edges
 OUTLINES = 0.05  # of the pixels: less black than that on a white background is drawn on it
 RARE = 0.1  # of the commonest: a colour between two others is their soft edge
 FAINT, OPAQUE = 26, 128  # levels: what counts as black, what counts as visible
@@ -79,8 +80,8 @@ def _opaque(colours: Image.Image, indexed: bool = False) -> tuple[Image.Image, l
     found = Palette.of(_sample(colours))
     if found.share < SHARE:
         return colours.convert("L"), ["The mask looks like a photo: its bright parts are repainted."]
-    background = _background(colours, found)
     flat = None if indexed else Palette.of(_flat(colours))  # of an index every entry is meant, however thin its lines
+    background = _background(colours, flat if flat and len(flat.counts) else found)
     labels = (flat and flat.labels(background)) or found.labels(background)
     if not labels:  # one colour all over
         background = np.zeros(3, np.uint8)
@@ -112,7 +113,8 @@ def _on_clear(colours: Image.Image, alpha: Image.Image) -> tuple[Image.Image, li
     brightest = int(shown.max(initial=0))
     plain = _rim(visible).mean() > 0.5  # a surface with a gap in it, not strokes
     if not _is_colourful(colours, visible) and brightest >= FAINT:
-        if plain and found.blackness() > SPECKS and found.colours[0].max() >= OPAQUE:  # a page of text
+        page = plain and found.blackness() > SPECKS and found.colours[0].max() >= OPAQUE  # of text
+        if page or _extremes(shown, brightest) < (DRAWN if plain else 0.5):  # or a photo in black and white
             return alpha.point(lambda v: 255 - v), erased
         return ImageChops.multiply(colours.convert("L"), alpha), []
     if plain:
@@ -134,6 +136,12 @@ def _is_photo(shown: np.ndarray, found: Palette) -> bool:
         return False
     middle = (shown[:, 0] >= FAINT) & (shown[:, 0] < 255 - FAINT)
     return len(found.counts) > 256 or middle.mean() > 0.5
+
+
+def _extremes(shown: np.ndarray, brightest: int) -> float:
+    """Return the share of uint8 [n, 3] that is as dark or as bright as can be: near 1 of strokes."""
+    level = shown.max(1, initial=0)
+    return float(((level <= NOISE) | (level >= brightest - NOISE)).mean()) if len(level) else 1.0
 
 
 def _is_colourful(colours: Image.Image, where: np.ndarray | None = None) -> bool:

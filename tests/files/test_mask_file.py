@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from inpaint import Picture, Request
 from inpaint.files.mask_file import notes_of, open_mask
@@ -94,6 +94,13 @@ def test_a_frame_in_colour_around_black_is_the_mask():
     assert np.array_equal(level == 255, ~INSIDE)
 
 
+def test_the_dark_seam_that_jpeg_leaves_between_two_colours_is_no_background():
+    image = drawn(background=(13, 8, 135), colour=(240, 249, 33), size=(320, 200))
+    level = np.asarray(open_mask(encoded(image, "JPEG", quality=75)))
+    want = np.asarray(drawn("L", size=(320, 200))) > 0
+    assert ((level >= 128) == want).mean() > 0.99 and np.median(level[want]) >= 250
+
+
 def test_greys_stay_what_they_are():
     ramp = Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (20, 1)))
     for source in (ramp, ramp.convert("RGB"), encoded(ramp)):
@@ -130,6 +137,23 @@ def test_an_erased_photo_is_repainted_where_it_is_transparent(grey):
     frame = np.zeros(SIZE[::-1], bool)
     frame[:20] = True
     assert np.array_equal(np.asarray(open_mask(erased(photo(), frame))) == 255, frame)
+
+
+def test_an_erased_photo_in_dark_greys_is_no_set_of_strokes():
+    y, x = np.mgrid[0:90, 0:120]
+    light = np.exp(-((x - 20) ** 2 + (y - 20) ** 2) / 1500) * 200 + 12 * np.sin(x / 9) ** 2  # a lamp at night
+    night = Image.fromarray(light.astype(np.uint8))
+    for image in (night, night.point(lambda v: 255 - v), photo().convert("L").point(lambda v: v // 4 + 20)):
+        mask = open_mask(encoded(erased(image)))
+        assert np.array_equal(np.asarray(mask) == 255, INSIDE)
+        assert len(notes_of(mask)) == 1 and "transparent" in notes_of(mask)[0]
+
+
+def test_soft_white_strokes_on_a_black_board_with_a_gap_are_still_strokes():
+    board = drawn("L").filter(ImageFilter.GaussianBlur(1))
+    gap = np.zeros(SIZE[::-1], bool)
+    gap[5:15, 5:15] = True
+    assert np.array_equal(np.asarray(open_mask(erased(board, gap))) >= 128, np.asarray(board) >= 128)
 
 
 def test_an_erased_drawing_is_no_set_of_strokes():
