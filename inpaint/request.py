@@ -80,12 +80,14 @@ class Request:
     background: bool = option(
         True, "Put the original back outside the hole at each step (inpaint method).", group="method"
     )
-    two_sided: bool = option(True, "… in the predicted picture too, not only in x_t.", group="method")
-    fresh_noise: bool = option(False, "Noise the original anew at each step, as the article does.", group="method")
+    two_sided: bool = option(True, "Keep the rest in the predicted picture too, not only in x_t.", group="method")
+    fresh_noise: bool = option(
+        False, "Draw new noise for the original at each step, as the article does.", group="method"
+    )
     article: bool = option(False, "Repeat the article's program exactly, quirks included.", group="method")
 
     steps: int = option(20, "Denoising steps.", low=1, high=150, group="sampling")
-    exact_steps: bool = option(False, "Run that many steps whatever the strength.", group="sampling")
+    exact_steps: bool = option(False, "Run all the steps, whatever the strength.", group="sampling")
     speed: str = option(
         "exact",
         "fast: most steps reuse what the last whole one found; nearly the same picture in half the time or less.",
@@ -154,9 +156,9 @@ class Request:
     invert: bool = option(False, "Swap what is painted and what is kept.", group="mask")
     mask_from_alpha: bool = option(False, "Repaint where the picture is transparent.", group="mask", flag="--alpha")
     soft: bool = option(True, "Greys of the mask mean how much may change; off snaps them at half.", group="mask")
-    fill_holes: bool = option(False, "Repaint what a closed stroke surrounds.", group="mask")
-    grow: int = option(0, "Grow the mask by so many pixels; negative shrinks.", low=-256, high=256, group="mask")
-    feather: int = option(0, "Soften the mask's edge inwards over so many pixels.", low=0, high=256, group="mask")
+    fill_holes: bool = option(False, "Also repaint the inside of closed strokes.", group="mask")
+    grow: int = option(0, "Grow the mask by this many pixels; negative shrinks it.", low=-256, high=256, group="mask")
+    feather: int = option(0, "Soften the mask's edge inwards over this many pixels.", low=0, high=256, group="mask")
     margin: int = option(
         4, "Let the model repaint so far beyond the mask; those pixels are not kept.", low=0, high=64, group="mask"
     )
@@ -170,7 +172,7 @@ class Request:
     finish: str = option(
         "auto", "How the patch is joined; auto keeps the least visible seam.", choices=FINISHES, group="finish"
     )
-    blend: int = option(4, "Width of the joint inside the mask, in pixels.", low=0, high=64, group="finish")
+    blend: int = option(4, "Width of the blend inside the mask, in pixels.", low=0, high=64, group="finish")
     colour_match: float = option(
         0.0, "Match the patch's colours to its surroundings.", low=0.0, high=1.0, step=0.05, group="finish"
     )

@@ -117,5 +117,5 @@ def mask_from(address: Any, size: tuple[int, int]) -> Image.Image | None:
             raise ValueError(image.size)
         mask = image.convert("L")
     except (AttributeError, TypeError, ValueError, OSError, binascii.Error, SyntaxError) as error:
-        raise InvalidRequest("mask", "The mask did not arrive whole.", "Press Repaint again.") from error
+        raise InvalidRequest("mask", "The mask did not arrive completely.", "Press Repaint again.") from error
     return fitted(mask, size)[0]

@@ -217,7 +217,7 @@ def test_without_a_prompt_a_hole_is_closed_as_suits_the_model(painters, photo):
     closed = painters["builtin"](Request("", picture, hole, seed=1, steps=10))
     asked = closed.request
     assert (asked.strength, asked.fill) == (FAMILIES["builtin"].fill_strength, "border") and asked.strength < 1
-    assert any("closes a hole from its surroundings" in note for note in closed.report["notes"])
+    assert any("fills a hole from its surroundings" in note for note in closed.report["notes"])
     again = painters["builtin"](asked)
     assert again.request.settings() == asked.settings() and again.image.tobytes() == closed.image.tobytes()
     for other in ({"prompt": "pizza"}, {"fill": "noise"}, {"mask": None}):
@@ -360,7 +360,7 @@ def test_with_nothing_left_to_give_up_one_sentence_and_the_next_job_works(photo)
 def test_no_number_from_the_unet_is_an_error_not_a_black_picture(photo):
     model = Toy()
     model.unet = lambda method: lambda x, t, text: x.repeat(2, 1, 1, 1) * float("nan")
-    with pytest.raises(InpaintError, match="no valid numbers"):
+    with pytest.raises(InpaintError, match="invalid numbers"):
         Inpainter(model)(Request("", photo, disc(photo.size), seed=3, steps=3))
 
 

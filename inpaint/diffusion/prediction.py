@@ -35,5 +35,5 @@ def kind_of(config: dict[str, Any]) -> str:
     """Return what a model with this scheduler configuration predicts; ModelError if that is unknown."""
     kind = config.get("prediction_type", "epsilon")
     if kind not in KINDS:
-        raise ModelError(f"This model predicts {kind!r}, which is not known here.", "Use another model.")
+        raise ModelError(f"This model predicts {kind!r}, which is unknown.", "Use another model.")
     return kind

@@ -33,7 +33,7 @@ def alphas_cumprod(config: dict[str, Any]) -> Tensor:
     elif shape == "scaled_linear":
         betas = torch.linspace(start**0.5, end**0.5, T, dtype=torch.float64) ** 2
     else:
-        raise ModelError(f"The schedule {shape!r} is not known here.", "Use another model.")
+        raise ModelError(f"The schedule {shape!r} is unknown.", "Use another model.")
     abar = (1 - betas).cumprod(0)
     return zero_terminal_snr(abar) if config.get("rescale_betas_zero_snr") else abar
 

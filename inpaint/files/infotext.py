@@ -132,7 +132,7 @@ def of(image: Image.Image, options: Mapping[str, Field]) -> tuple[dict[str, Any]
 def silent() -> InvalidRequest:
     return InvalidRequest(
         "picture",
-        "This picture carries no settings.",
+        "This picture holds no settings.",
         "Open one as it was saved by this program or another Stable Diffusion tool.",
     )
 
@@ -175,7 +175,7 @@ def _known(found: dict[str, Any], options: Mapping[str, Field], notes: list[str]
         try:
             usable[name] = checked(options[name], value)
         except KeyError:
-            notes.append(f"The setting {name[:40]} is not known here.")
+            notes.append(f"The setting {name[:40]} is unknown.")
         except InvalidRequest as error:
             notes.append(f"{error.problem} The default is used.")
     return usable

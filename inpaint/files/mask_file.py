@@ -43,7 +43,7 @@ def open_mask(source: Any) -> Image.Image:
     else:
         image = opened(_as_levels(source)).image
         if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
-            raise UnreadablePicture("The mask holds values that are no numbers.", "Give finite numbers.")
+            raise UnreadablePicture("The mask contains NaN or infinity.", "Give finite numbers.")
         alpha, indexed = pixel_modes.alpha_of(image), image.mode == "P"
         if image.mode.startswith("I") and image.getextrema() == (0, 1):
             image = Image.fromarray(np.asarray(image).astype(np.uint8))
@@ -107,7 +107,7 @@ def _on_clear(colours: Image.Image, alpha: Image.Image) -> tuple[Image.Image, li
         visible = np.asarray(alpha) > 0
     shown = _sample(colours, visible)
     found = Palette.of(shown)
-    erased = ["What is transparent in the mask is repainted, as in a photo with a part erased."]
+    erased = ["The transparent parts of the mask are repainted, as in a photo with a part erased."]
     if _is_photo(shown, found):
         return alpha.point(lambda v: 255 - v), erased
     brightest = int(shown.max(initial=0))
@@ -123,7 +123,9 @@ def _on_clear(colours: Image.Image, alpha: Image.Image) -> tuple[Image.Image, li
     alpha = alpha.point(lambda v: v * 255 // max(1, strongest))  # a see-through marker means all of it
     if len(labels) > 1:
         return alpha, [_several(len(labels))]
-    return alpha, [] if brightest >= FAINT else ["The mask is black strokes on nothing: they are repainted."]
+    return alpha, [] if brightest >= FAINT else [
+        "The mask has black strokes on a transparent ground: they are repainted."
+    ]
 
 
 def _several(count: int) -> str:

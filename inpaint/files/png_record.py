@@ -223,7 +223,7 @@ def _settings(record: dict[str, Any], options: Mapping[str, Field]) -> tuple[dic
     if not isinstance(found, dict):
         raise damaged("its settings cannot be read")
     found = infotext.renewed(found, record["version"])
-    notes = [f"The setting {name[:40]} is not known here." for name in found if name not in options][:8]
+    notes = [f"The setting {name[:40]} is unknown." for name in found if name not in options][:8]
     return {name: value for name, value in found.items() if name in options}, notes
 
 

@@ -221,7 +221,7 @@ def _bytes(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.uint16:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
-        raise UnreadablePicture("The array holds values that are no numbers.", "Give finite numbers.")
+        raise UnreadablePicture("The array contains NaN or infinity.", "Give finite numbers.")
     top = 1 if array.dtype.kind == "f" and array.max() <= 1 else 255
     if array.min() < 0 or array.max() > top:
         raise UnreadablePicture(

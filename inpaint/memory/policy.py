@@ -120,7 +120,7 @@ class MemoryFallback:
         if note is None:
             if self.repeated:
                 raise too_much() from error
-            note, self.repeated = "Memory ran out: what was cached was freed, and the work repeated.", True
+            note, self.repeated = "Memory ran out: caches were freed, and the work was repeated.", True
         self.notes.append(note)
 
 
@@ -140,6 +140,6 @@ def within_memory(model) -> Iterator[None]:
 def too_much() -> OutOfMemory:
     """Return the error for when nothing is left to give up."""
     return OutOfMemory(
-        "This picture needs more memory than there is.",
+        "This picture needs more memory than this machine has.",
         "Try a smaller working size, fewer variations or a smaller model.",
     )

@@ -32,7 +32,7 @@ def explain(error: BaseException, repo: str, offline: bool = False) -> tuple[str
         amount = f"{error.done >> 20} of {error.size >> 20} MB" if error.size else f"{error.done >> 20} MB"
         return (
             f"The download of the model {repo} was cut off after {amount} of a file.",
-            "Check the network and ask again: it goes on from there.",
+            "Check the network and try again: the download continues from there.",
         )
     if isinstance(error, Damaged):
         return f"A file of the model {repo} arrived damaged, twice.", "Try again later."
@@ -48,7 +48,7 @@ def explain(error: BaseException, repo: str, offline: bool = False) -> tuple[str
         return found
     if isinstance(error, ValueError):
         return (
-            f"The model {repo} is not on this machine, and something else answers in the Hub's place.",
+            f"The model {repo} is not on this machine, and the network does not let requests through to the Hub.",
             "Log in to the network first, as in a hotel's, or use the built-in model.",
         )
     return (
@@ -68,7 +68,7 @@ def _disk(error: OSError, repo: str) -> tuple[str, str] | None:
     """Explain a full or broken download folder; None if the error comes from the network."""
     if error.errno in FULL:
         return (
-            f"There is no room on this disk for the model {repo}.",
+            f"There is not enough disk space for the model {repo}.",
             "Free some space, or set HF_HOME to a folder on another disk.",
         )
     if error.filename is not None or error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):

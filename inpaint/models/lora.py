@@ -132,7 +132,7 @@ def _adapter(name: str, layer: str, pieces: dict[str, Tensor], config: PeftConfi
     except (RuntimeError, IndexError, ValueError) as error:
         raise ModelError(f"The matrices in {name} do not belong together.", "Download it again.") from error
     if not isfinite(scale) or rank == 0:
-        raise ModelError(f"{name} holds values that are no numbers.", "Download it again.")
+        raise ModelError(f"{name} holds invalid values.", "Download it again.")
     return adapter
 
 
@@ -140,7 +140,7 @@ def _check_numbers(name: str, piece: str, tensor: Tensor) -> None:
     """Raise ModelError for NaN, infinities, and integers where a matrix belongs."""
     fits = tensor.is_floating_point() or piece in ("alpha", "on_input")
     if not fits or not tensor.isfinite().all():
-        raise ModelError(f"{name} holds values that are no numbers.", "Download it again.")
+        raise ModelError(f"{name} holds invalid values.", "Download it again.")
 
 
 def _refuse_other_kinds(name: str, key: str) -> None:

@@ -187,7 +187,7 @@ class Model:
         if wider is None:
             return False
         names = [str(dtype).removeprefix("torch.") for dtype in (self.unet_dtype, wider)]
-        self.notes.append("The UNet produced no valid numbers in {} and runs in {} from here on.".format(*names))
+        self.notes.append("The UNet produced invalid numbers in {} and runs in {} from here on.".format(*names))
         self.unet_dtype = wider
         self._drop_unets()
         return True

@@ -109,5 +109,5 @@ def _embedding(file: str, token: str, tensor: Tensor, stamp: str) -> Embedding:
     if vectors.ndim != 2 or not 1 <= len(vectors) <= LONGEST or not vectors.is_floating_point():
         raise ModelError(f"{file} holds no textual-inversion embedding.", "Choose another file.")
     if not vectors.isfinite().all():
-        raise ModelError(f"{file} holds values that are no numbers.", "Download it again.")
+        raise ModelError(f"{file} holds invalid values.", "Download it again.")
     return Embedding((token,) if token else (), vectors.float(), stamp)

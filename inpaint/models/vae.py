@@ -13,7 +13,7 @@ from ..errors import ModelError
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
-NOTE = "The VAE produced no valid numbers in half precision and now runs in float32."
+NOTE = "The VAE produced invalid numbers in half precision and now runs in float32."
 
 
 class Autoencoder:
@@ -58,5 +58,5 @@ class Autoencoder:
 def finite(found: Tensor) -> Tensor:
     """Return the tensor; raise ModelError if it holds NaN or infinity."""
     if not found.isfinite().all():
-        raise ModelError("The VAE produced no valid numbers, not even in float32.", "Try another VAE or model.")
+        raise ModelError("The VAE produced invalid numbers, even in float32.", "Try another VAE or model.")
     return found

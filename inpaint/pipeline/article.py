@@ -153,8 +153,8 @@ class ArticleJob(Job):
         if not branch.same_walk(self.request) or self.request.seed != step.seed:
             raise InvalidRequest(
                 "article",
-                "The article's way goes on from a step only with its own seed, steps and strength.",
-                "Keep them, or begin anew.",
+                "The article's program can continue a step only with the step's own seed, steps and strength.",
+                "Keep them, or start a new run.",
             )
         ddim.start_at(branch.next(ddim.timesteps, self.request))
         dice.generator.set_state(step.noise[0])

@@ -30,8 +30,8 @@ class Branch:
         if self.step.scene.request.article != scene.request.article:
             raise InvalidRequest(
                 "article",
-                "This step was made the article's way, or was not.",
-                "Go on with the option “article” as it was then.",
+                "This step was made with another setting of the option “article”.",
+                "Set it as it was for that step.",
             )
         if (self.step.scene.crop, self.step.scene.shape) != (scene.crop, scene.shape):
             raise InvalidRequest(

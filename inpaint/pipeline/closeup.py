@@ -131,7 +131,7 @@ class CloseUp(Scene):
         """Decode finished latents [B, 4, h, w] to RGB patches at the size of the crop's box, one by one."""
         if not x.isfinite().all():
             raise ModelError(
-                "The UNet produced no valid numbers, not even in float32.", "Try another seed, prompt or model."
+                "The UNet produced invalid numbers, even in float32.", "Try another seed, prompt or model."
             )
         latents, hold = self.strategy.restore(x), self.request.colour_hold
         patches = [image for one in latents.split(1) for image in to_images(self.model.decode(one))]

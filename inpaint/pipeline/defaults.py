@@ -23,10 +23,10 @@ def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[s
     if asked.sampler == NOISY or asked.article:
         eta = eta if asked.eta is None else asked.eta
     else:
-        notes += [f"The sampler {asked.sampler} takes no eta: it is left out."] if asked.eta else []
+        notes += [f"The sampler {asked.sampler} has no eta: it is ignored."] if asked.eta else []
         eta = 0.0
     if asked.sampler != NOISY and asked.article:
-        notes.append(f"The article's program walks with {NOISY}, not with {asked.sampler}.")
+        notes.append(f"The article's program uses {NOISY}, not {asked.sampler}.")
     guidance = model.guidance[method] if asked.guidance_scale is None else asked.guidance_scale
     return replace(asked, seed=seed, guidance_scale=guidance, eta=eta), notes
 
@@ -49,6 +49,6 @@ def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, 
         method=method,
     )
     return asked, [
-        "Without a prompt this model closes a hole from its surroundings, at strength "
-        f"{model.fill_strength:g}; choose the fill “noise” to have it begin anew."
+        "Without a prompt this model fills a hole from its surroundings, at strength "
+        f"{model.fill_strength:g}; choose the fill “noise” to start from scratch."
     ]

@@ -128,7 +128,9 @@ class Job:
         if request.negative_prompt and request.guidance_scale == 1:
             self.notes.append("Without guidance (1) the negative prompt has no effect.")
         if request.exact_steps and run > request.strength * len(self.model.alphas_cumprod):
-            self.notes.append(f"Strength {request.strength:g} has no {run} noise levels: more of them are walked.")
+            self.notes.append(
+                f"Strength {request.strength:g} has fewer than {run} noise levels: some above it are used too."
+            )
         elif run < min(4, request.steps):
             self.notes.append(
                 f"At strength {request.strength:g} only {run} of {request.steps} steps run; "

@@ -137,7 +137,7 @@ def fitted(mask: Image.Image, size: tuple[int, int], orientation: int = 1) -> tu
             return mask, notes
     notes.append(f"The mask was {mask.width} × {mask.height} pixels; it is resized to the picture's size.")
     if stretch(mask.size, size) > SAME_SHAPE:
-        notes.append("The mask has another shape than the picture: check where it lies.")
+        notes.append("The mask has another shape than the picture: check its position.")
     hard = not any(mask.histogram()[1:255])
     if size[0] < mask.width or size[1] < mask.height:
         mask = morphology.resize_max(mask, size)
@@ -252,7 +252,7 @@ def _remarks(painted: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> 
     brightest = int(painted.max())
     notes = []
     if np.count_nonzero(inside) > MANY * size[0] * size[1]:
-        notes.append("Nearly everything is painted: little of the picture is left to go by.")
+        notes.append("Nearly everything is painted: little of the picture is left to work from.")
     if not morphology.erode(inside, THIN).any():
         notes.append(f"Only thin strokes are painted, at most {2 * THIN} pixels wide.")
     if brightest < FAINT:

@@ -75,7 +75,8 @@ class CurrentModel:
 
             if is_out_of_memory(error):
                 raise OutOfMemory(
-                    f"The model {name} needs more memory than there is.", "Choose a smaller model, or memory low."
+                    f"The model {name} needs more memory than this machine has.",
+                    "Choose a smaller model, or memory low.",
                 ) from error
             raise
 

@@ -49,28 +49,30 @@ CHINESE: dict[str, str] = {
     # masks
     "Nothing is painted.": "还没有涂抹任何地方。",
     "Paint over what should change.": "请涂抹要改变的部分。",
-    "The mask did not arrive whole.": "蒙版没有完整送达。",
+    "The mask did not arrive completely.": "蒙版没有完整送达。",
     "Press Repaint again.": "请再按一次“重绘”。",
     "The mask was {} × {} pixels; it is resized to the picture's size.": (
         "蒙版为 {0} × {1} 像素，已调整为图片大小。"
     ),
-    "The mask has another shape than the picture: check where it lies.": "蒙版与图片形状不同：请检查它的位置。",
+    "The mask has another shape than the picture: check its position.": "蒙版与图片形状不同：请检查它的位置。",
     "The mask lay on its side: it is turned by 90° to fit the picture.": "蒙版是横放的，已旋转 90° 以吻合图片。",
     "The picture has no transparency.": "图片没有透明区域。",
     "Paint a mask or open one.": "请涂抹蒙版或打开一个。",
-    "Nearly everything is painted: little of the picture is left to go by.": "几乎全部涂满：可供参考的画面很少。",
+    "Nearly everything is painted: little of the picture is left to work from.": "几乎全部涂满：可供参考的画面很少。",
     "Only thin strokes are painted, at most {} pixels wide.": "只有细线，最宽 {0} 像素。",
     "The mask is faint, at most {} of 255: hardly anything changes.  Paint in white.": (
         "蒙版很淡，最高 {0}（满值 255）：几乎不会改变。请用白色涂抹。"
     ),
     "The mask has {} colours: all but its background are repainted.": "蒙版有 {0} 种颜色：除背景外都会重绘。",
-    "What is transparent in the mask is repainted, as in a photo with a part erased.": (
+    "The transparent parts of the mask are repainted, as in a photo with a part erased.": (
         "蒙版中透明的部分会重绘，如同擦去一部分的照片。"
     ),
     "The mask looks like a photo: its bright parts are repainted.": "蒙版像一张照片：亮处会重绘。",
     "The mask's values are 0 and 1: 1 is taken as white.": "蒙版的值为 0 和 1：1 视为白色。",
-    "The mask is black strokes on nothing: they are repainted.": "蒙版是透明底上的黑色笔画：笔画会重绘。",
-    "The mask holds values that are no numbers.": "蒙版含有非数值。",
+    "The mask has black strokes on a transparent ground: they are repainted.": (
+        "蒙版是透明底上的黑色笔画：笔画会重绘。"
+    ),
+    "The mask contains NaN or infinity.": "蒙版含有非数值。",
     "Give finite numbers.": "请使用有限的数值。",
     # expanding
     "The picture would have {} × {} pixels.": "图片将有 {0} × {1} 像素。",
@@ -112,10 +114,10 @@ CHINESE: dict[str, str] = {
     "This file holds the settings, but not the photo and the mask they were used with: paint or open a mask.": (
         "此文件含有设置，但没有当时的照片和蒙版：请涂抹或打开蒙版。"
     ),
-    "This picture carries no settings.": "此图片不含设置。",
+    "This picture holds no settings.": "此图片不含设置。",
     "This picture's text holds no settings.": "此图片的文字中没有设置。",
     "Set them by hand.": "请手动设置。",
-    "The setting {} is not known here.": "这里不认识设置 {0}。",
+    "The setting {} is unknown.": "这里不认识设置 {0}。",
     "Open one as it was saved by this program or another Stable Diffusion tool.": (
         "请打开由本程序或其他 Stable Diffusion 工具保存的原文件。"
     ),
@@ -134,32 +136,34 @@ CHINESE: dict[str, str] = {
     "Free some space or choose another place.": "请清出空间，或选择其他位置。",
     "{} files hold at most {} pixels a side.": "{0} 文件每边最多 {1} 像素。",
     # the run
-    "Without a prompt this model closes a hole from its surroundings, at strength {}; "
-    "choose the fill “noise” to have it begin anew.": (
+    "Without a prompt this model fills a hole from its surroundings, at strength {}; "
+    "choose the fill “noise” to start from scratch.": (
         "没有提示词时，此模型以强度 {0} 按周围补全；想从头生成，请把初始填充设为“noise”。"
     ),
     "Without guidance (1) the negative prompt has no effect.": "没有引导（1）时，反向提示词不起作用。",
     "At strength {} only {} of {} steps run; ask for exact steps to run all.": (
         "强度 {0} 时只运行 {2} 步中的 {1} 步；勾选“严格步数”可全部运行。"
     ),
-    "Strength {} has no {} noise levels: more of them are walked.": "强度 {0} 没有 {1} 个噪声级：会多走一些。",
-    "The sampler {} takes no eta: it is left out.": "采样器 {0} 不用 eta，已略去。",
-    "The article's program walks with {}, not with {}.": "原文程序使用 {0}，而不是 {1}。",
+    "Strength {} has fewer than {} noise levels: some above it are used too.": (
+        "强度 {0} 对应的噪声级少于 {1} 个：也会用到更高的一些。"
+    ),
+    "The sampler {} has no eta: it is ignored.": "采样器 {0} 不用 eta，已略去。",
+    "The article's program uses {}, not {}.": "原文程序使用 {0}，而不是 {1}。",
     "The article's program runs 4-channel UNets only.": "原文程序只运行四通道 UNet。",
     "Use method base.": "请选择“基础模型”。",
-    "The article's way goes on from a step only with its own seed, steps and strength.": (
+    "The article's program can continue a step only with the step's own seed, steps and strength.": (
         "按原文方式只能以相同的种子、步数和强度从某步继续。"
     ),
-    "Keep them, or begin anew.": "请保持不变，或重新开始。",
-    "This step was made the article's way, or was not.": "此步与当前的“完全按原文”设置不同。",
-    "Go on with the option “article” as it was then.": "请按当时的设置继续。",
+    "Keep them, or start a new run.": "请保持不变，或重新开始。",
+    "This step was made with another setting of the option “article”.": "此步与当前的“完全按原文”设置不同。",
+    "Set it as it was for that step.": "请按当时的设置继续。",
     "This step belongs to another close-up.": "此步属于另一处特写。",
     "Branch with the same mask and size.": "请用相同的蒙版和尺寸分支。",
     "A run over several islands has no single step to branch from.": "分多个孤岛的运行没有单一的步骤可供分支。",
     "Paint one place, or switch islands off.": "请只涂一处，或关闭“逐个孤岛”。",
     "{} step {} of seed {}.": "{0}种子 {2} 的第 {1} 步。",
-    "The UNet produced no valid numbers.": "UNet 没有给出有效数值。",
-    "The UNet produced no valid numbers, not even in float32.": "UNet 没有给出有效数值，float32 也不行。",
+    "The UNet produced invalid numbers.": "UNet 没有给出有效数值。",
+    "The UNet produced invalid numbers, even in float32.": "UNet 没有给出有效数值，float32 也不行。",
     "Try another seed, prompt or model.": "请换一个种子、提示词或模型。",
     "Load the model with dtype float32.": "请以 float32 载入模型。",
     "This model knows {} noise levels.": "此模型有 {0} 个噪声级。",
@@ -167,11 +171,11 @@ CHINESE: dict[str, str] = {
     "The article's spacing leaves the schedule at {} steps.": "按原文间距，{0} 步会超出噪声表。",
     "Choose a number that divides 1000, such as 20, 25 or 50.": "请选择能整除 1000 的步数，如 20、25 或 50。",
     # memory
-    "This picture needs more memory than there is.": "内存不足以处理此图片。",
+    "This picture needs more memory than this machine has.": "内存不足以处理此图片。",
     "Try a smaller working size, fewer variations or a smaller model.": (
         "请减小工作尺寸、变体数量，或换小一些的模型。"
     ),
-    "Memory ran out: what was cached was freed, and the work repeated.": "内存不足：已释放缓存并重做。",
+    "Memory ran out: caches were freed, and the work was repeated.": "内存不足：已释放缓存并重做。",
     "Memory ran out: variations are made {} at a time.": "内存不足：变体每次生成 {0} 个。",
     "Memory ran out: the VAE works in tiles for this picture.": "内存不足：此图片由 VAE 分块处理。",
     "Memory ran out: attention is computed in slices, slower.": "内存不足：注意力分片计算，较慢。",
@@ -188,7 +192,7 @@ CHINESE: dict[str, str] = {
     "The model {} is not on this machine and the Hub cannot be reached.": "本机没有模型 {0}，且无法连接 Hub。",
     "Go online once to download it, or use the built-in model.": "请联网下载一次，或使用内置模型。",
     "The model {} is not on this machine, and going online is switched off.": "本机没有模型 {0}，且已关闭联网。",
-    "The model {} is not on this machine, and something else answers in the Hub's place.": (
+    "The model {} is not on this machine, and the network does not let requests through to the Hub.": (
         "本机没有模型 {0}，且网络上应答的不是 Hub。"
     ),
     "Log in to the network first, as in a hotel's, or use the built-in model.": (
@@ -200,14 +204,14 @@ CHINESE: dict[str, str] = {
     ),
     "{} is no model on the Hub.": "{0} 不是 Hub 上的模型。",
     "The download of the model {} was cut off after {} of a file.": "模型 {0} 的下载在 {1} 处中断。",
-    "Check the network and ask again: it goes on from there.": "请检查网络后重试：会从中断处继续。",
-    "There is no room on this disk for the model {}.": "磁盘空间不足以存放模型 {0}。",
+    "Check the network and try again: the download continues from there.": "请检查网络后重试：会从中断处继续。",
+    "There is not enough disk space for the model {}.": "磁盘空间不足以存放模型 {0}。",
     "Try again later, or use the built-in model.": "请稍后再试，或使用内置模型。",
     "Try again in some minutes, or use the built-in model.": "请过几分钟再试，或使用内置模型。",
-    "The VAE produced no valid numbers in half precision and now runs in float32.": (
+    "The VAE produced invalid numbers in half precision and now runs in float32.": (
         "VAE 在半精度下没有给出有效数值，改用 float32。"
     ),
-    "The VAE produced no valid numbers, not even in float32.": "VAE 没有给出有效数值，float32 也不行。",
+    "The VAE produced invalid numbers, even in float32.": "VAE 没有给出有效数值，float32 也不行。",
     "Try another VAE or model.": "请换一个 VAE 或模型。",
 }
 

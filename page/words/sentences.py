@@ -148,7 +148,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "starting": ("Starting …", "正在开始……"),
     "stopping": ("Stopping after this step …", "此步之后停止……"),
     "loading": ("Loading the model {name} …", "正在载入模型 {name}……"),
-    "fetching": ("Fetching the model {name} · {mb} MB so far", "正在下载模型 {name} · 已下载 {mb} MB"),
+    "fetching": ("Downloading the model {name} · {mb} MB so far", "正在下载模型 {name} · 已下载 {mb} MB"),
     "waiting": ("Number {place} in the queue", "排队第 {place} 位"),
     "step": ("Step {i} of {n} · {eta} s left", "第 {i}/{n} 步 · 剩余 {eta} 秒"),
     "busy": (

@@ -42,7 +42,9 @@ class Painter:
                 if i == 2 and "fail" in request.prompt:
                     raise InvalidRequest("steps", "This step cannot be done.", "Choose other steps.")
                 if i == 2 and "oom" in request.prompt:
-                    raise OutOfMemory("This picture needs more memory than there is.", "Try a smaller working size.")
+                    raise OutOfMemory(
+                        "This picture needs more memory than this machine has.", "Try a smaller working size."
+                    )
                 if i == 2 and "crash" in request.prompt:
                     raise ZeroDivisionError
                 part = tuple(round(c * (i + 1) / request.steps) for c in colour)

@@ -126,7 +126,7 @@ def test_compare_both(painter):
     ("prompt", "sentence"),
     [
         ("fail", "This step cannot be done."),
-        ("oom", "more memory than there is"),
+        ("oom", "more memory than this machine has"),
         ("crash", "should not have"),
         ("offline", "not on this machine"),
     ],

@@ -193,5 +193,5 @@ def test_masks_from_anything():
     strokes = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
     strokes.paste((255, 255, 255, 255), (2, 2, 4, 4))
     assert np.array_equal(np.asarray(open_mask(strokes)) > 0, np.asarray(strokes)[..., 3] > 0)
-    with pytest.raises(UnreadablePicture, match="no numbers"):
+    with pytest.raises(UnreadablePicture, match="NaN or infinity"):
         open_mask(np.full((3, 3), np.nan, np.float32))

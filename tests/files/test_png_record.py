@@ -134,7 +134,7 @@ def test_settings_alone_hold_no_hidden_pixel():
     again = Request.from_image(made.to_bytes(metadata="settings"))
     assert again.settings() == made.request.settings() and again.mask is None
     assert again.picture.rgb.tobytes() == made.image.tobytes()
-    with pytest.raises(InvalidRequest, match="carries no settings"):
+    with pytest.raises(InvalidRequest, match="holds no settings"):
         Request.from_image(made.to_bytes(metadata="none"))
 
 
@@ -433,7 +433,7 @@ def test_fields_of_a_newer_version_are_left_out_and_noted():
 
     got = Request.from_image(forged(change))
     assert got.settings() == Request.from_image(GOOD).settings()
-    assert got.picture.notes == ("The setting sparkle is not known here.",)
+    assert got.picture.notes == ("The setting sparkle is unknown.",)
 
 
 def test_a_forged_model_is_no_model():

@@ -87,7 +87,7 @@ def test_a_cut_download_goes_on_within_the_same_call(stub):
 
 def test_a_download_that_was_given_up_goes_on_where_it_was_cut(stub):
     stub.once[UNET], stub.faults[UNET] = 100_000, 0
-    with pytest.raises(ModelUnavailable, match=r"cut off after 0 of \d+ MB .* goes on from there"):
+    with pytest.raises(ModelUnavailable, match=r"cut off after 0 of \d+ MB .* continues from there"):
         hub.fetch(REPO)
     stub.faults.clear()
     stub.requests.clear()
@@ -127,7 +127,7 @@ FAULTS = {  # what the Hub does: (where, status, what is said)
     "forbidden": ("list", 403, r"refuses access to the model someone/tiny \(403\).* token"),
     "a bad token": ("list", 401, r"refuses this machine's token \(401\).*`hf auth"),
     "gated": ("list", 4030, r"accept the terms\. Accept them on https://huggingface\.co/someone/tiny"),
-    "a hotel's page": ("list", "page", r"something else answers in the Hub's place\. Log in to the network"),
+    "a hotel's page": ("list", "page", r"does not let requests through to the Hub\. Log in to the network"),
     "unknown": ("list", 404, r"no public model someone/tiny\. Check the id"),
     "too many for a file": (UNET, 429, r"too many requests from here \(429\)"),
     "a file out of order": (UNET, 503, r"out of order at the moment \(503\)"),
@@ -187,7 +187,7 @@ def test_a_full_disk_and_a_broken_folder_are_not_called_a_network(stub, monkeypa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(download, "_stream", full)
-    with pytest.raises(ModelUnavailable, match=r"no room .*Free some space"):
+    with pytest.raises(ModelUnavailable, match=r"not enough disk space .*Free some space"):
         hub.fetch(REPO)
     monkeypatch.setattr(download, "_stream", real)
     (tmp_path / "no folder").write_text("")

@@ -105,7 +105,7 @@ def test_words_stay_when_loras_come_and_go(toy, tmp_path):
     [
         ({"emb_params": torch.zeros(2, 768)}, r"odd is made for Stable Diffusion 1\.x, and this is a model"),
         ({"clip_l": torch.zeros(2, 768), "clip_g": torch.zeros(2, 1280)}, "Stable Diffusion XL"),
-        ({"emb_params": torch.full((2, 32), torch.nan)}, "no numbers"),
+        ({"emb_params": torch.full((2, 32), torch.nan)}, "invalid values"),
         ({"emb_params": torch.zeros(2, 32, dtype=torch.int64)}, "holds no textual-inversion"),
         ({"emb_params": torch.zeros(2, 3, 32)}, "holds no textual-inversion"),
         ({"emb_params": torch.zeros(0, 32)}, "holds no textual-inversion"),

@@ -275,4 +275,4 @@ def test_its_way_is_the_base_method_and_says_what_it_leaves_out():
     result = painter(request)
     assert result.report["method"] == "base" and result.request.eta == 0
     assert result.request.guidance_scale == painter.model.guidance["base"]
-    assert any("walks with ddim" in note for note in result.report["notes"])
+    assert any("uses ddim" in note for note in result.report["notes"])

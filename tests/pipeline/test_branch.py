@@ -110,5 +110,5 @@ def test_what_does_not_fit_the_step_is_refused_in_words(painter, asked):
             list(painter.resume(step, replace(asked, **change)))
         assert caught.value.field == field
     article = next(painter.stream(replace(asked, article=True)))
-    with pytest.raises(InvalidRequest, match="its own seed"):
+    with pytest.raises(InvalidRequest, match="own seed"):
         list(painter.resume(article, replace(asked, article=True, seed=9)))

@@ -169,7 +169,7 @@ def nan(out):
 def test_no_numbers_are_a_sentence_and_never_a_picture(asked, plain, stage, article, tmp_path):
     painter, out = tiny(), tmp_path / "out.png"
     fault = Fault(painter.model, stage, nan, when=1 if stage == "unet" else 0)
-    with pytest.raises(ModelError, match="no valid numbers") as error:
+    with pytest.raises(ModelError, match="invalid numbers") as error:
         for event in painter.stream(replace(asked, article=article)):
             if isinstance(event, inpaint.Result):
                 event.save(out)
