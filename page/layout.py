@@ -116,6 +116,7 @@ class Page:
         ]
         for event in events:
             event.failure(None, js=FAILED, api_visibility="private")
+        editor.copy(self.results.copy, None, editor, concurrency_limit=4, trigger_mode="multiple", **quiet)
         editor.scrub(self.results.scrub, None, editor, **free)
         c.cancel.click(self.running.cancel, None, None, **free)
         c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")

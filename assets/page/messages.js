@@ -3,7 +3,7 @@
 import { download, picture } from "./dom.js";
 
 const KINDS = { picture: onPicture, mask: onMask, wait: onWait, step: onStep, result: onResult, frame: onFrame,
-  paint: onPaint, stopped: onStopped, file: onFile };
+  paint: onPaint, stopped: onStopped, file: onFile, copy: onCopy };
 
 // messages are handled one after the other, in the order they came
 export async function handle(editor, message) {
@@ -34,7 +34,7 @@ async function onPicture(editor, message) {
   if (message.opened) {
     editor.draft.keep({ mask: null, settings: null, ...editor.restoring, ...editor.upload.chosen });
     await editor.opened();
-  }
+  } else editor.trigger("copy", { of: message.n }); // a result that was kept: a reload is to bring this one back
   view.fit();
   if (away) view.port.focus({ preventScroll: true });
   editor.root.dataset.ready = message.n;
@@ -110,6 +110,18 @@ function onStopped(editor, message) {
 }
 
 function onFile(editor, message) {
+  download(address(message.path), message.name);
+}
+
+async function onCopy(editor, message) {
+  const answer = await fetch(address(message.path)).catch(() => null);
+  if (!answer?.ok) return;
+  const file = await answer.blob();
+  if (editor.root.dataset.ready === String(message.of)) editor.draft.keep({ file, name: message.name, example: null });
+}
+
+// where a file of this session can be fetched
+function address(path) {
   const { root = "", api_prefix = "/gradio_api" } = window.gradio_config || {};
-  download(`${root}${api_prefix}/file=${encodeURI(message.path)}`, message.name);
+  return `${root}${api_prefix}/file=${encodeURI(path)}`;
 }

@@ -66,7 +66,10 @@ def known() -> list[str]:
 
 
 def editor(examples: list[dict[str, str]], limits: dict[str, int | str]) -> gr.HTML:
-    """Return the component; it receives messages (messages.py), sends "open", "example", "mask", "act", "scrub"."""
+    """Return the component; it receives messages (messages.py).
+
+    It sends "open", "example", "mask", "act", "copy" and "scrub".
+    """
     # no subclass of gr.HTML: gradio would write a .pyi beside this file
     return gr.HTML(
         html_template="<div class='editor'></div>",

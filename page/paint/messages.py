@@ -74,3 +74,8 @@ def stopped(sentence: str, *, preview: bool = False, bad: bool = False, field: s
 def file(path: Path) -> Message:
     """Let the browser download a file of this session."""
     return message("file", path=str(path), name=path.name)
+
+
+def copy(path: Path, of: Any) -> Message:
+    """Let the browser keep a file of this session as the picture that message number `of` has shown."""
+    return message("copy", path=str(path), name=path.name, of=of)

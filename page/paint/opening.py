@@ -94,7 +94,10 @@ class Opening:
         self.check_size(record.picture, session.language)
         self.place(session, record.picture, filenames.stem(name))
         mask = images.shown_grey(record.mask) if record.mask is not None else None
-        told = self.picture(session, mask=mask, opened=True, say=say("restored", session.language))
+        notes = [translated(note, session.language) for note in record.picture.notes]
+        told = self.picture(session, mask=mask, opened=True, say=" ".join(notes) or say("restored", session.language))
+        if values:
+            return told, *self.restored(values)
         settings = record.settings()
         return told, gr.update(value=presets.task_of(settings)), gr.update(value=False), *self.settings(settings)
 

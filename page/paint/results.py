@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from inpaint import InpaintError, InvalidRequest, Picture
+from inpaint.files import writing
 
 from .. import images
 from ..jobs.events import Preview
@@ -22,7 +23,7 @@ FORMATS = {"png": ".png", "jpg": ".jpg", "webp": ".webp"}
 
 
 class Results:
-    """The handlers of the editor's events "act" and "scrub"; each answers with a message."""
+    """The handlers of the editor's events "act", "copy" and "scrub"; each answers with a message."""
 
     def __init__(self, page):
         self.page = page
@@ -135,6 +136,23 @@ class Results:
             save_film(path, frames)
         return messages.file(path)
 
+    def copy(self, event: gr.EventData, request: gr.Request):
+        """Hand the browser the picture being worked on, lossless, so that it can be opened again after a reload.
+
+        That is a favour: where there is no room for it, nothing is said.
+        """
+        session = self.page.sessions.of(request)
+        picture = session.picture
+        try:
+            self.page.storage.check()
+            if picture is None:
+                return gr.skip()
+            with session.new_file("copy", f"{session.name}.png") as path:
+                path.write_bytes(lossless(picture))
+        except (InpaintError, OSError):
+            return gr.skip()
+        return messages.copy(path, (event._data or {}).get("of"))
+
     def scrub(self, event: gr.EventData, request: gr.Request):
         """Show the picture as it was after a step."""
         session, index = self.page.sessions.of(request), (event._data or {}).get("index")
@@ -142,6 +160,12 @@ class Results:
         if not isinstance(index, int) or not 0 <= index < len(film):
             return gr.skip()
         return messages.frame(index, images.data_url(film[index].data()))
+
+
+def lossless(picture: Picture) -> bytes:
+    """Return the picture as a PNG file, with its transparency and metadata."""
+    image = picture.repainted(picture.rgb)
+    return writing.png(image, picture.icc, picture.exif, None, dict(image.info))
 
 
 def shown(session: Session) -> list[Preview]:

@@ -150,6 +150,28 @@ def test_a_reload_brings_photo_mask_and_settings_back(painter):
     assert "of 7" in painter.locator(".film output").inner_text()
 
 
+def test_a_reload_brings_the_kept_result_back(painter):
+    """Not the photo that was opened."""
+    middle = """() => { const photo = document.querySelector('.photo'), c = document.createElement('canvas');
+      c.width = c.height = 1; c.getContext('2d').drawImage(photo, photo.naturalWidth / 2, photo.naturalHeight * 0.4,
+      1, 1, 0, 0, 1, 1); return [...c.getContext('2d').getImageData(0, 0, 1, 1).data].join(); }"""
+    size = "() => window.inpaint.editor.draft.record.file.size"
+    photo, opened = painter.evaluate(middle), painter.evaluate(size)
+    hands.stroke(painter, (0.3, 0.4), (0.6, 0.4))
+    hands.run(painter, "a red scarf")
+    hands.mode(painter, "result")
+    painter.locator("[data-do=keep]").click()
+    hands.mode(painter, "paint")
+    kept = painter.evaluate(middle)
+    assert kept != photo
+    painter.wait_for_function(f"n => ({size})() !== n", arg=opened)
+    painter.evaluate("() => window.inpaint.editor.draft.writing")
+    painter.reload()
+    hands.mode(painter, "paint")
+    painter.wait_for_function("document.querySelector('.status').textContent.includes('are back')")
+    assert painter.evaluate(middle) == kept and painter.evaluate("window.inpaint.editor.full") == [700, 500]
+
+
 class Server:
     """The page on the pretending painter, at a port of its own, to be killed and started again."""
 
