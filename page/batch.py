@@ -171,7 +171,13 @@ def batch_tab(page) -> None:
             run = gr.Button(word("batch_run"), variant="primary", elem_id="batch-run", scale=4)
             cancel = gr.Button(word("cancel"), elem_id="batch-cancel", min_width=120)
         told = gr.Textbox(
-            show_label=False, lines=4, max_lines=16, interactive=False, elem_id="batch-told", container=False
+            label=word("batch_told"),
+            show_label=False,
+            lines=4,
+            max_lines=16,
+            interactive=False,
+            elem_id="batch-told",
+            container=False,
         )
         done = gr.File(label=word("batch_zip"), visible=False, elem_id="batch-zip")
     cancel.click(batch.cancel, None, None, queue=False, show_progress="hidden", api_visibility="private")

@@ -70,16 +70,16 @@ export function menuButton(className, image, key, menu, text = false) {
     if (open) menu.querySelector("button, input, select")?.focus({ preventScroll: true });
   };
   menu.close = () => toggle(false);
-  menu.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    toggle(false);
-    node.focus();
-    event.stopPropagation();
-  });
   document.addEventListener("pointerdown", (event) => {
     if (!menu.hidden && !menu.contains(event.target) && !node.contains(event.target)) toggle(false);
   });
-  return el("div.holder", {}, node, menu);
+  // on the holder: a menu of mere words has nothing to focus, its button keeps the keys
+  return el("div.holder", { onkeydown: (event) => {
+    if (event.key !== "Escape" || menu.hidden) return;
+    toggle(false);
+    node.focus();
+    event.stopPropagation();
+  } }, node, menu);
 }
 
 export function optionsBar(pointer) {

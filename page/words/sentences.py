@@ -233,6 +233,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "batch_masks": ("Masks: one for all, or one for each picture", "蒙版：共用一个或每图一个"),
     "batch_run": ("Repaint all", "全部重绘"),
     "batch_zip": ("Results", "结果"),
+    "batch_told": ("What was done", "处理情况"),
     "batch_state": ("{i} of {n} · {name}", "{i}/{n} · {name}"),
     "batch_done": ("Ready: {n} of {all}.", "已完成：{n}/{all}。"),
     "batch_note": ("Prompt and settings are those of the Paint tab.", "提示词与设置取自绘制页。"),

@@ -246,3 +246,5 @@ def test_the_page_speaks_chinese(visit, fake):
     page.locator("#run").click()
     page.wait_for_selector(".status.bad")
     assert hands.said(page) == "还没有图片。请先打开照片。"
+    page.get_by_role("tab", name="批量").click()
+    assert page.get_by_label("处理情况").is_visible()

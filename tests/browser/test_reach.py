@@ -170,3 +170,40 @@ def test_repaint_is_at_hand_and_nothing_moves_when_the_result_comes(visit, fake,
     hands.mode(page, "result")
     settle(page)
     assert page.locator(".world").bounding_box() == before
+
+
+def test_nothing_lies_over_repaint_while_the_settings_are_scrolled(visit, fake, photo):
+    page = visit(fake)
+    hands.open_photo(page, photo)
+    unfold(page)
+    page.mouse.move(1100, 500)
+    over = """() => { const run = document.querySelector('#run'), box = run.getBoundingClientRect(), found = [];
+      for (let x = 12; x < box.width - 12; x += 6) for (let y = 4; y < box.height - 2; y += 4) {
+        const top = document.elementFromPoint(box.x + x, box.y + y);
+        if (top !== run && !run.contains(top)) found.push(top.outerHTML.slice(0, 60)); }
+      return found; }"""
+    for _ in range(40):
+        page.mouse.wheel(0, 47)
+        settle(page)
+        assert page.evaluate(over) == []
+
+
+def test_menus_of_a_result_are_whole_on_a_phone(visit, fake, photo):
+    page = visit(fake, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    hands.open_photo(page, photo)
+    hands.stroke(page, (0.4, 0.4), (0.6, 0.5))
+    hands.run(page, "something")
+    hands.mode(page, "result")
+    for menu in ("download", "details", "film_export"):
+        page.locator(f".below .holder > [data-do={menu}]").press("Enter")
+        box = page.locator(".below .menu:not([hidden])").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 360, (menu, box)
+        page.keyboard.press("Escape")
+
+
+def test_scroll_bars_and_lists_are_dark_too(visit, fake):
+    page = visit(fake)
+    scheme = "() => getComputedStyle(document.documentElement).colorScheme.includes('dark')"
+    before = page.evaluate(scheme)
+    page.locator("#theme").click()
+    page.wait_for_function(f"before => ({scheme})() !== before", arg=before)
