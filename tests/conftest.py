@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if any(item.path.is_relative_to(HERE / place) for place in SLOW):
             item.add_marker("slow")
+
+
+# Started in the background or by nohup, pytest is told to ignore these, and so would be every program it starts.
+for name in ("SIGINT", "SIGHUP"):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
+        signal.signal(getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
