@@ -88,6 +88,8 @@ def too_many(width: int, height: int, limit: int) -> UnreadablePicture:
 def sound(image: Image.Image | other_formats.Foreign, name: str = "The picture") -> None:
     """Raise UnreadablePicture for a size that is zero or too large to decode safely."""
     width, height = image.size
+    if not all(isinstance(side, int) for side in image.size):  # a damaged TIFF may hold several of each
+        raise UnreadablePicture(f"{name} is not a picture that can be read here.", ADVICE)
     if min(width, height) < 1:
         raise UnreadablePicture(f"{name} has no pixels.", "Choose another one.")
     if width * height > MAX_PIXELS:

@@ -191,9 +191,8 @@ def test_a_vae_that_overflows_in_half_precision_is_tried_in_full(asked, stage, t
     inside = np.asarray(Image.open(result.save(tmp_path / "out.png")))[30:40, 40:50]
     assert inside.std() > 0
     fault = Fault(painter.model, "unet", nan)
-    with pytest.raises(ModelError, match="dtype float32"):
-        painter(asked)
-    assert fault.calls
+    again = painter(asked)  # so is the UNet
+    assert fault.calls and any("UNet" in note and "float32" in note for note in again.report["notes"])
 
 
 def test_fifty_cancels_leave_nothing_behind(asked):

@@ -121,6 +121,7 @@ def test_no_upload_costs_a_session_its_picture():
     from page.session import Session
 
     page = SimpleNamespace(limits=Limits(), controls=SimpleNamespace(names=["prompt", "expand", "steps"]))
+    page.controls.shown = lambda name, value: value
     opening, session, seen = Opening(page), Session(), {True: 0, False: 0}
     opening.put(session, sound_picture(), "first.png")
     for made in [*(case(seed, kind) for seed in range(50) for kind in ("damage", "record", "words"))]:
