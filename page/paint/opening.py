@@ -94,8 +94,8 @@ class Opening:
         self.check_size(record.picture, session.language)
         self.place(session, record.picture, filenames.stem(name))
         mask = images.shown_grey(record.mask) if record.mask is not None else None
-        notes = [translated(note, session.language) for note in record.picture.notes]
-        told = self.picture(session, mask=mask, opened=True, say=" ".join(notes) or say("restored", session.language))
+        missing = " ".join(translated(note, session.language) for note in record.picture.notes)
+        told = self.picture(session, mask=mask, opened=True, say=missing or say("restored", session.language))
         if values:
             return told, *self.restored(values)
         settings = record.settings()

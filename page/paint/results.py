@@ -165,7 +165,8 @@ class Results:
 def lossless(picture: Picture) -> bytes:
     """Return the picture as a PNG file, with its transparency and metadata."""
     image = picture.repainted(picture.rgb)
-    return writing.png(image, picture.icc, picture.exif, None, dict(image.info))
+    info = {key: value for key, value in image.info.items() if isinstance(key, str)}
+    return writing.png(image, picture.icc, picture.exif, None, info)
 
 
 def shown(session: Session) -> list[Preview]:
