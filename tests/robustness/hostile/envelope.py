@@ -20,7 +20,7 @@ SETTINGS = {
     "picture": '{"picture": "/etc/passwd"}',
     "mask": '{"mask": "/etc/passwd"}',
     "surrogate": "\ud800",
-    "no text": {"steps": 1},
+    "no text": {"steps": [1]},
     "a list": [{"a": 1}],
     "true": True,
     "many digits": '{"steps": %s}' % ("9" * 5000),
