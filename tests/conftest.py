@@ -34,6 +34,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
 
 
+def pytest_xdist_auto_num_workers(config) -> int:
+    """Run all tests in two processes, and those that were named in this one."""
+    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
 # Started in the background or by nohup, pytest is told to ignore these, and so would be every program it starts.
 for name in ("SIGINT", "SIGHUP"):
     if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:

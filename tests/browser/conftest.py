@@ -51,20 +51,21 @@ def served(program: str, folder: Path, *arguments: str):
     assert not list(folder.glob("inpaint-*")), "the private folder is still there"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fake(tmp_path_factory):
     """The page on a painter that pretends: as slow or broken as a prompt asks."""
     yield from served("tests/browser/serve.py", tmp_path_factory.mktemp("fake"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def real(tmp_path_factory):
     """The page as it is, on the built-in model."""
     yield from served("app.py", tmp_path_factory.mktemp("real"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
+    """Chromium, closed with the last test here: as long as it is open, no other event loop can run in this thread."""
     if CHROMIUM is None:
         pytest.skip("needs Debian's chromium: apt-get install chromium")
     from playwright.sync_api import sync_playwright
