@@ -2,10 +2,10 @@
 
     kohya, LyCORIS   lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight
     diffusers        unet.down_blocks.0.attentions.0.proj_in.lora.down.weight
-    PEFT             base_model.model.down_blocks.0.attentions.0.proj_in.lora_A.weight
+    PEFT             base_model.model.down_blocks.0.attentions.0.proj_in.lora_A.weight, also after unet.
     ComfyUI, ldm     diffusion_model.input_blocks.1.1.proj_in.lora_up.weight
 
-kohya writes no dots, so layers are compared by their flat names: a module's own name with "_" for ".".
+kohya's names have no dots, so layers are compared by flat names: a module's own name with "_" in place of ".".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-PIECES = {  # how a key ends: which piece of an adapter it holds
+PIECES = {  # {the end of a key: which piece of an adapter the tensor is}
     ".lora_down.weight": "down",
     ".lora_up.weight": "up",
     ".lora_mid.weight": "mid",
@@ -45,7 +45,7 @@ PIECES = {  # how a key ends: which piece of an adapter it holds
     ".lokr_t2": "lokr_t2",
 }
 KEY = re.compile(f"(?P<layer>.+?)(?P<end>{'|'.join(map(re.escape, sorted(PIECES, key=len, reverse=True)))})")
-PREFIXES = {  # how a layer's name begins: its network
+PREFIXES = {  # {the beginning of a layer's name: its network}
     "lora_unet_": "unet",
     "lycoris_": "unet",
     "unet.": "unet",
@@ -56,6 +56,7 @@ PREFIXES = {  # how a layer's name begins: its network
     "text_model.": "text_encoder",
     "encoder.layers.": "text_encoder",
 }
+PEFT = re.compile(r"^(unet\.|text_encoder\.)?base_model\.model\.")  # PEFT's wrapper, alone or in a pipeline's network
 UNET = re.compile(r"(down_blocks|mid_block|up_blocks|conv_in|conv_out|conv_norm_out|time_embedding)\b")
 OLD_TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}  # diffusers before PEFT
 RESNET = {
@@ -87,7 +88,7 @@ class Piece(NamedTuple):
 
 def place(key: str) -> Piece | None:
     """Return the target of the tensor with this key, or None if the key is unknown."""
-    key = re.sub(r"\.default(?=\.weight$|\.bias$|$)", "", key.removeprefix("base_model.model."))
+    key = re.sub(r"\.default(?=\.weight$|\.bias$|$)", "", PEFT.sub(r"\1", key))
     found = KEY.fullmatch(key)
     if found is None:
         return None

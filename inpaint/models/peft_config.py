@@ -7,18 +7,18 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import weight_files
+from . import lora_keys, weight_files
 
 NETWORKS = ("unet", "text_encoder")
-PLAIN = re.compile(r"[\w.^$|()\\-]*(\.\*[\w.^$|()\\-]*)*", re.ASCII)  # what a pattern of layers' names may hold
+PLAIN = re.compile(r"[\w.^$|()\\-]*(\.\*[\w.^$|()\\-]*)*", re.ASCII)  # patterns for layers' names that are allowed
 
 
 class PeftConfig(NamedTuple):
-    """The alphas of one network's adapters, and whether they are divided by the rank or by its root."""
+    """The alphas of one network's adapters, and whether they are divided by the rank or by its square root."""
 
     alpha: float | None = None
     rank: int | None = None
-    patterns: tuple[tuple[str, float], ...] = ()  # of layers' names, with an alpha of their own
+    patterns: tuple[tuple[str, float], ...] = ()  # (pattern of layers' names, the alpha of those layers)
     root: bool = False
     inputs: tuple[str, ...] = ()  # the layers whose inputs IA3 scales
 
@@ -30,10 +30,10 @@ class PeftConfig(NamedTuple):
 
 
 def read(path: Path, keys: list[str]) -> dict[str, PeftConfig]:
-    """Return each network's configuration; ValueError, TypeError or AttributeError where it is damaged."""
+    """Return each network's configuration; raise ValueError, TypeError or AttributeError if it is damaged."""
     saved = json.loads(weight_files.metadata(path).get("lora_adapter_metadata", "{}"))
     file = path.with_name("adapter_config.json")
-    if not saved and file.is_file() and any(key.startswith("base_model.model.") for key in keys):
+    if not saved and file.is_file() and any(lora_keys.PEFT.match(key) for key in keys):
         found = json.loads(file.read_text(encoding="utf-8"))
         return dict.fromkeys(NETWORKS, _config(found))
     return {part: _config({key.removeprefix(f"{part}."): value for key, value in saved.items()}) for part in NETWORKS}
@@ -51,7 +51,7 @@ def _config(config: dict[str, Any]) -> PeftConfig:
     numbers = [float(config[key]) for key in ("lora_alpha", "alpha") if key in config]
     patterns = {str(key): float(value) for key, value in (config.get("alpha_pattern") or {}).items()}
     if not all(map(_quick, patterns)):
-        raise ValueError("a pattern that could take for ever")
+        raise ValueError("a pattern that could take for ever to match")
     return PeftConfig(
         alpha=numbers[0] if numbers else None,
         rank=int(config["r"]) if config.get("r") else None,

@@ -224,18 +224,16 @@ Q, K = (
 )
 
 
-def peft(path, config, beside, rank=16):
-    """Save a LoRA on Q and K, its configuration beside it as PEFT does or in it as diffusers; {name: up @ down}."""
+def peft(path, config, prefix, rank=16):
+    """Save a LoRA on Q and K, as PEFT does with a prefix and a file beside it, or as diffusers; {name: up @ down}."""
     saved, products = {}, {}
     for name in (Q, K):
         down, up = draw(rank, 32), draw(32, rank)
         saved |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
         products[name] = up @ down
     path.mkdir()
-    if beside:
-        save_file(
-            {f"base_model.model.{key}": value for key, value in saved.items()}, path / "adapter_model.safetensors"
-        )
+    if prefix:
+        save_file({f"{prefix}{key}": value for key, value in saved.items()}, path / "adapter_model.safetensors")
         (path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": rank, **config}))
     else:
         notes = json.dumps({f"unet.{key}": value for key, value in {"r": rank, **config}.items()})
@@ -247,7 +245,7 @@ def peft(path, config, beside, rank=16):
     return products
 
 
-@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("prefix", ["base_model.model.", "unet.base_model.model.", ""])
 @pytest.mark.parametrize(
     ("config", "scales"),
     [
@@ -258,8 +256,8 @@ def peft(path, config, beside, rank=16):
         ({"lora_alpha": 16, "alpha_pattern": {"o_q": 4}}, (1, 1)),  # no whole word of the name
     ],
 )
-def test_pefts_configuration_is_followed(config, scales, beside, tmp_path):
-    products = peft(tmp_path / "a", config, beside)
+def test_pefts_configuration_is_followed(config, scales, prefix, tmp_path):
+    products = peft(tmp_path / "a", config, prefix)
     merged = dict(lora.merge(network("unet"), "unet", [lora.read(tmp_path / "a")]).named_modules())
     before = dict(network("unet").named_modules())
     for (name, product), scale in zip(products.items(), scales, strict=True):

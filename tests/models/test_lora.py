@@ -99,6 +99,7 @@ NAMINGS = {  # one layer's two matrices, as programs have written them
     "diffusers, processors": (f"unet.{ATTENTION}.processor.to_q_lora", ".down.weight", ".up.weight"),
     "diffusers, only the UNet": (f"{ATTENTION}.processor.to_q_lora", ".down.weight", ".up.weight"),
     "peft": (f"base_model.model.{LAYER}", ".lora_A.weight", ".lora_B.weight"),
+    "peft, in a pipeline": (f"unet.base_model.model.{LAYER}", ".lora_A.weight", ".lora_B.weight"),
     "peft, unsaved": (f"base_model.model.{LAYER}", ".lora_A.default.weight", ".lora_B.default.weight"),
     "ldm": (
         "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q",
@@ -132,6 +133,7 @@ def test_every_programs_names(naming, model, tmp_path):
         "text_encoder.text_model.encoder.layers.0.self_attn.to_out",
         "base_model.model.text_model.encoder.layers.0.self_attn.out_proj",
         "base_model.model.encoder.layers.0.self_attn.out_proj",
+        "text_encoder.base_model.model.text_model.encoder.layers.0.self_attn.out_proj",
     ],
 )
 def test_every_programs_names_of_the_text_encoders_layers(layer, model, tmp_path):
@@ -198,9 +200,9 @@ def test_what_does_not_fit_is_one_sentence_and_changes_nothing(model, tmp_path):
     for path, words in (
         (wide, "does not fit"),
         (deep, r"deep\.safetensors .*made for Stable Diffusion 2\.x, and this is a model whose text is 32 wide"),
-        (tmp_path / "broken.safetensors", "no safetensors file"),
-        (tmp_path / "other.safetensors", "no LoRA"),
-        (tmp_path / "none.safetensors", "no LoRA"),
+        (tmp_path / "broken.safetensors", "not a safetensors file"),
+        (tmp_path / "other.safetensors", "not a LoRA"),
+        (tmp_path / "none.safetensors", "no LoRA file"),
     ):
         with pytest.raises(ModelError, match=words):
             model.set_loras([str(path)])
@@ -253,13 +255,13 @@ def test_alpha_is_read_wherever_it_is_written(model, tmp_path):
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        (f"unet.{LAYER}.hada_w1_a", "no whole LoRA"),
+        (f"unet.{LAYER}.hada_w1_a", "is incomplete"),
         (f"lora_unet_{LAYER.replace('.', '_')}.lora_down.weight", "changes its layer .* twice"),
         ("unet.conv_in.alpha", "an alpha for the layer conv_in, and no matrices"),
         ("lora_unet_mid_block_attentions_0_proj_in.alpha", "an alpha for the layer .*proj_in, and no matrices"),
-        ("unet.conv_in.lora_A.weight", "no whole LoRA"),
+        ("unet.conv_in.lora_A.weight", "is incomplete"),
         ("unet.conv_in.weight", "holds whole weights"),
-        ("unet.conv_in.nonsense", "no LoRA"),
+        ("unet.conv_in.nonsense", "not a LoRA"),
         ("text_encoder_2.x.lora_A.weight", "Stable Diffusion XL"),
         ("lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", "Stable Diffusion XL"),
         ("transformer.single_blocks.0.norm.lora_A.weight", "Flux"),
