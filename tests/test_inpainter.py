@@ -137,6 +137,12 @@ def test_closing_the_stream_cancels_and_the_next_job_works(painters, photo):
     assert painters["toy"](request).report["steps"] == 20
 
 
+def test_the_report_counts_the_steps_of_each_picture_not_of_all(painters, photo):
+    request = Request("", photo, disc(photo.size), seed=3, steps=4, count=2)
+    *steps, result = painters["toy"].stream(request)
+    assert result.report["steps"] == 4 and [step.total for step in steps] == [8] * 8
+
+
 @pytest.mark.parametrize("model", ["toy", "builtin"])
 def test_batch_of_one_equals_batch_of_four(painters, photo, model, monkeypatch):
     painter = painters[model]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..pipeline.step import Step
     from ..result import Result
 
-SPARSE = 10.0  # seconds between two lines where lines cannot be written over
+SPARSE = 10.0  # seconds between two lines of a log
 
 
 class Progress:
@@ -23,7 +23,7 @@ class Progress:
         self.start()
 
     def start(self, name: str = "") -> None:
-        """Begin a new run; `name` stands before its numbers."""
+        """Begin a new run; its lines begin with `name`."""
         self.name, self.began, self.last = f"{name}: " if name else "", self.clock(), -SPARSE
         self.first = self.began
 
@@ -35,7 +35,7 @@ class Progress:
         if not self.live and now - self.last < SPARSE and done < step.total:
             return
         self.last = now
-        each = (now - self.first) / (done - 1) if done > 1 else now - self.began  # the first waits for the encoder
+        each = (now - self.first) / (done - 1) if done > 1 else now - self.began  # the first step includes encoding
         left = each * (step.total - done)
         self._write(f"{self.name}step {done} of {step.total}, {spoken(left)} left")
 
@@ -72,10 +72,11 @@ def spoken(seconds: float) -> str:
 
 
 def summary(result: Result) -> str:
-    """Return the report in one line."""
+    """Sum up a result in one line: seeds, steps, seconds, change outside the mask, seam."""
     report = result.report
     seconds = report.get("seconds", {}).get("total")
-    parts = [f"seed {', '.join(map(str, result.seeds))}", f"{report.get('steps', 0)} steps of {report.get('method')}"]
+    steps = f"{report.get('steps', 0)} steps of {report.get('method')}" + (" each" if len(result.seeds) > 1 else "")
+    parts = [f"seed {', '.join(map(str, result.seeds))}", steps]
     parts += [f"in {spoken(seconds)}" if seconds >= 10 else f"in {seconds:.1f} s"] if seconds is not None else []
     if "max_change_outside" in report:
         parts.append(f"largest change outside the mask {report['max_change_outside']}")

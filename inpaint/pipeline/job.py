@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Job:
     """One request being carried out; each stage is timed.
 
-    branch  the kept step to begin after; None begins at the noise
+    branch  the kept step to continue from; None starts from noise
     """
 
     def __init__(self, model: Model, encoder: LatentCache, asked: Request, method: str, branch: Branch | None = None):
@@ -116,7 +116,7 @@ class Job:
                         where.cut(self.masks.hole) if self.masks else None,
                     ),
                 )
-                if self.model.device.type != "cpu":  # for previews: later the VAE would take the UNet's place for it
+                if self.model.device.type != "cpu":  # previews need it; later the VAE would displace the UNet for it
                     self.encoder.prior()
             first, after = 0, len(self.crops) - index - 1
             while first < len(self.seeds):
@@ -142,8 +142,8 @@ class Job:
     ) -> Generator[Step, None, int]:
         """Walk as many seeds from `first` on as memory allows, paste their patches, and return their number.
 
-        After out-of-memory the walk begins again with fewer of them or a leaner policy, and where the UNet produced
-        NaN or infinity, with one in a wider dtype.
+        When memory runs out, the walk begins again with fewer seeds or a leaner policy; when the UNet produces NaN or
+        infinity, with the UNet in a wider dtype.
         """
         while True:
             seeds, ran, overflow = self.seeds[first : first + self.fallback.batch], 0, False
@@ -151,7 +151,7 @@ class Job:
                 render = PreviewRenderer(closeup, self.images[first], composite)
                 for step in self.timing.each("denoise", closeup.walk(seeds, text, self.branch)):
                     last = step.index + 1 == step.total
-                    overflow = (not ran or last) and self._overflows(step.x)  # looking each time would wait each time
+                    overflow = (not ran or last) and self._overflows(step.x)  # each check waits for the device
                     if overflow:
                         break
                     ran += 1
@@ -164,7 +164,8 @@ class Job:
             if overflow:
                 continue
             self._paste(closeup, first, step.x, composite)
-            self.steps += 0 if self.branch and self.branch.finish else ran
+            if first == 0 and not (self.branch and self.branch.finish):
+                self.steps += ran  # of each picture, however many are made at a time
             self.steps_done += step.total
             return len(seeds)
 
@@ -206,17 +207,17 @@ class Job:
     def result(self) -> Result:
         """Return the pictures with their alpha, profile and EXIF, and the report."""
         with self.timing.stage("report"):
-            images = tuple(self._dressed(image) for image in self.images)
+            images = tuple(self._with_metadata(image) for image in self.images)
             facts = self._report(images)
         facts["seconds"] = self.timing.rounded()
         return Result(images, self.asked, facts, self.model_facts(), self.seeds)
 
-    def _dressed(self, image: Image.Image) -> Image.Image:
+    def _with_metadata(self, image: Image.Image) -> Image.Image:
         if self.picture is None:
             return image
         alpha = self.picture.alpha
         if alpha is not None and self.masks and self.masks.opacity:
-            alpha = screen(alpha, self.masks.opacity.whole())  # what was painted can be seen
+            alpha = screen(alpha, self.masks.opacity.whole())  # painted pixels become visible
         return self.picture.repainted(image, alpha)
 
     def _report(self, images) -> dict:
@@ -256,5 +257,5 @@ class Job:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that a picture depends on; each takes milliseconds to read."""
+    """Return the versions of the libraries that a picture depends on; cached, since reading takes milliseconds."""
     return {name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")}

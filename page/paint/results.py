@@ -1,4 +1,4 @@
-"""Answer actions on results: choose, keep, discard, go back, download, look at the steps."""
+"""Handle actions on results: choose, keep, discard, go back, download, show the steps."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ FORMATS = {"png": ".png", "jpg": ".jpg", "webp": ".webp"}
 
 
 class Results:
-    """The handlers of the editor's events "act", "copy" and "scrub"; each answers with a message."""
+    """The handlers of the editor's events "act", "copy" and "scrub"; each returns a message."""
 
     def __init__(self, page):
         self.page = page
 
     def act(self, event: gr.EventData, request: gr.Request):
-        """Carry out the action; answer in one sentence if it is impossible."""
+        """Carry out the action; if it is impossible, return a message that says why."""
         session = self.page.sessions.of(request)
         session.language = language(request)
         what = event._data or {}
@@ -45,10 +45,10 @@ class Results:
         try:
             return action(session, what) if action else gr.skip()
         except InpaintError as error:
-            return messages.told(in_words(error, session.language), bad=True)
+            return messages.notice(in_words(error, session.language), bad=True)
         except Exception as error:
             log.exception("an action failed")
-            return messages.told(say("unexpected", session.language, error=type(error).__name__), bad=True)
+            return messages.notice(say("unexpected", session.language, error=type(error).__name__), bad=True)
 
     def finished(self, session: Session) -> dict[str, Any]:
         """Return the message that shows a run's results."""
@@ -111,7 +111,7 @@ class Results:
         return self.page.opening.picture(session, keep_mask=True) if session.travel(1) else gr.skip()
 
     def save(self, session: Session, what: dict):
-        """Save the chosen result in full size, with as much metadata as wanted."""
+        """Save the chosen result in full size, with the metadata that the visitor chose."""
         chosen = self.chosen(session, what)
         ending = FORMATS.get(str(what.get("format")), ".png")
         metadata = what.get("metadata")
@@ -137,9 +137,9 @@ class Results:
         return messages.file(path)
 
     def copy(self, event: gr.EventData, request: gr.Request):
-        """Hand the browser the picture being worked on, lossless, so that it can be opened again after a reload.
+        """Send the browser a lossless copy of the current picture, which it can open again after a reload.
 
-        That is a favour: where there is no room for it, nothing is said.
+        If there is no room for the file, no copy is sent and no message is shown.
         """
         session = self.page.sessions.of(request)
         picture = session.picture
@@ -175,7 +175,7 @@ def shown(session: Session) -> list[Preview]:
 
 
 def report_line(chosen, words: str) -> str:
-    """Return whether anything outside the mask changed, how long it took, and the run's notes."""
+    """Say whether anything outside the mask changed, how long the run took, and what its notes are."""
     report, parts = chosen.result.report, []
     change = report.get("max_change_outside")
     if change is not None:
@@ -187,7 +187,7 @@ def report_line(chosen, words: str) -> str:
 
 
 def report_details(chosen, words: str) -> list[str]:
-    """Return the rest of the report, one line for each entry."""
+    """Return the rest of the report as lines: seed, method, steps of this picture, seam."""
     report, lines = chosen.result.report, [say("seed_was", words, n=chosen.result.seeds[chosen.index])]
     if report.get("method") in ("base", "inpaint"):
         lines.append(say(f"method_{report['method']}", words))
