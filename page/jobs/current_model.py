@@ -1,12 +1,14 @@
 """Hold the one loaded model, and load another one in its place.
 
-Both may not fit into memory, so the old one goes first; nobody else may hold it then.  It goes only once the new
-one's files are all there, so that neither a mistyped name nor a download costs anybody the loaded model.
+Two models may not fit into memory, so the old one is unloaded first, and nothing else may refer to it then.  That
+happens only once all files of the new one are on this machine, so that a mistyped name or a broken download does not
+cost anybody the loaded model.
 """
 
 from __future__ import annotations
 
 import gc
+import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,30 +20,32 @@ from . import kept_steps
 from .events import Loading
 
 TICK = 0.5  # seconds between two events while a model is downloaded or loaded
-FINDS = ("config", "inpaint", "vae", "loras", "offline", "allow_pickle")  # options that say which files are read
 
 
 class CurrentModel:
-    """The loaded model: `painter` is its Inpainter, `name` its name, `options` those of `load` for every model.
+    """The loaded model.
 
-    Only one thread at a time may load.  `find` downloads what a model's name stands for, and raises ModelError if
-    there is no such model; `load` reads it into memory.
+    name     its name, "" if none is loaded
+    painter  its Inpainter
+    options  those of `load` that apply to every model
+
+    Only one thread at a time may load.  `find` checks and downloads a model's files, or raises ModelError; `load`
+    reads them into memory.
     """
 
     def __init__(self, load: Callable[..., Any] | None = None, find: Callable[..., None] | None = None):
         self._load, self._find = load or _load, find or _find
         self.name, self.painter = "", None
         self.options: dict[str, Any] = {}
-        self._chosen: dict[str, Any] = {}  # the options of the loaded one
+        self._chosen: dict[str, Any] = {}  # the options that it was loaded with
 
     name: str
     painter: Any  # Inpainter, of which importing the type imports torch
 
     def switch_to(self, name: str) -> Iterator[Loading]:
-        """Yield Loading while the model is being loaded, nothing if it is; on ModelError the old one stays.
+        """Yield Loading while the model is being loaded, nothing if it is loaded; on ModelError the old one stays.
 
-        Closing the iterator stops a download, which the next one takes up where it was, and waits for a model that is
-        being read.
+        Closing the iterator stops a download, which the next one continues, but waits for a model that is being read.
         """
         if name == self.name:
             return
@@ -52,7 +56,7 @@ class CurrentModel:
             while not loading.ended(TICK):
                 yield Loading(name)
         finally:
-            loading.join()  # whoever cancels, the next job must not meet a model half loaded
+            loading.join()  # even if cancelled: the next job must not find a model half loaded
         loading.raise_error()
 
     def load(self, name: str, **options: Any) -> None:
@@ -66,10 +70,10 @@ class CurrentModel:
         try:
             self._put(name, options)
         except BaseException as error:
-            error.__traceback__ = None  # its frames hold what was loaded of the new one
+            error.__traceback__ = None  # its frames still hold the part of the new model that was loaded
             self._unload()
             if before[0]:
-                with suppress(Exception):  # the first error is the one to tell
+                with suppress(Exception):  # the first error is the one to report
                     self._put(*before)
             from inpaint.memory.policy import is_out_of_memory
 
@@ -118,7 +122,7 @@ class CurrentModel:
 
 
 class _Stopped(Exception):
-    """Raised to stop a download that nobody waits for any more."""
+    """Raised to stop a download that nobody is waiting for any more."""
 
 
 class _Thread:
@@ -137,12 +141,12 @@ class _Thread:
             self._error = error
 
     def ended(self, seconds: float) -> bool:
-        """Wait up to that many seconds for the end; return whether it has come."""
+        """Wait up to that many seconds; return whether the function has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def join(self) -> None:
-        """Wait for the end."""
+        """Wait until the function has ended."""
         self._thread.join()
 
     def raise_error(self) -> None:
@@ -158,9 +162,11 @@ def _load(name: str, **options: Any) -> Any:
 
 
 def _find(name: str, progress: Callable[[Any], None] | None = None, **options: Any) -> None:
+    """Find the model's files with those of the options of `load` that say which files are read."""
     from inpaint.models.loading import find
 
-    find(name, progress=progress, **{key: value for key, value in options.items() if key in FINDS})
+    known = inspect.signature(find).parameters
+    find(name, progress=progress, **{key: value for key, value in options.items() if key in known})
 
 
 current_model = CurrentModel()

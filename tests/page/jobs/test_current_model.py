@@ -10,6 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from inpaint import ModelError, ModelUnavailable, OutOfMemory
 from inpaint.models import loading
@@ -95,6 +97,15 @@ def test_the_real_names_are_looked_for_before_anything_is_unloaded():
         loading.find("biultin")
     loading.find("builtin")
     loading.find("toy")
+
+
+def test_an_embedding_that_does_not_fit_costs_nobody_the_loaded_model(models, tmp_path):
+    current = CurrentModel(models.load)
+    current.load("builtin")
+    save_file({"emb_params": torch.zeros(1, 1280)}, tmp_path / "xl.safetensors")
+    with pytest.raises(ModelError, match="made for Stable Diffusion XL"):
+        current.load("builtin", embeddings=(str(tmp_path / "xl.safetensors"),))
+    assert current.name == "builtin" and models.loaded == ["builtin"]
 
 
 def test_switching_tells_that_the_model_is_on_its_way(current):
