@@ -1,4 +1,4 @@
-"""Say which folders become which packages; everything else stands in pyproject.toml.
+"""Map folders to packages for `pip install`; everything else is in pyproject.toml.
 
 In an installed copy `page` is called `inpaint_page`, and `assets` lies inside `inpaint`.
 """

@@ -36,7 +36,7 @@ __all__ = [
     "load",
 ]
 
-_PLACES = {  # each name is imported when it is first asked for
+_MODULES = {  # where each public name lives; it is imported on first use
     **dict.fromkeys(
         ("InpaintError", "InvalidRequest", "ModelError", "ModelUnavailable", "OutOfMemory", "UnreadablePicture"),
         "errors",
@@ -58,13 +58,13 @@ def load(name: str = "builtin", **options) -> Inpainter:
 
 
 def __getattr__(name: str):
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    globals()[name] = found = getattr(import_module(f".{_PLACES[name]}", __name__), name)
-    return found
+    globals()[name] = value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    return value
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_PLACES]
+    return [*globals(), *_MODULES]

@@ -1,4 +1,4 @@
-"""Repaint many pictures one after the other: pair them with their masks; one failure does not stop the rest."""
+"""Repaint many pictures, one after the other: pair them with their masks, and go on when one of them fails."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from .pipeline.step import Step
     from .result import Result
 
-MARKS = ("_mask", "-mask", ".mask", " mask")  # a_mask.png belongs to a.jpg
+MASK_ENDINGS = ("_mask", "-mask", ".mask", " mask")  # a_mask.png belongs to a.jpg
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A picture and its mask; `problem` says why there is none."""
+    """A picture and its mask; if the mask is missing or unclear, `problem` says why."""
 
     picture: Path
     mask: Path | None = None
@@ -33,7 +33,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of an item: the files written and the result, or the sentence that says what was wrong."""
+    """What became of an item: the files written and the result, or a sentence that says what went wrong."""
 
     item: Item
     files: tuple[Path, ...] = ()
@@ -66,9 +66,9 @@ class Output:
 def pair(pictures: Iterable[Path], masks: Path | Iterable[Path] | None = None) -> list[Item]:
     """Return items in the order of the pictures: one mask for all, or the one with the picture's stem.
 
-    `a.jpg` takes `a.png`, `a_mask.png` or `a-mask.png`; a mask in the same large and small letters goes first, and
-    belongs to no other picture then.  Without `masks` no item has one.  A picture without its mask becomes an item
-    that says so.
+    `a.jpg` takes `a.png`, `a_mask.png` or `a-mask.png`.  A mask whose name matches exactly wins over one that differs
+    in upper and lower case, and is not given to any other picture.  Without `masks` no item has a mask.  If a
+    picture's mask is missing, its item's `problem` says so.
     """
     pictures = list(pictures)
     if masks is None or isinstance(masks, Path):
@@ -81,17 +81,17 @@ def pair(pictures: Iterable[Path], masks: Path | Iterable[Path] | None = None) -
 
 
 def _by_stem(masks: list[Path], fold: Callable[[str], str]) -> dict[str, list[Path]]:
-    """Return {folded stem: masks}: the masks named exactly so or, if there are none, those with a mask suffix."""
-    own: defaultdict[str, list[Path]] = defaultdict(list)
+    """Return {folded stem: masks}: the masks with that very stem or, if there are none, with an ending after it."""
+    plain: defaultdict[str, list[Path]] = defaultdict(list)
     marked: defaultdict[str, list[Path]] = defaultdict(list)
     for mask in masks:
-        own[fold(mask.stem)].append(mask)
+        plain[fold(mask.stem)].append(mask)
         marked[fold(_unmarked(mask.stem))].append(mask)
-    return {**marked, **own}
+    return {**marked, **plain}
 
 
 def _item(picture: Path, masks: list[Path]) -> Item:
-    """Return the picture with the last of its masks (of a.jpg and a.png, the PNG), or with a problem."""
+    """Pair the picture with the last of its masks (a.png rather than a.jpg), or say what is wrong."""
     if len({mask.stem for mask in masks if _folded(mask.stem) == _folded(masks[-1].stem)}) > 1:
         names = " and ".join(mask.name for mask in masks)
         return Item(picture, problem=f"{names} differ only in case. Name its mask {picture.stem}_mask.png exactly.")
@@ -150,7 +150,9 @@ def run(
 ) -> Iterator[Outcome]:
     """Yield one outcome per item as it finishes; a failure becomes a sentence and the batch goes on.
 
-    `settings` are the Request's fields but picture and mask.  Close the iterator to stop.
+    settings  any fields of the Request except picture and mask
+
+    Close the iterator to stop.
     """
     for item in items:
         if item.problem:
@@ -161,19 +163,20 @@ def run(
             outcome = Outcome(item, output.save(result, item.picture.stem), result)
         except InpaintError as error:
             outcome = Outcome(item, problem=str(error))
-        except Exception as error:  # whatever one picture does, the next one is tried
+        except Exception as error:  # an unexpected failure must not end the batch
             outcome = Outcome(item, problem=unforeseen(error))
         yield outcome
 
 
 def _unmarked(stem: str) -> str:
-    """Return the stem without its mask suffix, in lower or upper case."""
-    for mark in MARKS:
-        if stem.lower().endswith(mark):
-            stem = stem[: -len(mark)]
+    """Return the stem without its mask ending, such as _mask or -MASK."""
+    for ending in MASK_ENDINGS:
+        if stem.lower().endswith(ending):
+            stem = stem[: -len(ending)]
     return stem
 
 
 def unforeseen(error: Exception) -> str:
-    """Return one sentence, on one line, for an unexpected failure."""
-    return " ".join(["It failed inside:", *f"{type(error).__name__}: {error}".split()])[:300].rstrip(".: ") + "."
+    """Describe an unexpected failure in one sentence on one line."""
+    words = f"Something unexpected went wrong: {type(error).__name__}: {error}".split()
+    return " ".join(words)[:300].rstrip(".: ") + "."

@@ -1,30 +1,30 @@
 """Define the exceptions: each says what went wrong and what to do about it.
 
-InpaintError                    every sentence below is fit to be shown to a person
+InpaintError                    the base of all; its sentences may be shown to people
 ├── InvalidRequest              a field of the request cannot be used; .field names it
 ├── UnreadablePicture           a file or picture that cannot be opened safely
 ├── ModelError                  a model cannot be found, read or used
 │   └── ModelUnavailable        … because it is not on this machine and cannot be fetched
-└── OutOfMemory                 nothing was left to give up
+└── OutOfMemory                 the picture needs more memory than there is
 """
 
 from __future__ import annotations
 
 
 class InpaintError(Exception):
-    """The base of all errors: a sentence that says what is wrong, one that says what to do; `str(e)` is both."""
+    """The base of all errors: `problem` says what is wrong, `advice` what to do, and `str(error)` says both."""
 
     def __init__(self, problem: str, advice: str = ""):
         self.problem, self.advice = problem, advice
         super().__init__(f"{problem} {advice}".strip())
 
     def __reduce__(self):
-        """Pickle the constructor's arguments; by default pickle keeps `args`, the finished sentence."""
+        """Pickle the constructor's arguments; by default pickle would store `args`, the joined sentence."""
         return type(self), (self.problem, self.advice)
 
 
 class InvalidRequest(InpaintError):
-    """Raised for a request that cannot be carried out; `field` is the one to change."""
+    """Raised for a request that cannot be carried out; `field` names the setting to change."""
 
     def __init__(self, field: str, problem: str, advice: str = ""):
         self.field = field

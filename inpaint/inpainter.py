@@ -1,4 +1,4 @@
-"""Answer requests with a loaded model: a request in, steps and one result out."""
+"""Run requests on a loaded model: each gives a stream of steps and then one result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Inpainter:
         self.model, self.encoder = model, LatentCache(model)
 
     def __call__(self, request: Request, on_step: Callable[[Step], None] | None = None) -> Result:
-        """Return the result; `on_step` is called with every step."""
+        """Run the request and return its result; `on_step` is called with every step.  Raises InpaintError."""
         for event in self.stream(request):
             if isinstance(event, Result):
                 return event
@@ -43,9 +43,10 @@ class Inpainter:
     def resume(self, step: Step, request: Request, finish: bool = False) -> Iterator[Step | Result]:
         """Continue from a kept step with other settings: yield the steps after it, then the result.
 
-        The request may ask for another prompt, sampler, number of steps or seed; with the step's own settings the
-        walk goes on as it would have.  `finish` makes a finished picture of the step at once.  There is one picture,
-        whatever the count.  Raises InvalidRequest where picture, mask or size are not those of the step.
+        The request may change the prompt, the sampler, the number of steps or the seed.  With unchanged settings the
+        run continues exactly as it would have.  With `finish` no further step is made: the kept one is turned into a
+        finished picture.  One picture is made, whatever the request's count.  Raises InvalidRequest if picture, mask
+        or size differ from those of the step.
         """
         return self._run(request, Branch(step, finish))
 
@@ -60,7 +61,10 @@ class Inpainter:
             yield job.result()
 
     def method(self, request: Request) -> str:
-        """Return base or inpaint: as asked, or for `auto` the one that suits mask, strength and model."""
+        """Return base or inpaint: the one requested, or for `auto` the one that suits mask, strength and model.
+
+        Raises InvalidRequest if the model does not have the one requested.
+        """
         offered = self.model.methods
         if request.method != "auto":
             if request.method in offered:

@@ -1,6 +1,6 @@
 """Declare a request's fields with default, limits and help, and check values against them.
 
-Where the program may choose a value itself, None says so in Python and JSON, and the word auto in text.
+To let the program choose a value, pass None in Python and JSON, or the word auto in text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def option(
 ) -> Any:
     """Return a dataclass field with everything a slider, a flag and a check need to know.
 
-    kind  the type of its values, where the default is None: the program chooses
+    kind  the type of the values; needed only where the default is None
     """
     meta = {"help": help, "low": low, "high": high, "choices": choices, "group": group, "flag": flag, "step": step}
     return field(default=default, metadata={**meta, "kind": kind or type(default)})
@@ -49,7 +49,7 @@ def optional(f: Field) -> bool:
 def checked(f: Field, value: Any) -> Any:
     """Return the value in the option's own type and within its limits, or raise InvalidRequest.
 
-    None and the word auto leave the choice to the program, where it has one.
+    None and the word auto leave the choice to the program, for the options that allow it.
     """
     kind, meta = kind_of(f), f.metadata
     if optional(f) and (value is None or (isinstance(value, str) and value.strip().lower() == AUTO)):
@@ -74,14 +74,14 @@ def checked(f: Field, value: Any) -> Any:
 
 
 def from_text(f: Field, text: str) -> Any:
-    """Return the value of a typed text; raise InvalidRequest if it has none."""
+    """Return the value that a text stands for; raise InvalidRequest if it stands for none."""
     kind = kind_of(f)
     if kind is bool:
         return checked(f, {"true": True, "on": True, "false": False, "off": False}.get(text.strip().lower(), text))
     try:
         return checked(f, kind(text))
     except ValueError:
-        return checked(f, text)  # auto, or refused in words
+        return checked(f, text)  # the word auto, or an error that says what the option takes
 
 
 def to_text(f: Field, value: Any) -> str:
@@ -105,7 +105,7 @@ def schema(f: Field) -> dict[str, Any]:
 
 
 def _typed(f: Field, value: Any) -> Any:
-    """Return a bool, int, float or str without guessing: 20.0 is an int, '20' and True are not."""
+    """Convert to bool, int, float or str without guessing: 20.0 passes as an int, '20' and True do not."""
     kind = kind_of(f)
     try:
         if kind is bool and isinstance(value, bool):
@@ -127,7 +127,10 @@ def _typed(f: Field, value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return plain values as Python writes them, and only the type of others: no addresses, none of their code."""
+    """Return a value as text for a message: a plain one as Python writes it, of any other only the type.
+
+    The repr of an unknown object could run its code or show a memory address.
+    """
     plain = value is None or type(value) in (bool, int, float, str, bytes, list, dict, tuple)
     try:
         text = repr(value) if plain else f"a {type(value).__name__}"

@@ -1,6 +1,6 @@
 """Declare everything a request can ask for: one frozen record for page, command line, HTTP, MCP and metadata.
 
-Each field declares its default, its limits and its words once; sliders, flags and checks all read them here.
+Each field declares its default, its limits and its help text once; sliders, flags and checks all read them here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """A picture, a mask, a prompt and the settings.  Raises InvalidRequest when it is made, never later.
+    """A picture, a mask, a prompt and the settings.  Everything is checked at construction: InvalidRequest.
 
     picture  a path, bytes, PIL image, array or `Picture`; None paints from the prompt alone
     mask     the same, white = repaint; greys mean how much may change; None repaints everything
@@ -207,10 +207,11 @@ class Request:
 
     @classmethod
     def from_image(cls, image: Any, max_pixels: int | None = None) -> Request:
-        """Return the request that made this picture, read from its file; InvalidRequest if it holds none.
+        """Return the request that made this picture, read from its file; raise InvalidRequest if it holds none.
 
-        A picture with settings only, ours or another tool's, becomes the request's picture, without a mask; a note
-        says so.  UnreadablePicture if the picture, its photo or its mask has more than `max_pixels`.
+        If the file holds only settings (from this program or another tool), the picture itself becomes the request's
+        picture, there is no mask, and a note says so.  Raises UnreadablePicture if the picture, its photo or its mask
+        has more than `max_pixels`.
         """
         from .files.png_record import MAX_PIXELS, read
 
@@ -222,15 +223,18 @@ class Request:
 def read_settings(settings: Any, prompt: Any = None, besides: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the request's options from an object or its JSON text, and the prompt from either place.
 
-    `besides` names what may stand among them and is no option.  Raises InvalidRequest for what is no object, a name
-    that is not known, or two prompts.
+    besides  further names that the object may hold
+
+    Raises InvalidRequest if the settings are not an object, hold an unknown name, or give a second prompt.
     """
     try:
         chosen = json.loads(settings or "{}") if isinstance(settings, str) else {} if settings is None else settings
     except (ValueError, RecursionError) as error:  # RecursionError: brackets nested without end
-        raise InvalidRequest("settings", "The settings are no JSON.", 'Send an object like {"steps": 20}.') from error
+        raise InvalidRequest(
+            "settings", "The settings are not valid JSON.", 'Send an object like {"steps": 20}.'
+        ) from error
     if not isinstance(chosen, Mapping):
-        raise InvalidRequest("settings", "The settings are no JSON object.", 'Send one like {"steps": 20}.')
+        raise InvalidRequest("settings", "The settings are not a JSON object.", 'Send one like {"steps": 20}.')
     unknown = {str(name) for name in chosen} - {*options(), *besides}
     if unknown:
         raise InvalidRequest(

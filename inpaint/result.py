@@ -1,4 +1,4 @@
-"""Hold the result of a run, the pictures, their request and a report, and save them."""
+"""Hold the result of a run (pictures, request and report) and save it to files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ METADATA = ("full", "settings", "none")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """`count` pictures of one request.
+    """The pictures made for one request, as many as its `count`.
 
     images   RGB or RGBA at the picture's own size; image k was made with seeds[k]
-    request  what was asked, with the seed, guidance and eta that were really used
-    report   what was measured: max_change_outside, seam_score, steps, seconds by stage, …; ready for JSON
-    model    name and fingerprint of the model, and the versions of what it ran on
+    request  the request, with the seed, guidance and eta that were really used
+    report   measurements, ready for JSON: max_change_outside, seam_score, steps, seconds by stage, …
+    model    name and fingerprint of the model, and the versions of the libraries it ran on
     """
 
     images: tuple[Image.Image, ...]
@@ -72,22 +72,22 @@ class Result:
                 "metadata", f"metadata cannot be {metadata!r}.", f"Choose one of: {', '.join(METADATA)}."
             )
         image, name = self.images[index], writing.format_of(f"x.{format}")
-        icc, own = image.info.get("icc_profile"), image.info.get("exif")
+        icc, block = image.info.get("icc_profile"), image.info.get("exif")
         kept: dict[Any, Any] = dict(image.info)
         if not self.request.keep_gps:
-            own, kept = exif.without_gps(own), metadata_of.without_place(kept)
-        own = exif.without_settings(own) if metadata == "none" else own
+            block, kept = exif.without_gps(block), metadata_of.without_place(kept)
+        block = exif.without_settings(block) if metadata == "none" else block
         if name == "PNG":
             chunks = None if metadata == "none" else self._record(index, pixels=metadata == "full")
-            return writing.png(image, icc, own, chunks, kept)
+            return writing.png(image, icc, block, chunks, kept)
         asked = self.request_of(index)
         text = ""
         if metadata != "none":
             made_from = asked.picture is not None, asked.mask is not None
             text = infotext.write(asked.settings(), self.model, image.size, *made_from, whole=True)
         if name == "TIFF":
-            return writing.tiff(image, icc, own, text, kept)
-        return writing.lossy(image, name, icc, own, text, quality, kept)
+            return writing.tiff(image, icc, block, text, kept)
+        return writing.lossy(image, name, icc, block, text, quality, kept)
 
     def _record(self, index: int, pixels: bool) -> PngInfo:
         from .files import png_record

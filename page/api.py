@@ -1,4 +1,4 @@
-"""Answer the HTTP endpoint /inpaint and the MCP tool of that name: files in, previews, then the result."""
+"""Answer the HTTP endpoint /inpaint and the MCP tool of that name: take files, return previews, then the result."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from .storage import Storage, files_folder
 from .words.say import say
 
 log = logging.getLogger("inpaint.page")
-KEPT = 3600  # seconds that a result can be fetched
-PATIENCE = 15  # seconds that a job waits for somebody to listen before it joins the queue
+KEPT = 3600  # seconds for which a result can be downloaded
+PATIENCE = 15  # seconds to wait until the client listens for the answer; then the job is queued or dropped
 METADATA = ("settings", "full", "none")
 
 Answer = tuple[list[str] | None, str]  # files, JSON
@@ -59,17 +59,17 @@ class Api:
             mask: A picture of the same content: white is repainted, black stays. May be left out to expand.
             prompt: What to paint there; empty fills from the surroundings.
             settings: JSON object, or its text, with any of the request's options, such as {"steps": 20}; also
-                "metadata": what the result remembers, "settings", "full" (the original picture, too) or "none".
-            model: A model the page offers; empty takes the page's own.
+                "metadata": what the result stores, "settings", "full" (the original picture, too) or "none".
+            model: A model that the page offers; empty uses the page's own.
 
         Returns:
-            The picture as it stands (previews first, the finished PNG last), and JSON that tells step and report.
+            The picture so far (previews first, the finished PNG last), and JSON with the step or the report.
         """
         try:
             if not await self.page.listeners.heard(_keys(visitor), PATIENCE):
-                log.info("nobody listens to this request: it is dropped")
+                log.info("a request was dropped: its client does not listen for the answer")
                 return
-            # in threads: decoding and storing take a while, and meanwhile nobody else would get an answer
+            # in threads, since decoding and storing take a while and must not hold up other visitors
             request, name, metadata = await to_thread.run_sync(
                 self.request, picture, mask, prompt, settings, model, limiter=self.decoding
             )
@@ -84,10 +84,10 @@ class Api:
             problem = say("busy", n=full.position)
         except InpaintError as error:
             problem = str(error)
-        except Exception as error:  # its own words may hold paths
+        except Exception as error:  # its own message may hold paths, so only its type is shown
             log.exception("a request failed")
             problem = say("unexpected", error=type(error).__name__)
-        # for a client that only goes through the answers, which end without a word when the last one is an error
+        # gradio_client's iteration just ends at an error, so the problem is sent as an answer first
         yield None, json.dumps({"state": "failed", "problem": problem})
         raise gr.Error(problem, print_exception=False)
 
@@ -100,7 +100,7 @@ class Api:
         metadata = chosen.pop("metadata", METADATA[0])
         if metadata not in METADATA:
             raise InvalidRequest(
-                "metadata", "metadata is none of those known.", f"Choose one of {', '.join(METADATA)}."
+                "metadata", "This value of metadata is unknown.", f"Choose one of {', '.join(METADATA)}."
             )
         name = self.page.model_named(model or self.page.shown_model, "en")
         if self.page.limits.public:
@@ -110,30 +110,30 @@ class Api:
         return worker.requests_for(request, request.method)[0], name, metadata
 
     def answer(self, event: Event, metadata: str = METADATA[0]) -> Answer | None:
-        """Return files and JSON for an event; None for one that clients do not get."""
+        """Return files and JSON for an event; None for an event that is not sent to clients."""
         match event:
             case Waiting(position):
                 return None, json.dumps({"state": "waiting", "place": position})
             case Loading(model, megabytes):
                 return None, json.dumps({"state": "loading", "model": without_folders(model), "megabytes": megabytes})
             case Preview(index, total, _, jpeg) if jpeg is not None:
-                told = {"state": "step", "step": index + 1, "of": total}
-                return [self.results.add(jpeg, "preview.jpg")], json.dumps(told)
+                state = {"state": "step", "step": index + 1, "of": total}
+                return [self.results.add(jpeg, "preview.jpg")], json.dumps(state)
             case Finished(result):
                 return self._finished(result, metadata)
         return None
 
     def _finished(self, result: Result, metadata: str) -> Answer:
-        told = {"state": "done", "seed": result.seeds[0], "seeds": list(result.seeds), "report": result.report}
+        state = {"state": "done", "seed": result.seeds[0], "seeds": list(result.seeds), "report": result.report}
         files = [
             self.results.add(result.to_bytes("PNG", k, metadata=metadata), f"inpainted-{k + 1}.png")
             for k in range(len(result.images))
         ]
-        return files, json.dumps(told)
+        return files, json.dumps(state)
 
 
 def _keys(visitor: gr.Request | None) -> list[str]:
-    """Return the keys by which a listener to this request is known: its session and its event."""
+    """Return the keys under which a listener to this request is counted: its session and its event."""
     return [key for key in (getattr(visitor, "session_hash", None), LocalContext.event_id.get(None)) if key]
 
 
@@ -142,7 +142,7 @@ class KeptResults:
 
     def __init__(self, storage: Storage):
         self.storage = storage
-        self._made: dict[Path, float] = {}  # folder: when it was made, oldest first; no clock can jump here
+        self._made: dict[Path, float] = {}  # {folder: when it was made, monotonic}, oldest first
         self._lock = threading.Lock()
 
     def add(self, data: bytes, name: str) -> str:
@@ -155,7 +155,7 @@ class KeptResults:
             path.parent.mkdir(parents=True)
         except OSError as error:
             raise InpaintError(
-                "The result cannot be stored: the disk is full or closed to writing.", "Try again later."
+                "The result cannot be stored: the disk is full or read-only.", "Try again later."
             ) from error
         self.storage.add(len(data))
         return str(write(path, data))
@@ -171,7 +171,7 @@ class KeptResults:
 
 
 def add_api(page) -> None:
-    """Add the endpoint, on components that are never shown."""
+    """Add the endpoint, with hidden components for its inputs and outputs."""
     api = Api(page)
     with gr.Row(visible=False):
         inputs = [

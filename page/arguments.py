@@ -1,4 +1,4 @@
-"""Read the page's command line; report every mistake in one sentence, before anything heavy is imported."""
+"""Read the page's command line, and report mistakes in one sentence before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NoReturn
 
 REASONS = {
     errno.EADDRINUSE: "Port {port} is in use. Stop the program that uses it, or choose another --port",
-    errno.EACCES: "Port {port} is not open to programs of yours. Choose a --port from 1024 on",
+    errno.EACCES: "You may not use port {port}. Choose a --port from 1024 on",
 }
 NO_ADDRESS = "This machine has no address {host}. Use --host 127.0.0.1 for this machine alone, or 0.0.0.0 for all"
 
@@ -33,36 +33,36 @@ def arguments(argv: list[str] | None = None, environment: Mapping[str, str] = os
         "--backend",
         default="auto",
         choices=("auto", "torch", "openvino"),
-        help="what runs the UNet on a CPU; auto: OpenVINO for large models, where it is installed",
+        help="the library that runs the UNet on a CPU; auto uses OpenVINO for large models, if it is installed",
     )
     host, port = (environment.get(f"GRADIO_SERVER_{name}") or None for name in ("NAME", "PORT"))
-    add("--host", default=host, help="address to listen on; 0.0.0.0 lets the network in")
-    add("--port", default=port, type=_port, help="default: 7860 or the next free one")
-    add("--share", action="store_true", help="a public link for 72 hours, through Gradio's servers")
+    add("--host", default=host, help="address to listen on; 0.0.0.0 lets other machines in")
+    add("--port", default=port, type=_port, help="port to listen on; default: 7860 or the next free one")
+    add("--share", action="store_true", help="make a public link for 72 hours, through Gradio's servers")
     add(
         "--trust-visitors",
         action="store_true",
-        help="with --share or another --host: no limits for visitors, who may then do what you may",
+        help="with --share or another --host: no limits for visitors, who may then do all that you may",
     )
     add("--auth", metavar="NAME:PASSWORD", type=_credentials, help="ask for this name and password")
     add("--mcp", action="store_true", help='also be an MCP server; needs pip install "mcp<2"')
     add("--open", action="store_true", help="open the browser")
     asked = parser.parse_args(argv)
     if asked.mcp and asked.auth:
-        parser.error("--mcp does not work with --auth, for MCP clients cannot log in: leave one of them out")
+        parser.error("--mcp does not work with --auth, since MCP clients cannot log in: leave one of them out")
     if asked.mcp and find_spec("mcp") is None:
         parser.error('--mcp needs the protocol\'s library: pip install "mcp<2"')
     return asked
 
 
 def check_address(host: str | None, port: int | None) -> None:
-    """Exit with one sentence if the page could not listen there; the port is free again afterwards."""
+    """Exit with one sentence if the page cannot listen at this address; the port is free again afterwards."""
     host = (host or "127.0.0.1").strip("[]")
     try:
-        for name in dict.fromkeys((host, "127.0.0.1")):  # Gradio looks at the second one too
+        for name in dict.fromkeys((host, "127.0.0.1")):  # Gradio checks the second one too
             family, kind, protocol, _, address = socket.getaddrinfo(name, port or 0, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, kind, protocol) as probe:
-                if os.name != "nt":  # there it would take a port from another program
+                if os.name != "nt":  # on Windows this option would take the port from another program
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
     except (OSError, UnicodeError) as error:  # UnicodeError: a name with an empty or overlong part

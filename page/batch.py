@@ -31,7 +31,7 @@ log = logging.getLogger("inpaint.page")
 
 
 class Batch:
-    """The handlers of the batch tab; both take the settings of the paint tab."""
+    """The handlers of the Batch tab; they use the settings of the Paint tab."""
 
     def __init__(self, page):
         self.page = page
@@ -39,7 +39,7 @@ class Batch:
     async def run(
         self, request: gr.Request, pictures: list[str] | None, masks: list[str] | None, model: str, *values
     ):
-        """Yield lines that say what was done, then the zip; (text, file) each time."""
+        """Yield (text, file): lines that say what has been done so far, and at the end the zip."""
         session, words = self.page.sessions.of(request), language(request)
         session.language = words
         lines: list[str] = []
@@ -54,7 +54,7 @@ class Batch:
                     yield "\n".join([*lines, state]), gr.skip()
                     try:
                         line = await self.one(job, settings, name, folder, session, cancel)
-                    except QueueFull as full:  # what is done is given back all the same
+                    except QueueFull as full:  # the pictures done so far are returned all the same
                         lines.append(say("busy", words, n=full.position))
                         break
                     if line is None:
@@ -74,7 +74,7 @@ class Batch:
         self.page.sessions.of(request).cancel("batch")
 
     def plan(self, pictures, masks, values, words: str) -> tuple[list[Item], dict[str, Any]]:
-        """Return the batch's items and the settings they share."""
+        """Return the batch's items and the settings they share; raise InvalidRequest beyond the page's limits."""
         if not pictures:
             raise InvalidRequest("picture", say("no_picture", words))
         if len(pictures) > self.page.limits.batch:
@@ -93,7 +93,7 @@ class Batch:
     async def one(
         self, job: Item, settings: dict, model: str, folder: Path, session: Session, cancel: CancelToken
     ) -> str | None:
-        """Repaint and save one picture; return one line that says so, or why not; None if it was cancelled."""
+        """Repaint and save one picture; return a line for the report, or None if it was cancelled."""
         name = job.picture.name
         if cancel.cancelled:
             return None
@@ -120,7 +120,7 @@ class Batch:
 
 
 def pack_all(folder: Path, zip_file: Path) -> Path | None:
-    """Pack the files of the folder, and remove them; None if there are none."""
+    """Pack the files of the folder into a zip and remove them; return None if there are none."""
     files = sorted(folder.iterdir())
     if not files:
         return None
@@ -130,11 +130,11 @@ def pack_all(folder: Path, zip_file: Path) -> Path | None:
 
 
 def pack(files: Iterable[Path], path: Path) -> Path:
-    """Write a zip of these files by their names alone, stored as they are: pictures do not shrink twice."""
+    """Write a zip of these files, without their folders; stored, since compressed pictures do not shrink further."""
     taken: set[str] = set()
     with (
         writing.whole(path) as packed,
-        zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive,  # a clock may say 1970
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive,  # for dates before 1980
     ):
         for file in files:
             name, number = file.name, 0
@@ -147,7 +147,7 @@ def pack(files: Iterable[Path], path: Path) -> Path:
 
 
 def batch_tab(page) -> None:
-    """Add the tab's components; the settings come from the paint tab."""
+    """Build the tab; its settings are those of the Paint tab."""
     word, batch = i18n(), Batch(page)
     with gr.Column(elem_classes="sheet", elem_id="batch"):
         gr.Markdown(word("batch_about"))
@@ -170,13 +170,13 @@ def batch_tab(page) -> None:
         with gr.Row():
             run = gr.Button(word("batch_run"), variant="primary", elem_id="batch-run", scale=4)
             cancel = gr.Button(word("cancel"), elem_id="batch-cancel", min_width=120)
-        told = gr.Textbox(
-            label=word("batch_told"),
+        report = gr.Textbox(
+            label=word("batch_report"),
             show_label=False,
             lines=4,
             max_lines=16,
             interactive=False,
-            elem_id="batch-told",
+            elem_id="batch-report",
             container=False,
         )
         done = gr.File(label=word("batch_zip"), visible=False, elem_id="batch-zip")
@@ -185,7 +185,7 @@ def batch_tab(page) -> None:
         lambda controls: run.click(
             batch.run,
             [pictures, masks, controls.model, *controls.components],
-            [told, done],
+            [report, done],
             concurrency_limit=None,
             show_progress="hidden",
             api_visibility="private",

@@ -1,4 +1,4 @@
-"""Show how it works: one step of the last run in pictures, beside the equations and the lines of code for them."""
+"""Build the How-it-works tab: a step of the last run in pictures, and the equations with their lines of code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inpaint import Step
 
 SOURCE = Path(inpaint.__file__).parent / "diffusion" / "sampling.py"
-EQUATIONS = (  # (what it is, TeX, the text of the line that does it)
+EQUATIONS = (  # (name, TeX, the text of the line of code that computes it)
     (
         "noise",
         r"x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon",
@@ -59,7 +59,7 @@ def lines() -> list[str]:
 
 
 def line_of(text: str) -> int:
-    """Return the number of the first line with this text; a test looks each of them up, so no link can break."""
+    """Return the number of the first line with this text; a test checks that each of EQUATIONS has one."""
     return next(n for n, line in enumerate(lines(), 1) if text in line)
 
 
@@ -72,10 +72,10 @@ def equations() -> str:
 
 
 def source() -> str:
-    """Return HTML: the whole of sampling.py with an anchor on every line."""
-    told = {line_of(text) for _, _, text in EQUATIONS}
+    """Return HTML: the whole of sampling.py with an anchor on every line; lines of EQUATIONS are highlighted."""
+    cited = {line_of(text) for _, _, text in EQUATIONS}
     rows = (
-        f"<span id='line-{n}' class='{'told' if n in told else ''}'><i>{n}</i>{html.escape(line) or ' '}</span>"
+        f"<span id='line-{n}' class='{'cited' if n in cited else ''}'><i>{n}</i>{html.escape(line) or ' '}</span>"
         for n, line in enumerate(lines(), 1)
     )
     name = "inpaint/diffusion/sampling.py"

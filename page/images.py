@@ -1,4 +1,4 @@
-"""Make small pictures for the screen, sent inside the message; the original never leaves the session."""
+"""Make small copies of pictures for the screen, as `data:` URLs; the original stays on the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MASK_PIXELS = 2**22  # of a mask; assets/page/mask.js uses the same number
 
 
 def data_url(data: bytes, kind: str = "jpeg") -> str:
-    """Return the `data:` URL of an image, so that no preview is ever a file."""
+    """Return the `data:` URL of an image file's bytes, so that previews need no files on the server."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -28,7 +28,7 @@ def small(image: Image.Image, side: int) -> Image.Image:
 
 
 def reduced(image: Image.Image, pixels: int = PIXELS) -> Image.Image:
-    """Return the image scaled down to at most that many pixels; its shape stays, so a panorama keeps its height."""
+    """Return the image scaled down to at most that many pixels in all, so that a panorama keeps enough height."""
     return _scaled(image, (pixels / (image.width * image.height)) ** 0.5)
 
 
@@ -50,7 +50,7 @@ def encoded(image: Image.Image, quality: int = 90) -> str:
 
 
 def shown(image: Image.Image) -> str:
-    """Return the `data:` URL of an image's display copy, its colours in sRGB.
+    """Return the `data:` URL of an image's display copy, with its colours converted to sRGB.
 
     image  RGB or RGBA of any size, with its colour profile in `info["icc_profile"]` if it has one
     """
@@ -59,7 +59,7 @@ def shown(image: Image.Image) -> str:
 
 
 def shown_picture(picture: Picture) -> str:
-    """Return the `data:` URL of a picture's display copy, with its transparency, its colours in sRGB."""
+    """Return the `data:` URL of a picture's display copy, in sRGB and with its transparency."""
     image = in_srgb(reduced(picture.rgb), picture.icc)
     if picture.alpha is not None:
         image = image.copy()
@@ -68,7 +68,7 @@ def shown_picture(picture: Picture) -> str:
 
 
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert an RGB or RGBA image from the ICC profile to sRGB; unchanged without a usable one."""
+    """Convert an RGB or RGBA image from the ICC profile to sRGB; return it unchanged if the profile is no use."""
     if not profile:
         return image
     try:
@@ -104,7 +104,7 @@ def stencil(image: Image.Image) -> str:
 def mask_from(address: Any, size: tuple[int, int]) -> Image.Image | None:
     """Return the editor's mask (L) at the picture's size, from its `data:` URL; None if nothing is painted.
 
-    Large pictures have a mask of fewer pixels: a hard edge stays hard when it is enlarged.  Raises InvalidRequest.
+    The mask of a large picture has fewer pixels; when it is enlarged, hard edges stay hard.  Raises InvalidRequest.
     """
     if not address:
         return None

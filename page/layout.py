@@ -1,4 +1,4 @@
-"""Put the page together: mask editor, controls, tabs, and which handler answers which event."""
+"""Put the page together: mask editor, controls and tabs, and connect their events to handlers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Page:
         self.storage, self.listeners = Storage(limits.disk_megabytes), Listeners()
         self.queue = JobQueue(limits.queue, limits.waiting)
         self.opening, self.running, self.results = Opening(self), Running(self), Results(self)
-        self.after: list[Callable[[Controls], None]] = []  # what other tabs connect once the controls are there
+        self.after: list[Callable[[Controls], None]] = []  # called once the controls exist, for other tabs' events
         self.shown_model = without_folders(model)
         self.models = list(dict.fromkeys([self.shown_model, *limits.models]))
 
@@ -87,7 +87,7 @@ class Page:
             theme.click(None, js=THEME_JS, api_visibility="private")
             add_api(self)
         translate_errors(demo)
-        # every event waits here first, most for a moment; what has a line may not be called past it
+        # all events pass Gradio's queue first, most in a moment; the API cannot call queued handlers directly
         return demo.queue(max_size=20 * self.limits.queue, api_open=False)
 
     def connect(self, demo: gr.Blocks) -> None:
@@ -102,7 +102,7 @@ class Page:
             editor.mask(self.opening.mask, None, editor, concurrency_limit=4, **quiet),
             editor.act(self.results.act, None, editor, concurrency_limit=4, **quiet),
             editor.rescue(self.running.rescue, None, editor, concurrency_limit=None, **quiet),
-            # the job queue keeps the line; Gradio lets everyone through to it, and the request checks every value
+            # jobs wait in the job queue, so Gradio lets all calls through; Request checks the values, not Gradio
             c.run.click(
                 self.running.run,
                 [self.packed, c.task, c.model, c.fresh, *c.components],
@@ -120,8 +120,8 @@ class Page:
         editor.scrub(self.results.scrub, None, editor, **free)
         c.cancel.click(self.running.cancel, None, None, **free)
         c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")
-        brought = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
-        c.task.input(task_settings, [c.task, c.by_name["prompt"]], brought, **free)
+        preset = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
+        c.task.input(task_settings, [c.task, c.by_name["prompt"]], preset, **free)
         for connect in self.after:
             connect(c)
         demo.unload(self.sessions.disconnected)
@@ -133,13 +133,13 @@ class Page:
 
 def task_settings(task: str, prompt: str) -> list:
     """Return updates for fill, strength, grow, expand and prompt, as the task sets them."""
-    brings = TASKS[task]
+    preset = TASKS[task]
     return [
-        gr.update(value=brings["fill"]),
-        gr.update(value=brings["strength"]),
-        gr.update(value=brings["grow"]),
-        gr.update(value=brings["expand"], visible=task == "expand"),
-        gr.update(value=brings.get("prompt", prompt), placeholder=i18n()(f"prompt_{task}")),
+        gr.update(value=preset["fill"]),
+        gr.update(value=preset["strength"]),
+        gr.update(value=preset["grow"]),
+        gr.update(value=preset["expand"], visible=task == "expand"),
+        gr.update(value=preset.get("prompt", prompt), placeholder=i18n()(f"prompt_{task}")),
     ]
 
 
@@ -152,9 +152,9 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """Return HTML for <head>: the viewport, the remembered light or dark mode, and the style around Gradio.
+    """Return HTML for <head>: the viewport, the saved light or dark mode, and styles that Gradio's CSS cannot hold.
 
-    Where the button sticks to the window's edge, what Tab leads to stops short of it.
+    On narrow screens the button sticks to the window's edge; scroll-padding keeps focused fields clear of it.
     """
     return """<meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover">
 <style>@media (max-width: 900px) { html { scroll-padding: 12px 0 72px; } }</style>

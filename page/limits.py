@@ -1,7 +1,7 @@
 """Limit what one visitor may ask for: generously on one's own machine, modestly on a public page.
 
-A page is public on a Hugging Face Space, and as soon as other machines can reach it; INPAINT_PUBLIC=1 or 0 overrules
-that.  Each limit has a variable of its own, e.g. INPAINT_MAX_STEPS=40.  INPAINT_MODELS=sd15,sd2 names models that are
+A page is public on a Hugging Face Space and whenever other machines can reach it; INPAINT_PUBLIC=1 or 0 overrules
+that.  Each limit has its own variable, e.g. INPAINT_MAX_STEPS=40.  INPAINT_MODELS=sd15,sd2 names models that are
 offered beside the page's own and the built-in one; a public page offers no others, since loading one takes gigabytes.
 """
 
@@ -23,7 +23,7 @@ from .words.say import say
 if TYPE_CHECKING:
     from inpaint import Request
 
-LISTED = ("builtin", "sd15", "sd2", "toy")  # the families, which cannot be asked before torch is there
+LISTED = ("builtin", "sd15", "sd2", "toy")  # a copy of the families' names, so that torch need not be imported yet
 
 PUBLIC = {
     "megapixels": 12,
@@ -45,8 +45,10 @@ PUBLIC = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Upper bounds; `public` also switches off custom models, GPS in saved files and, unless asked for, the original
-    in their metadata."""
+    """The upper bounds of one page.
+
+    public  also switch off custom models and GPS in saved files, and store the original in them only if asked to
+    """
 
     public: bool = False
     megapixels: int = 60
@@ -55,15 +57,15 @@ class Limits:
     count: int = 8
     work: int = 1_000_000  # denoising steps of one job: steps × variations × islands × methods
     queue: int = 100
-    waiting: int = 100  # of one address, in that queue
+    waiting: int = 100  # jobs of one address in that queue
     batch: int = 200
     size: int = 2048
     session_minutes: int = 120
     session_megabytes: int = 1500
     disk_megabytes: int = 40_000
-    sessions: int = 500  # that hold pictures
-    sessions_each: int = 500  # of one address
-    away_seconds: int = 600  # until a visitor whose tab is closed, or cut off, is forgotten
+    sessions: int = 500  # visitors with a picture
+    sessions_each: int = 500  # the same, from one address
+    away_seconds: int = 600  # until a visitor whose tab is closed or disconnected is forgotten
     models: tuple[str, ...] = LISTED
 
     @classmethod
@@ -82,9 +84,9 @@ class Limits:
 
     @property
     def metadata(self) -> str:
-        """Return how much metadata a downloaded result holds unless more is asked for.
+        """Return how much metadata a downloaded result holds unless the visitor chooses otherwise.
 
-        "full" holds the original's pixels, and with them what a stranger may have wanted to remove.
+        "full" stores the original's pixels, which a stranger may have wanted to remove.
         """
         return "settings" if self.public else "full"
 
@@ -93,13 +95,13 @@ class Limits:
         for name in ("steps", "count", "size", "width", "height"):
             limit = getattr(self, name if name in ("steps", "count") else "size")
             value = settings.get(name) or 0
-            if isinstance(value, (int, float)) and limit < value < 10**9:  # beyond, the request refuses
+            if isinstance(value, (int, float)) and limit < value < 10**9:  # Request itself refuses larger ones
                 raise InvalidRequest(name, say("over_limit", language, name=name, value=int(value), limit=limit))
 
     def check_model(self, name: str, offered: Sequence[str], language: str = "en") -> None:
         """Raise InvalidRequest unless the model is offered or, on one's own page, may come from the Hub.
 
-        Paths are for the command line: over HTTP they would tell anybody which files this machine has.
+        Paths work only on the command line: over HTTP they would reveal which files this machine has.
         """
         if name in offered:
             return
@@ -114,7 +116,7 @@ class Limits:
         """Raise InpaintError if the requests of one job are larger, or more work, than this page accepts."""
         for request in requests:
             self._check_canvas(request, language)
-        if sum(most_steps_of(request) for request in requests) > self.work:  # else nothing need be counted
+        if sum(most_steps_of(request) for request in requests) > self.work:  # only then count the islands
             work = sum(steps_of(request) for request in requests)
             if work > self.work:
                 raise InvalidRequest("steps", say("too_much_work", language, value=work, limit=self.work))
@@ -128,7 +130,7 @@ class Limits:
     def check_file(self, source: Any, language: str = "en") -> None:
         """Raise UnreadablePicture if the header of this path or bytes states too many pixels; decode nothing."""
         size = 0, 0
-        with suppress(UnreadablePicture):  # opening it will tell what is no picture
+        with suppress(UnreadablePicture):  # opening the file raises the error for other files
             size = size_of(source)
         self.check_pixels(*size, language)
 
@@ -142,7 +144,7 @@ class Limits:
             self.check_pixels(width + left + right, height + top + bottom, language)
 
     def request(self, picture: Path, mask: Path | None, **settings: Any) -> Request:
-        """Open two files as a request within these limits; too large a file is never decoded."""
+        """Open two files as a request within these limits; files that are too large are not decoded."""
         from inpaint import Picture, Request
 
         for path in filter(None, (picture, mask)):
@@ -156,5 +158,5 @@ class Limits:
 
 def is_public(environment: Mapping[str, str], exposed: bool) -> bool:
     """Return INPAINT_PUBLIC (1 or 0); if unset, whether this is a Space or other machines can reach it."""
-    said = environment.get("INPAINT_PUBLIC", "")
-    return said == "1" if said in ("0", "1") else exposed or bool(environment.get("SPACE_ID"))
+    public = environment.get("INPAINT_PUBLIC", "")
+    return public == "1" if public in ("0", "1") else exposed or bool(environment.get("SPACE_ID"))

@@ -8,7 +8,7 @@ from .arguments import arguments, check_address
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the page until the process is told to end."""
+    """Run the page until the process is stopped."""
     asked = arguments(argv)
     check_address(asked.host, asked.port)
     environment()
@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from .server import gradio_startup
 
-    malloc.keep()  # before there are threads, so that the worker's allocates from the same heap
+    malloc.keep()  # before any thread starts, so that the worker's thread uses the same heap
     gradio_startup.install()
     from .jobs import zerogpu  # imports `spaces` before torch, on ZeroGPU
     from .jobs.current_model import current_model
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     exposed = exposure.is_exposed(asked.host, asked.share, names) and not asked.trust_visitors
     current_model.options["backend"] = asked.backend
     page = Page(Limits.from_environment(exposed=exposed), asked.model)
-    if zerogpu.ACTIVE:  # what is on the GPU before the launch, loaded in this thread, is there in every worker
+    if zerogpu.ACTIVE:  # a model loaded in this thread before the launch is available in every worker
         current_model.load(asked.model)
     with gradio_startup.one_app():
         demo = page.build()
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
         server_name=asked.host,
         server_port=asked.port,
         share=asked.share,
-        mcp_server=False,  # page/mcp.py
+        mcp_server=False,  # page/mcp.py serves MCP instead
         auth=asked.auth,
         inbrowser=asked.open,
         theme=theme(),
@@ -61,18 +61,18 @@ def main(argv: list[str] | None = None) -> None:
         **guarded,
         favicon_path=ASSETS / "page" / "icon.svg",
     )
-    names |= exposure.name_of(demo.share_url)  # known only now
+    names |= exposure.name_of(demo.share_url)  # known only after the launch
     page.warm()
     demo.block_thread()
 
 
 def environment() -> None:
-    """Prepare the process before gradio is imported: no analytics, no record of runs, a private folder."""
-    from .server.exposure import believe_proxies
+    """Prepare the process before gradio is imported: no analytics, no history of runs, a private folder."""
+    from .server.exposure import trust_proxies
     from .server.private_folder import leave_on_signals, private_folder
 
     leave_on_signals()
-    believe_proxies()
+    trust_proxies()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -1,8 +1,8 @@
 """Serve /inpaint as an MCP tool, with the protocol's official library (https://modelcontextprotocol.io).
 
-Gradio's bridge takes requests of at most 4 MB, runs a cancelled call to its end and refuses the addresses that its
-schema asks for.  Here pictures come as `data:` URLs or as uploads to this page, and a call that is cancelled or whose
-client has left stops within one step.
+Gradio's own MCP server takes requests of at most 4 MB, runs cancelled calls to their end and refuses the addresses
+that its schema asks for.  Here pictures come as `data:` URLs or as uploads to this page, and a call stops within one
+step if it is cancelled or its client has left.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from .storage import files_folder
 
 PATH, FILE = "/gradio_api/mcp", "/gradio_api/file="
 IDLE = 600  # seconds without a request after which a client's session ends
-LEFT = "inpaint.left"  # key in a request's scope: the event that its client has left
+LEFT = "inpaint.left"  # key in a request's scope for the event that is set when its client has left
 PICTURE = (
-    "The picture: a data: URL (data:image/jpeg;base64,…), or what an upload to this page answered with: "
-    "curl -F files=@photo.jpg ADDRESS/gradio_api/upload gives its path."
+    "The picture: a data: URL (data:image/jpeg;base64,…), or the path that an upload to this page returns: "
+    "curl -F files=@photo.jpg ADDRESS/gradio_api/upload."
 )
 MODEL = "A model that the page offers; leave it out for the page's own."
 METADATA = {
     "type": "string",
     "enum": ["settings", "full", "none"],
     "default": "settings",
-    "description": "What the finished PNG remembers; full holds the pixels under the mask, too.",
+    "description": "What the finished PNG stores; full includes the pixels under the mask, too.",
 }
 
 
@@ -54,7 +54,7 @@ class McpServer:
     """The tool `inpaint` over streamable HTTP, inside the page's web application."""
 
     def __init__(self, api, megabytes: int, sessions: int):
-        """Answer calls by `api`; a request may have up to `megabytes`, and up to `sessions` clients connect."""
+        """Answer calls with `api`; a request may have up to `megabytes`, and up to `sessions` clients may connect."""
         self.api, self.server = api, Server("inpaint")
         self.server.list_tools()(self.tools)
         self.server.call_tool(validate_input=False)(self.call)  # our own checks say what is wrong in one sentence
@@ -63,7 +63,7 @@ class McpServer:
         )
 
     def app_kwargs(self) -> dict[str, Any]:
-        """Return the arguments of launch() for FastAPI: the route, and a lifespan in which sessions run."""
+        """Return the arguments of launch() for FastAPI: the route, and a lifespan that runs the MCP sessions."""
 
         @asynccontextmanager
         async def lifespan(_) -> AsyncIterator[None]:
@@ -74,7 +74,7 @@ class McpServer:
 
     async def __call__(self, scope, receive, send) -> None:
         """Pass the request on; the scope records whether its client leaves before the answer."""
-        if scope["method"] == "GET":  # a stream for the server's own messages, of which there are none
+        if scope["method"] == "GET":  # would open a stream for messages of the server's own, which it never sends
             refusal = Response("This MCP server takes POST.", 405, {"Allow": "POST, DELETE"})
             return await refusal(scope, receive, send)
         left = anyio.Event()
@@ -89,14 +89,14 @@ class McpServer:
 
     @property
     def request(self) -> Request:
-        """The HTTP request that is being answered."""
+        """Return the HTTP request that is being answered."""
         request = self.server.request_context.request
         assert isinstance(request, Request)
         return request
 
     async def tools(self) -> list[types.Tool]:
         """Return the one tool, with every option of a request described."""
-        about = tool.ABOUT + "The finished picture comes as an address to fetch it from, beside a small preview."
+        about = tool.ABOUT + "The answer holds the address of the finished picture, and a small preview."
         schema = tool.schema(PICTURE, model=MODEL)
         schema["properties"]["settings"]["properties"]["metadata"] = METADATA
         return [types.Tool(name=tool.NAME, description=about, inputSchema=schema)]
@@ -118,7 +118,7 @@ class McpServer:
         return answer
 
     async def answered(self, arguments: dict[str, Any]) -> types.CallToolResult:
-        """Return the finished pictures, or the sentence that says why there are none."""
+        """Return the finished pictures, or a sentence that says why there are none."""
         folder = files_folder() / "mcp" / secrets.token_urlsafe(16)
         try:
             files = [
@@ -129,8 +129,8 @@ class McpServer:
             async with aclosing(self.api.inpaint(*files, *words, visitor=self.request)) as events:
                 async for event in events:
                     await self.progress(json.loads(event[1]))
-            paths, told = event
-            return finished(paths, told, base_address(self.request))
+            paths, report = event
+            return finished(paths, report, base_address(self.request))
         except (gr.Error, InvalidRequest, UnreadablePicture) as error:
             return tool.failed(getattr(error, "message", None) or str(error))
         finally:
@@ -162,7 +162,7 @@ def picture_file(given: Any, name: str, folder: Path) -> str | None:
     if not inside:
         raise InvalidRequest(
             name,
-            f"The {name} {given[:60]!r} is no upload to this page.",
+            f"The {name} {given[:60]!r} was not uploaded to this page.",
             "Send a data: URL, or upload the file first (POST /gradio_api/upload).",
         )
     return path
@@ -178,7 +178,7 @@ def decoded(url: str, name: str, folder: Path) -> Path:
     except (ValueError, binascii.Error):
         raise InvalidRequest(
             name,
-            f"The {name} is no base64 data: URL.",
+            f"The {name} is not a base64 data: URL.",
             "Write data:image/png;base64, and then the file's bytes in base64.",
         ) from None
     folder.mkdir(parents=True, exist_ok=True)
@@ -187,9 +187,9 @@ def decoded(url: str, name: str, folder: Path) -> Path:
     return path
 
 
-def finished(paths: list[str], told: str, address: str) -> types.CallToolResult:
+def finished(paths: list[str], report: str, address: str) -> types.CallToolResult:
     """Return the report, links and small previews of the finished pictures."""
-    content: list[types.ContentBlock] = [types.TextContent(type="text", text=told)]
+    content: list[types.ContentBlock] = [types.TextContent(type="text", text=report)]
     for path in paths:
         with Image.open(path) as image:
             small = tool.image(tool.preview(image))
@@ -198,7 +198,7 @@ def finished(paths: list[str], told: str, address: str) -> types.CallToolResult:
 
 
 def base_address(request: Request) -> str:
-    """Return http://host:port as the client wrote it; behind a proxy, as it wrote it to the proxy."""
+    """Return http://host:port as the client wrote it, also to a proxy in front of the page."""
     headers = request.headers
     host = headers.get("x-forwarded-host") or headers.get("host") or "localhost"
     scheme = headers.get("x-forwarded-proto") or request.url.scheme

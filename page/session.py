@@ -1,4 +1,4 @@
-"""Remember one visitor: pictures, results, the last run's steps, files, and what is running."""
+"""Keep each visitor's state: pictures, results, the steps of the last run, files, and running work."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .jobs.job_queue import CancelToken
 from .storage import files_folder, new_folder
 from .words.say import say
 
-RESTING = 300  # seconds without a request after which a visitor's place can be given to another one
+RESTING = 300  # seconds without a request after which a visitor may be dropped to make room for another
 
 
 @dataclass(slots=True)
 class Chosen:
-    """One picture to choose: image `index` of a result."""
+    """One picture to choose from: image `index` of a result."""
 
     result: Any
     index: int
@@ -39,7 +39,7 @@ class Chosen:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One visitor.  `pictures[at]` is the current one; later ones can be gone forward to."""
+    """One visitor.  `pictures[at]` is the current picture; the later ones can be restored with `travel`."""
 
     pictures: list[Picture] = field(default_factory=list)
     at: int = -1
@@ -51,7 +51,7 @@ class Session:
     address: str = ""  # where this visitor's requests come from
     folder: Path | None = None
     seen: float = field(default_factory=monotonic)
-    away: float | None = None  # since when no tab is connected; None while one is, or nobody can tell
+    away: float | None = None  # since when no tab is connected; None while one is, or if that is unknown
     _tokens: list[tuple[str, CancelToken]] = field(default_factory=list)
     _in_use: set[Path] = field(default_factory=set)
 
@@ -72,7 +72,7 @@ class Session:
         self.pending, self.film = [], []
 
     def travel(self, by: int) -> bool:
-        """Go back or forward among the pictures; return whether there was one."""
+        """Move back or forward among the pictures; return False if there is none that way."""
         if not 0 <= self.at + by < len(self.pictures):
             return False
         self.at += by
@@ -97,15 +97,15 @@ class Session:
 
     def cancel(self, kind: str | None = None) -> None:
         """Stop all of the visitor's work, or only that of this kind."""
-        for one, token in list(self._tokens):
-            if kind in (None, one):
+        for own_kind, token in list(self._tokens):
+            if kind in (None, own_kind):
                 token.cancel()
 
     @contextmanager
     def new_file(self, kind: str, name: str) -> Iterator[Path]:
-        """Return a path with this name, in a new folder, from where the visitor can download it.
+        """Return a path with this name in a new folder; once written, the visitor can download the file.
 
-        Earlier files of the same kind go once this one is written; files of other kinds stay.
+        When the block ends, earlier files of the same kind are removed; files of other kinds stay.
         """
         if self.folder is None:
             self.folder = new_folder(files_folder() / "sessions" / secrets.token_urlsafe(24))
@@ -134,9 +134,11 @@ class Session:
 class Sessions:
     """All visitors, by Gradio's session hash; idle ones are forgotten after a while.
 
-    minutes  after so long without a request a visitor is forgotten, unless something is under way
-    away     seconds after which one whose tab is no longer connected is forgotten: phones sleep, networks change
-    most     so many may hold pictures at a time;  share: so many of one address
+    minutes  without a request after which a visitor is forgotten, unless work is running
+    away     seconds after which a visitor whose tab is disconnected is forgotten; not at once, since phones sleep and
+             networks change
+    most     how many visitors may hold pictures at a time
+    share    how many of these may come from one address
     """
 
     def __init__(self, minutes: float, most: int = 500, share: int = 500, away: float = 600):
@@ -158,7 +160,7 @@ class Sessions:
         """Forget every expired visitor, except `keep`."""
         now = monotonic()
         with self.lock:
-            crowded = len(self.all) > 20 * self.most  # somebody makes up sessions: those that hold nothing go
+            crowded = len(self.all) > 20 * self.most  # somebody invents sessions: those without pictures are dropped
             gone = [
                 (key, session)
                 for key, session in self.all.items()
@@ -170,7 +172,7 @@ class Sessions:
             session.close()
 
     def _expired(self, session: Session, now: float, crowded: bool) -> bool:
-        if session.working:  # a closed tab's job is stopped by its own connection
+        if session.working:  # if the tab is closed, its own connection stops the job
             return False
         if session.away is not None and now - session.away >= self.away:
             return True
@@ -179,8 +181,8 @@ class Sessions:
     def check_room(self, session: Session) -> None:
         """Make room for a picture in memory; raise InvalidRequest if there is none.
 
-        Where as many visitors hold pictures as may, the one who has not been seen for longest gives way, if that is
-        minutes ago; one address cannot hold more than its share.
+        If the most visitors allowed hold pictures, the one who has been idle longest is dropped, if that is at least
+        some minutes.  One address cannot hold more than its share.
         """
         with self.lock:
             others = [s for s in self.all.values() if s.pictures and s is not session]
@@ -196,13 +198,13 @@ class Sessions:
         longest.close()
 
     def connected(self, key: str) -> None:
-        """Note that the visitor's tab is connected, perhaps again."""
+        """Record that the visitor's tab is connected, perhaps again."""
         session = self.all.get(key)
         if session:
             session.away = None
 
     def disconnected(self, request: gr.Request) -> None:
-        """Note that the visitor's tab is closed or disconnected; forget the visitor some time later."""
+        """Record that the visitor's tab is closed or disconnected; forget the visitor some time later."""
         session = self.all.get(getattr(request, "session_hash", None) or "")
         if session:
             session.away = monotonic()
@@ -226,7 +228,7 @@ def _resting(session: Session) -> bool:
 def address_of(request) -> str:
     """Return the client address of a request, "" if it is unknown.
 
-    The server has put the address in front of a proxy there, if it trusts the proxy: FORWARDED_ALLOW_IPS lists those.
+    Behind a trusted proxy (FORWARDED_ALLOW_IPS) uvicorn has already put in the address that the proxy reports.
     """
     return getattr(getattr(request, "client", None), "host", None) or ""
 

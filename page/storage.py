@@ -1,4 +1,4 @@
-"""Store visitors' files in one folder and within one limit: uploads, downloads, results of the API."""
+"""Store visitors' files (uploads, downloads, results of the API) in one folder, within one limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from time import monotonic
 
 from inpaint import InpaintError
 
-MEASURED = 1.0  # seconds that a measurement of the folder counts
+MEASURED = 1.0  # seconds for which a measurement of the folder is reused
 
 
 def files_folder() -> Path:
@@ -18,12 +18,12 @@ def files_folder() -> Path:
 
 
 def new_folder(folder: Path) -> Path:
-    """Make this new folder; raise InpaintError if it cannot be made."""
+    """Make a new folder and return it; raise InpaintError if it cannot be made."""
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise InpaintError(
-            "Nothing can be stored here: the disk is full or closed to writing.", "Free some space."
+            "Nothing can be stored here: the disk is full or read-only.", "Free some space."
         ) from error
     return folder
 
@@ -56,7 +56,7 @@ class Storage:
 
 
 def megabytes_in(folder: Path) -> float:
-    """Return the size of all files in the folder and its subfolders; one that vanishes meanwhile counts nothing."""
+    """Return the megabytes of all files in the folder and its subfolders; files that vanish meanwhile are skipped."""
     total = 0
     for file in folder.rglob("*"):
         try:

@@ -1,1 +1,1 @@
-"""The command line."""
+"""Run the program from the command line, and serve assistants on standard input."""

@@ -1,4 +1,4 @@
-"""Turn command-line arguments into a request and files to write; all is checked before a model is loaded."""
+"""Turn command-line arguments into a request and the files to write; all is checked before a model is loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..files import png_record, writing
 from ..request import Request, options
 from . import outputs
 
-MASKS = {"mask", "mask_from_alpha", "expand"}  # what says where to paint
+MASKS = {"mask", "mask_from_alpha", "expand"}  # the fields that say where to paint
 
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def request_of(args: argparse.Namespace) -> Request:
     if args.source:
         return _varied(args, given)
     if not given.get("prompt") and not MASKS & set(given):
-        raise InvalidRequest("prompt", "There is nothing to do.", "Give at least a mask or a prompt; see --help.")
+        raise InvalidRequest("prompt", "There is nothing to do yet.", "Give at least a mask or a prompt; see --help.")
     return Request(**given)
 
 
@@ -63,7 +63,7 @@ def _varied(args: argparse.Namespace, given: dict[str, Any]) -> Request:
 
 
 def outputs_of(args: argparse.Namespace, request: Request) -> outputs.Outputs:
-    """Return the files to write; whether they can be written is checked now, not when the work is done."""
+    """Return the files to write; raise InvalidRequest now, before the work, if one cannot be written."""
     picture, mask = ([*map(_path, args.inputs), None, None])[:2]
     source = _path(args.source)
     return outputs.plan(

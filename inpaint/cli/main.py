@@ -1,4 +1,4 @@
-"""Run the command line: one request or a batch; report what was done, or what is wrong in one sentence."""
+"""Run the command: one request or a batch; report what was done, or in one sentence what is wrong."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..result import Result
 from . import arguments, parser
 from .progress import Progress, summary
 
-GIVEN = (InvalidRequest, UnreadablePicture, ModelError)  # to be mended by who gave it: exit 2
+USER_ERRORS = (InvalidRequest, UnreadablePicture, ModelError)  # the user can mend these: exit status 2
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status; all output except --json goes to standard error."""
-    for stream in (sys.stdout, sys.stderr):  # a console without our letters shows marks in their place
+    for stream in (sys.stdout, sys.stderr):  # a console that lacks a letter shows a question mark instead
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     args = parser.parser().parse_intermixed_args(argv)
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.debug:
             raise
         if isinstance(error, InpaintError):
-            return _tell(str(error), 2 if isinstance(error, GIVEN) else 1)
+            return _tell(str(error), 2 if isinstance(error, USER_ERRORS) else 1)
         return _tell(f"{batch.unforeseen(error)} Repeat with --debug to see where.", 1)
 
 
@@ -120,11 +120,11 @@ def _outcome(outcome: batch.Outcome) -> dict:
 
 
 def _load(args: argparse.Namespace, progress: Progress):
-    """Load and return the painter; this is slow, so all arguments have been checked before."""
+    """Load and return the painter; this is slow, so check all arguments before."""
     from .. import load
     from ..memory import malloc
 
-    malloc.keep()  # this process is all ours
+    malloc.keep()  # this process runs nothing else
 
     made = png_record.model_of(args.source) if args.source else {}
     name = args.model or (_family(made["name"]) if "name" in made else "builtin")
@@ -156,7 +156,7 @@ def _load(args: argparse.Namespace, progress: Progress):
 
 
 def _family(name: str) -> str:
-    """Return the model a result names if it is a known family; a picture never chooses what is downloaded."""
+    """Return the model that a result names if it is a known family: a file must not choose what is downloaded."""
     from ..models.registry import FAMILIES
 
     return name if name in FAMILIES else "builtin"

@@ -1,6 +1,6 @@
 """Choose the files that a run writes, and check before any work that they can be written.
 
-No input is ever written over, and no two outputs share a file.
+No input is ever overwritten, and no two outputs share a file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ MANY = 500  # names of new files that a film is compared with
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The paths of the pictures and the film.  `fresh`: nobody chose these names, so nothing is overwritten."""
+    """The paths of the pictures and the film.
+
+    fresh  the names were not chosen by the user, so existing files are kept and other names are found
+    """
 
     paths: list[Path]
     film: Path | None
@@ -44,14 +47,16 @@ def plan(
 ) -> Outputs:
     """Return the paths of `count` pictures: `out`, or without it new files beside `near`.
 
-    `inputs` are the files that are read, by what they are: "picture", "mask".  Raises InvalidRequest.
+    inputs  the files that are read, such as {"picture": path, "mask": path}: none of them is overwritten
+
+    Raises InvalidRequest.
     """
     fresh = out is None
     if out is None:
         out = (
             near.with_name(f"{near.stem.removesuffix('-inpainted')}-inpainted.png") if near else Path("inpainted.png")
         )
-        out = next(writing.names(out))  # short enough
+        out = next(writing.names(out))  # shortens a long name
     writing.format_of(out)
     paths = [out] * count if fresh else writing.numbered(out, count)
     named = {} if fresh else dict.fromkeys(paths, "result")
@@ -63,10 +68,10 @@ def plan(
                 "film", f"The film and a result would both be {film_path}.", "Give one another name."
             )
         named[film_path] = "film"
-    for path, what in named.items():
+    for path, output in named.items():
         for kind, given in inputs.items():
             if given and _is_same(path, given):
-                raise InvalidRequest("out", f"The {what} would be written over the {kind}.", "Give it another name.")
+                raise InvalidRequest("out", f"The {output} would overwrite the {kind}.", "Give it another name.")
         check_file(path)
     if fresh:
         check_folder(out.parent, "Give -o a name in another folder.")
@@ -88,11 +93,11 @@ def check_file(path: Path) -> None:
         if not mode & 0o222 or not os.access(path, os.W_OK):
             raise InvalidRequest("out", f"{path} cannot be written: it is read-only.", "Choose another name.")
     real = Path(os.path.realpath(path)) if path.is_symlink() else path
-    check_folder(real.parent, "Choose a file in a folder that is there.")
+    check_folder(real.parent, "Choose a file in a folder that exists.")
 
 
 def check_folder(folder: Path, advice: str) -> None:
-    """Raise InvalidRequest unless files can be made in the folder; tested with a file that is removed at once."""
+    """Raise InvalidRequest unless files can be made in the folder; tries it with a temporary file."""
     import tempfile
 
     if not folder.is_dir():
@@ -105,7 +110,7 @@ def check_folder(folder: Path, advice: str) -> None:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Return whether two names lead to the same file, links resolved."""
+    """Return whether two paths lead to the same file, with links resolved."""
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Make the command line's parser: one flag for every option of the request, with the option's own help."""
+"""Build the command line's parser: one flag for every option of the request, with the option's own help."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Write - for what is not there: no mask changes the whole picture, no picture eit
   python -m inpaint photo.jpg - "a watercolour" --strength 0.5
   python -m inpaint - - "a castle by the sea" --seed 7
   python -m inpaint --from out.png --seed 8"""
-CODES = """Exit status: 0 done; 1 something failed inside, or some pictures of a batch did;
-2 what was given cannot be used; 130 stopped with Ctrl-C."""
-LONGEST = 400  # characters of what is said about a wrong word
+CODES = """Exit status: 0 done; 1 an unexpected failure, or some pictures of a batch failed;
+2 the arguments, files or model cannot be used; 130 stopped with Ctrl-C."""
+LONGEST = 400  # characters of an error message
 TITLES = {"prompt": "words", "area": "what the model is shown", "finish": "filling and joining"}
 
 
@@ -102,8 +102,8 @@ def _output(group) -> None:
         "--out",
         metavar="OUT.png",
         type=Path,
-        help="PNG, JPEG or WebP by its suffix; for several pictures "
-        "OUT-1.png, OUT-2.png, … [default: beside the picture, nothing is written over]",
+        help="PNG, JPEG, WebP or TIFF by its suffix; for several pictures "
+        "OUT-1.png, OUT-2.png, … [default: a new file beside the picture]",
     )
     add("--film", metavar="FILM.webp", type=Path, help="a film of the first picture's steps: .webp, .gif or .png")
     add("--json", action="store_true", help="one JSON object on standard output: out, seeds, report, model")
@@ -111,25 +111,36 @@ def _output(group) -> None:
         "--metadata",
         choices=METADATA,
         default="full",
-        help="what the picture says about its making: everything "
-        "needed to repeat it (PNG), the settings alone, or nothing [default full]",
+        help="what to store in the picture: everything needed to repeat it (PNG), "
+        "the settings alone, or nothing [default full]",
     )
-    add("--file-quality", metavar="N", type=_within(100), default=95, help="of JPEG and WebP, 1 to 100 [default 95]")
+    add(
+        "--file-quality",
+        metavar="N",
+        type=_within(100),
+        default=95,
+        help="quality of JPEG and WebP, 1 to 100 [default 95]",
+    )
     add("--from", dest="source", metavar="RESULT.png", help="take picture, mask and settings from a saved result")
-    add("--batch", metavar="FOLDER", type=Path, help="every picture in FOLDER")
+    add("--batch", metavar="FOLDER", type=Path, help="repaint every picture in FOLDER")
     add(
         "--masks",
         metavar="FOLDER",
         type=Path,
-        help="its masks, matched by name (a.jpg: a.png or a_mask.png), or "
+        help="the batch's masks, matched by name (a.jpg: a.png or a_mask.png), or "
         "one mask file for all [default: files in the batch folder whose names end in _mask]",
     )
-    add("--format", choices=("png", "jpg", "webp", "tiff"), default="png", help="of a batch's results [default png]")
+    add(
+        "--format",
+        choices=("png", "jpg", "webp", "tiff"),
+        default="png",
+        help="file format of a batch's results [default png]",
+    )
     add(
         "--mcp",
         action="store_true",
-        help="serve assistants (MCP) on standard input and output; with --model and "
-        'the like; needs pip install "mcp<2"',
+        help="serve assistants (MCP) on standard input and output; takes --model and "
+        'the other model options; needs pip install "mcp<2"',
     )
     add("--debug", action="store_true", help="show where in the program a failure happened")
 
@@ -137,13 +148,13 @@ def _output(group) -> None:
 def _model(group) -> None:
     add = group.add_argument
     add("--model", metavar="M", help="builtin, toy, sd15, a folder, a file or a Hub id [default builtin]")
-    add("--inpaint-model", metavar="M", help="another model whose 9-channel UNet is used beside it")
+    add("--inpaint-model", metavar="M", help="another model, whose 9-channel UNet is used with this one")
     add("--device", default="auto", help="auto, cpu, cuda, mps [default auto]")
     add("--dtype", default="auto", help="auto, float32, bfloat16, float16 [default auto]")
     add("--memory", default="auto", help="auto, low, resident, offload, sequential [default auto]")
-    add("--backend", default="auto", help="what runs the UNet: auto, torch, openvino [default auto]")
+    add("--backend", default="auto", help="the library that runs the UNet: auto, torch, openvino [default auto]")
     add("--vae", metavar="PATH", help="another VAE: a folder, a file or a Hub id")
-    add("--config", metavar="PATH", help="the folder with the configurations for a single file")
+    add("--config", metavar="PATH", help="the folder with the configurations of a single-file model")
     add(
         "--lora", metavar="PATH[:WEIGHT]", action="append", default=[], help="a LoRA file; may be given several times"
     )
@@ -152,9 +163,9 @@ def _model(group) -> None:
         metavar="[NAME=]PATH",
         action="append",
         default=[],
-        help="a textual-inversion file, whose name is then a word; may be given several times",
+        help="a textual-inversion file; its name becomes a word for prompts; may be given several times",
     )
-    add("--offline", action=argparse.BooleanOptionalAction, help="never fetch anything")
+    add("--offline", action=argparse.BooleanOptionalAction, help="never download anything")
     add("--allow-pickle", action="store_true", help="also read .ckpt files, weights only")
     add("--threads", metavar="N", type=_within(1024), help="processor threads to use")
 

@@ -1,7 +1,7 @@
-"""Serve the MCP tool on standard input and output: `python -m inpaint --mcp`, as assistants start it.
+"""Serve the MCP tool on standard input and output; assistants start it as `python -m inpaint --mcp`.
 
-Pictures are files of this machine, named by their paths, so they may be of any size.  The result is a new file beside
-the picture; nothing is written over.
+Pictures are given as paths of files on this machine, so they may be of any size.  The result is a new file beside the
+picture; nothing is overwritten.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Answer = tuple[dict[str, Any], list[bytes]]  # facts, previews
 
 
 def serve(load: Callable[[], Inpainter]) -> None:
-    """Answer until standard input ends; `load` returns the painter and is called for the first picture."""
+    """Answer requests until standard input ends; `load` is called for the first picture and returns the painter."""
     from mcp import types
     from mcp.server.lowlevel import Server
     from mcp.server.stdio import stdio_server
@@ -70,7 +70,7 @@ def serve(load: Callable[[], Inpainter]) -> None:
 
 
 class Jobs:
-    """Run one request at a time, in a thread; a cancelled one stops within one step."""
+    """Run one request at a time in a thread; a cancelled request stops within one step."""
 
     def __init__(self, load: Callable[[], Inpainter]):
         self.load, self.painting = load, threading.Lock()
@@ -116,7 +116,7 @@ def asked(arguments: dict[str, Any]) -> tuple[Request, outputs.Outputs]:
     settings = read_settings(arguments.get("settings"), arguments.get("prompt"))
     request = Request(picture=picture, mask=mask, **settings)
     if out and out.exists():
-        raise InvalidRequest("out", f"{out} is there already.", "Choose another name, or leave it out.")
+        raise InvalidRequest("out", f"{out} exists already.", "Choose another name, or leave it out.")
     return request, outputs.plan(out, request.count, None, picture, {"picture": picture, "mask": mask})
 
 

@@ -1,4 +1,4 @@
-"""Describe inpainting as an MCP tool, for the page and for standard input: name, arguments and answers."""
+"""Describe inpainting as an MCP tool: its name, arguments and answers, for the page and for standard input."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ ABOUT = (
     "Repaint the masked part of a picture with Stable Diffusion; every other pixel stays as it is. "
     "White in the mask is repainted, grey changes less, black stays. "
 )
-PREVIEW = 768  # pixels of the long side of the picture that an assistant is shown
+PREVIEW = 768  # pixels on the long side of the preview for the assistant
 
 
 def schema(picture: str, **more: str) -> dict[str, Any]:
-    """Return the arguments as a JSON schema; `picture` says how a picture is given, `more` names further texts."""
+    """Return the tool's arguments as a JSON schema.
+
+    picture  the description of the picture argument
+    more     {name: description} of further text arguments
+    """
     texts = {
         "picture": picture,
         "mask": "The mask, given in the same way, of the same scene. Leave it out only with the settings `expand` or "
@@ -52,7 +56,7 @@ def image(jpeg: bytes) -> types.ImageContent:
 
 
 def failed(sentence: str) -> types.CallToolResult:
-    """Return a failed answer with the sentence that the assistant reads."""
+    """Return a failed answer, with a sentence that tells the assistant why."""
     from mcp import types
 
     return types.CallToolResult(content=[types.TextContent(type="text", text=sentence)], isError=True)

@@ -1,1 +1,1 @@
-"""The algorithm, in torch alone: start with `sampling.py`."""
+"""Denoise latents with a mask: the algorithm, using torch only.  Start with `sampling.py`."""

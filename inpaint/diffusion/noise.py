@@ -1,4 +1,4 @@
-"""Seeded noise, the same on every device and at every batch size."""
+"""Draw seeded noise that is the same on every device and at every batch size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 class Noise:
     """Draw standard normal noise [B, 4, h, w], float32: one CPU generator per image, each call the next draw.
 
-    Image k draws from its own `seeds[k]`, so it comes out the same alone or among others.
+    Image k draws from its own `seeds[k]`, so it comes out the same alone or in a batch.
     """
 
     def __init__(self, seeds: tuple[int, ...], shape: tuple[int, int, int], device: torch.device | str = "cpu"):
@@ -21,7 +21,7 @@ class Noise:
     def __call__(self) -> Tensor:
         """Return the next draw, on the device.
 
-        To CUDA it goes through pinned memory: the host need not wait until the device has done the step before.
+        On CUDA the copy goes through pinned memory, so that the host does not wait for the step before.
         """
         draw = torch.stack([torch.randn(self.shape, generator=g, dtype=torch.float32) for g in self.generators])
         if self.device.type == "cuda":

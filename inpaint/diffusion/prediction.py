@@ -15,7 +15,7 @@ def x0_and_eps(kind: str, out: Tensor, x: Tensor, a: float) -> tuple[Tensor, Ten
     """Turn a prediction at x into (pred_x0, eps).
 
     out, x [B, 4, h, w]; a is ᾱ at this timestep.  v = √ᾱ eps - √(1-ᾱ) x0 (Salimans & Ho 2022, arXiv 2202.00512)
-    is sound even where ᾱ is 0 and x is noise alone; eps is not, for it says nothing about x0 there.
+    works even at ᾱ = 0, where x is pure noise.  eps does not: there it says nothing about x0.
     """
     if kind == "v_prediction":
         return a**0.5 * x - (1 - a) ** 0.5 * out, a**0.5 * out + (1 - a) ** 0.5 * x
@@ -32,7 +32,7 @@ def target(kind: str, x0: Tensor, eps: Tensor, a: float) -> Tensor:
 
 
 def kind_of(config: dict[str, Any]) -> str:
-    """Return what a model with this scheduler configuration predicts; ModelError if that is unknown."""
+    """Return what a model with this scheduler configuration predicts; raise ModelError if that is unknown."""
     kind = config.get("prediction_type", "epsilon")
     if kind not in KINDS:
         raise ModelError(f"This model predicts {kind!r}, which is unknown.", "Use another model.")

@@ -25,8 +25,8 @@ HoleAt = Callable[[float], Tensor]  # t -> [B, 1, h, w]
 class DDIM:
     """The sampler of denoising diffusion implicit models (Song et al. 2021, arXiv 2010.02502, eq. 12).
 
-    alphas_cumprod [T], kept as Python floats so that no device or dtype can round it; timesteps descend, `stride`
-    apart (0: each leads to the next).  `noise()` is drawn in each step, [B, 4, h, w], when eta > 0.
+    alphas_cumprod [T] is kept as Python floats so that no device or dtype can round it.  timesteps descend, `stride`
+    apart (0: unevenly spaced).  `noise()`, [B, 4, h, w], is drawn in each step if eta > 0.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class DDIM:
 
 
 class Strategy:
-    """The four places where a mask can enter the loop.  A subclass fills in only the ones it needs."""
+    """The four places where a mask can act on the loop.  A subclass overrides only those it needs."""
 
     def blend(self, x: Tensor, t: int) -> Tensor:
         """Change x before the UNet sees it: [B, 4, h, w] -> [B, 4, h, w]."""
@@ -103,7 +103,7 @@ class Strategy:
 
 
 class MaskedBase(Strategy):
-    """Inpaint with any UNet: what must stay is overwritten by the original, noised to level t.
+    """Inpaint with any UNet: outside the hole x is overwritten by the original, noised to level t.
 
     x0 [B, 4, h, w]; `hole(t)` -> [B, 1, h, w], the same at every t for a hard mask, growing as t falls for a
     soft one (Differential Diffusion, arXiv 2306.00950); `noise()` -> [B, 4, h, w], one fixed tensor or fresh
@@ -131,10 +131,10 @@ class MaskedBase(Strategy):
 
 
 class InpaintUNet(Strategy):
-    """Inpaint with the trained 9-channel UNet, which sees the hole and the picture with the hole cut out.
+    """Inpaint with the trained 9-channel UNet, which is given the hole and the picture with the hole cut out.
 
-    `context(t)` -> [1, 1 + 4, h, w], hole first, the same for every image.  With a `background` (a MaskedBase) what
-    must stay is replaced at every step as well, which stops the colour drift outside the hole.
+    `context(t)` -> [1, 1 + 4, h, w], hole first, the same for every image.  With a `background` (a MaskedBase) the
+    part outside the hole is replaced at every step as well, which stops its colours from drifting.
     """
 
     def __init__(self, context: Callable[[float], Tensor], background: Strategy | None = None):
@@ -171,8 +171,8 @@ def guided(unet: Denoiser, x: Tensor, t: int, text: Tensor, w: float, rescale: f
     none, cond = unet(x, t, text).chunk(2)
     out = none + w * (cond - none)
     if rescale:
-        spread = cond.std((1, 2, 3), keepdim=True) / out.std((1, 2, 3), keepdim=True)
-        out = out * (rescale * spread + 1 - rescale)
+        ratio = cond.std((1, 2, 3), keepdim=True) / out.std((1, 2, 3), keepdim=True)
+        out = out * (rescale * ratio + 1 - rescale)
     return out
 
 
@@ -193,7 +193,7 @@ def denoise(
     """
     for i, t in enumerate(sampler.timesteps):
         x = strategy.blend(x, t)  # the original, noised to t, outside the hole
-        seen, pull = sampler.scale(x, t), w if interval[0] <= t <= interval[1] else 1
-        out = guided(unet, strategy.unet_input(seen, t), t, text, pull, rescale)
+        seen, scale = sampler.scale(x, t), w if interval[0] <= t <= interval[1] else 1
+        out = guided(unet, strategy.unet_input(seen, t), t, text, scale, rescale)
         x, pred_x0 = sampler.step(x, strategy.correct(out, t), t)  # p_sample_ddim
         yield LatentStep(i, len(sampler.timesteps), int(t), x, pred_x0, seen)  # img_callback(pred_x0, i)

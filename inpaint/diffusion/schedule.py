@@ -45,7 +45,7 @@ def zero_terminal_snr(abar: Tensor) -> Tensor:
 
 
 def trailing(config: dict[str, Any]) -> bool:
-    """Return whether walks begin at the very last level: configured so, or that level is pure noise."""
+    """Return whether walks begin at the last level: if configured so, or if that level is pure noise."""
     return config.get("timestep_spacing") == "trailing" or bool(config.get("rescale_betas_zero_snr"))
 
 
@@ -54,7 +54,7 @@ def timesteps(steps: int, T: int = 1000, spacing: str = "leading") -> list[int]:
 
     leading   exactly `steps` of them: 1, 1 + T//steps, …  (diffusers' DDIM with steps_offset 1)
     trailing  exactly `steps` of them, T/steps apart, up to T-1
-    article   what the article's program makes: ceil(T / (T//steps)) of them, refused where it crashes
+    article   what the article's program makes: ceil(T / (T//steps)) of them; InvalidRequest where it crashes
     """
     if spacing != "article" and steps >= T:
         raise InvalidRequest("steps", f"This model knows {T} noise levels.", f"Choose fewer than {T} steps.")
@@ -74,15 +74,15 @@ def timesteps(steps: int, T: int = 1000, spacing: str = "leading") -> list[int]:
 
 
 def levels(strength: float, steps: int, T: int = 1000) -> int:
-    """Return how many of the T noise levels exact steps choose from: those below strength · T, one a step or more."""
+    """Return how many of the T noise levels exact steps use: those below strength · T, at least one per step."""
     return min(T - 1, max(steps, round(strength * T)))
 
 
 def below(strength: float, steps: int, T: int = 1000, last: bool = False) -> list[int]:
     """Return `steps` timesteps spread evenly over the levels below strength · T, ascending, for exact steps.
 
-    `last` ends them at the highest of these levels, as trailing spacing does; else they begin at 1, as leading
-    spacing does.
+    With `last` they end at the highest of these levels, as in trailing spacing; otherwise they begin at 1, as in
+    leading spacing.
     """
     M = levels(strength, steps, T)
     n = min(steps, M)

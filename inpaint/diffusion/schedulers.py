@@ -35,7 +35,7 @@ def sampler(
     noise=None,
     predicts: str = "epsilon",
 ) -> Sampler:
-    """Return the sampler called `name`, ready to walk `model`'s schedule from where `strength` begins.
+    """Return the sampler called `name` for `model`'s schedule, starting at the noise level that `strength` asks for.
 
     predicts  what the UNet predicts: epsilon, v_prediction or sample
     """
@@ -84,10 +84,10 @@ def _trailing(levels: int, steps: int) -> str:
 def _levels(scheduler) -> list[Level]:
     """Return (alpha, sigma) of every timestep, as the scheduler itself adds noise: x_t = alpha x0 + sigma noise."""
     picture, noise = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64).reshape(2, 2, 1, 1, 1)
-    found = []
+    levels = []
     for index, t in enumerate(scheduler.timesteps):
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(index)
         alpha, sigma = scheduler.add_noise(picture, noise, t.repeat(2)).flatten().tolist()
-        found.append((alpha, sigma))
-    return found
+        levels.append((alpha, sigma))
+    return levels

@@ -1,7 +1,7 @@
 """Implement the steps of the other samplers: each a few lines of its paper, with coefficients as Python floats.
 
-Every solver knows its noise levels (alpha, sigma), x_t = alpha x0 + sigma eps: one for each timestep and (1, 0) for
-the end.  Only latents are on the device, so a step never waits for it and no dtype rounds a coefficient.
+Every solver is given its noise levels (alpha, sigma), x_t = alpha x0 + sigma eps: one for each timestep and (1, 0)
+for the end.  Only latents are on the device, so no step waits for the device and no dtype rounds a coefficient.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Level = tuple[float, float]
 
 
 def _no_noise() -> Tensor:
-    raise ValueError("this sampler adds noise: give it some")
+    raise ValueError("this sampler adds noise in its steps: pass it a `noise` function")
 
 
 class Solver:
-    """Walk `every` timestep, descending; `levels` has one more entry than there are timesteps.
+    """Walk the timesteps `every`, descending; `levels` has one entry more.
 
     init_noise_sigma  what pure noise is multiplied by at the start
     noise             draws a fresh [B, 4, h, w] for the samplers that add noise

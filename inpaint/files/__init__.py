@@ -1,1 +1,1 @@
-"""Pictures read and written, with their metadata and the record of how they were made."""
+"""Read and write pictures, with their metadata and the record of how they were made."""

@@ -1,4 +1,4 @@
-"""Read and write EXIF blocks: orientation, what may be kept, GPS removed, a comment."""
+"""Read and write EXIF blocks: apply the orientation, remove hidden copies of the photo and GPS, store a comment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PREFIX = b"Exif\0\0"
 GPS, DETAILS, COMMENT = 0x8825, 0x8769, 0x9286
 ORIENTATION, SHARED, IFD1 = 0x0112, 0xA005, 1  # tags, and the directory that holds a thumbnail
 SUB = (DETAILS, GPS)  # the directories of exposure and place
-# What cameras and programs hide a copy of the photo in, which would show what was removed:
+# Tags in which cameras and programs keep a copy of the photo; it would show what was removed:
 HIDDEN = {0x014A, 0x02BC, 0x501B, 0x8649, 0x935C, 0xC634}  # SubIFDs, XMP, thumbnail, Photoshop's two, DNG's private
 HIDDEN_DETAILS = {0x927C, SHARED}  # MakerNote, and a directory of layouts
 WORDS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)  # what, maker, model, software, date, artist, rights
@@ -31,8 +31,8 @@ TURNS = {
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation that browsers apply, 1 to 8; 1 is upright.
 
-    They look into no XMP, and not into a WebP's EXIF either; Pillow's own `getexif` does both.  Browsers show no
-    TIFF: Pillow turns one while it decodes it, so ask before.
+    Browsers ignore XMP, and the EXIF of a WebP too; Pillow's own `getexif` reads both.  Browsers show no TIFF; Pillow
+    turns one while decoding it, so call this before.
     """
     try:
         if image.format == "WEBP":
@@ -42,7 +42,7 @@ def orientation_of(image: Image.Image) -> int:
         else:
             exif = _load(image.info.get("exif"))
             value = 1 if exif is None else exif.get(ORIENTATION, 1)
-    except Exception:  # Pillow lets almost anything through from a block that lies about itself
+    except Exception:  # on a malformed block Pillow raises almost any kind of error
         return 1
     return value if value in TURNS else 1
 
@@ -62,10 +62,10 @@ def turned_samples(samples: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def exif_of(image: Image.Image) -> bytes | None:
-    """Return the image's EXIF block without orientation, which is applied, and hidden copies of the photo.
+    """Return the image's EXIF block without the orientation, which is applied, and hidden copies of the photo.
 
-    `image` is as it came from the file.  The block is unchanged if it has none of that; None if it cannot be read.
-    A TIFF's tags describe its own layout: of these only the words are kept.
+    `image` is as it came from the file.  A block with neither is returned unchanged; None if it cannot be read.  Most
+    tags of a TIFF describe the file's own layout, so only its texts are kept.
     """
     try:
         block, exif = image.info.get("exif"), image.getexif()
@@ -117,7 +117,7 @@ def without_gps(block: bytes | None) -> bytes | None:
 
 
 def without_settings(block: bytes | None) -> bytes | None:
-    """Remove the comment that an earlier run, of this program or another, has left in the block."""
+    """Remove the comment with settings that this program or another has left in the block."""
     exif = _load(block)
     if exif is None or "Steps: " not in comment(block):
         return block
@@ -128,8 +128,8 @@ def without_settings(block: bytes | None) -> bytes | None:
 def with_comment(block: bytes | None, text: str) -> bytes:
     """Return the EXIF block with `text` as its UserComment, written as Stable Diffusion tools do; no thumbnail."""
     comment = b"UNICODE\0" + text.encode("utf-16-be", "replace")
-    for exif in (_load(block), Image.Exif()):  # a broken block is left behind
-        written = _bytes(exif, comment) if exif is not None else None  # an empty one is false
+    for exif in (_load(block), Image.Exif()):  # if the block is broken, a new one is begun
+        written = _bytes(exif, comment) if exif is not None else None  # `is not None`: an empty Exif is false
         if written:
             return written
     raise AssertionError("an empty EXIF block takes a comment")
@@ -140,7 +140,7 @@ def comment(block: bytes | None) -> str:
     exif = _load(block)
     try:
         raw = exif.get_ifd(DETAILS).get(COMMENT, b"") if exif is not None else b""
-    except Exception:  # Pillow lets almost anything through from a block that lies about itself
+    except Exception:  # as above
         return ""
     if isinstance(raw, str):
         return raw
@@ -148,7 +148,7 @@ def comment(block: bytes | None) -> str:
         return ""
     if raw.startswith(b"UNICODE\0"):
         raw = raw[8:]
-        big = raw[0::2].count(0) >= raw[1::2].count(0)  # "Steps: " is in there: its high bytes are 0
+        big = raw[0::2].count(0) >= raw[1::2].count(0)  # it holds "Steps: ", whose high bytes are 0
         return raw.decode("utf-16-be" if big else "utf-16-le", "replace")
     return raw.removeprefix(b"ASCII\0\0\0").decode("utf-8", "replace").strip("\0 ")
 

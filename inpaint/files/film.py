@@ -20,12 +20,12 @@ SETTINGS = {"WEBP": {"quality": 85, "method": 4}, "GIF": {}, "PNG": {"compress_l
 def save_film(path: str | Path, frames: Sequence[Image.Image], seconds: float = 4.0) -> Path:
     """Write `frames` as a looping animation of that many seconds, the last frame held longer; return its path.
 
-    All frames take the size of the last; their kind is told by the suffix.
+    All frames are resized to the size of the last; the suffix decides the format.  Raises InvalidRequest.
     """
     target = Path(path)
     format = format_of(target)
     if not frames:
-        raise InvalidRequest("film", "There is no frame to film.", "Run at least one step.")
+        raise InvalidRequest("film", "There are no frames for a film.", "Run at least one step.")
     if not 0.1 <= seconds <= 600:
         raise InvalidRequest("film", f"A film cannot last {seconds} seconds.", "Choose 0.1 to 600.")
     first, *rest = _alike(frames)

@@ -1,7 +1,7 @@
 """Identify weights by 12 hex digits, so that a picture's record can tell whether the model was the same.
 
-Reading gigabytes for that would take longer than loading the model, so of each file its size, its first and last
-MiB (header and tail) and 64 blocks of 16 KiB between them are hashed.  Names and places of files do not count.
+Reading gigabytes for that would take longer than loading the model.  So only parts of each file are hashed: its size,
+its first and last MiB (header and tail) and 64 blocks of 16 KiB between them.  Names and folders do not count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EDGE, BLOCK, BLOCKS = 1 << 20, 1 << 14, 64
 
 
 def of_files(files: Iterable[Path]) -> str:
-    """Return the fingerprint of these files, in this order; ModelError if one of them is gone."""
+    """Return the fingerprint of these files, in this order; raise ModelError if one cannot be read."""
     digest = blake2b(digest_size=6)
     try:
         for path in files:

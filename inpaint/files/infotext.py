@@ -50,8 +50,8 @@ LONGEST = 200_000  # characters
 SETTINGS_ONLY = (
     "This file holds the settings, but not the photo and the mask they were used with: paint or open a mask."
 )
-VERSION = 2  # of the settings; raised where an older program would repeat a picture wrongly
-CHOSEN = {"guidance_scale": 0, "eta": -1, "seed": -1, "size": 0, "width": 0, "height": 0, "quality": "auto"}
+VERSION = 2  # of the settings; raised only if an older program would repeat a picture wrongly
+VERSION_1_AUTO = {"guidance_scale": 0, "eta": -1, "seed": -1, "size": 0, "width": 0, "height": 0, "quality": "auto"}
 
 
 def write(
@@ -62,9 +62,10 @@ def write(
     mask: bool = True,
     whole: bool = False,
 ) -> str:
-    """Return the text for one picture of this size, made from a `picture` and through a `mask` or not.
+    """Return the text for one result of this size.
 
-    With `whole` every setting of ours is in it too, as one JSON value.
+    picture, mask  whether it was made from a picture, and through a mask
+    whole          add all settings of this program, as one JSON value
     """
     quality = model.get("quality", "") if settings["quality"] is None else settings["quality"]
     lines = [", ".join(part for part in (settings["prompt"].strip(), quality.strip()) if part)]
@@ -83,8 +84,8 @@ def _facts(
     if settings["sampler"] == "dpm++ 2m":
         facts["Schedule type"] = "Karras"
     facts |= {
-        "CFG scale": _chosen(settings["guidance_scale"]),
-        "Seed": _chosen(settings["seed"]),
+        "CFG scale": _or_auto(settings["guidance_scale"]),
+        "Seed": _or_auto(settings["seed"]),
         "Size": f"{size[0]}x{size[1]}",
         "Model hash": str(model.get("fingerprint", ""))[:10],
         "Model": model.get("name", ""),
@@ -92,7 +93,7 @@ def _facts(
     if settings["eta"]:
         facts["Eta DDIM"] = settings["eta"]
     if settings["clip_skip"]:
-        facts["Clip skip"] = settings["clip_skip"] + 1  # theirs counts the layer it stops at
+        facts["Clip skip"] = settings["clip_skip"] + 1  # other tools count the layer at which CLIP stops
     if settings["guidance_rescale"]:
         facts["CFG Rescale"] = settings["guidance_rescale"]
     if picture:
@@ -108,28 +109,33 @@ def _facts(
     return {**facts, "Version": PROGRAM}
 
 
-def _chosen(value: Any) -> Any:
+def _or_auto(value: Any) -> Any:
     return AUTO if value is None else value
 
 
 def renewed(settings: dict[str, Any], version: int) -> dict[str, Any]:
-    """Return settings in today's form: version 1 stored a number or word where the program chooses."""
+    """Return settings in today's form: where the program chooses, version 1 stored a number or word, not null."""
     if version >= VERSION:
         return settings
-    return {name: None if name in CHOSEN and value == CHOSEN[name] else value for name, value in settings.items()}
+    auto = {name for name, value in VERSION_1_AUTO.items() if settings.get(name) == value}
+    return {name: None if name in auto else value for name, value in settings.items()}
 
 
 def of(image: Image.Image, options: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
-    """Return what `read` finds in an opened file: a PNG's text, or the EXIF comment of a JPEG or WebP."""
+    """Read the settings of an opened file, from a PNG's text or the EXIF comment of a JPEG, WebP or TIFF; and notes.
+
+    Raises InvalidRequest if there are none.
+    """
     text = image.info.get("parameters")
     if not isinstance(text, str):
-        text = exif.comment(image.info.get("exif") or exif.exif_of(image))  # a TIFF's lies among its tags
+        text = exif.comment(image.info.get("exif") or exif.exif_of(image))  # a TIFF has no EXIF block in `info`
     if not text:
-        raise silent()
+        raise no_settings()
     return read(text, options)
 
 
-def silent() -> InvalidRequest:
+def no_settings() -> InvalidRequest:
+    """Return the error for a picture without settings."""
     return InvalidRequest(
         "picture",
         "This picture holds no settings.",
@@ -138,7 +144,7 @@ def silent() -> InvalidRequest:
 
 
 def read(text: str, options: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
-    """Return settings that fit these options, and notes on those that do not; InvalidRequest if there are none."""
+    """Return the settings that fit these options, and notes on the others; raise InvalidRequest if there are none."""
     text = text[:LONGEST].replace("\r\n", "\n").strip("\0 \n")
     *lines, last = text.split("\n")
     pairs = {name: _unquoted(value) for name, value in PAIR.findall(last)}
@@ -158,7 +164,7 @@ def read(text: str, options: Mapping[str, Field]) -> tuple[dict[str, Any], list[
     }
     found |= {ours: _number(pairs[theirs]) for theirs, ours in NUMBERS.items() if theirs in pairs}
     if found.get("seed") == -1:
-        found["seed"] = None  # what such tools call random
+        found["seed"] = None  # other tools write -1 for a random seed
     if "Clip skip" in pairs:
         skip = _number(pairs["Clip skip"])
         found["clip_skip"] = skip - 1 if isinstance(skip, int) else skip

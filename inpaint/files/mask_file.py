@@ -1,6 +1,9 @@
-"""Read masks in all their forms: white on black, label maps, strokes on a clear ground, erased photos, 0 and 1.
+"""Read masks of every kind as grey levels, white = repaint.
 
-A mask is understood as follows, and whatever was not plain white on black is said in its notes:
+greys                    white is repainted; if all values are 0 and 1, 1 counts as white
+colours                  everything but the background: black, or else the colour most of the border has
+strokes on transparency  the strokes; if some are black and some white, only the white ones
+a photo, partly erased   the transparent part
 
     greys            white = repaint; of the values 0 and 1, 1 is white
     colours          all but the background, which is the colour most of the border has, or black
@@ -36,7 +39,7 @@ FAINT, OPAQUE = 26, 128  # levels: what counts as black, what counts as visible
 def open_mask(source: Any) -> Image.Image:
     """Return the mask in a path, bytes, file object, array, Pillow image or Picture as mode L, white = repaint."""
     if isinstance(source, Image.Image) and source.mode == "L" and isinstance(source.info.get(NOTES), tuple):
-        return source  # it is one already
+        return source  # already read
     indexed = False
     if isinstance(source, Picture):
         colours, alpha = source.rgb, source.alpha
@@ -80,10 +83,10 @@ def _opaque(colours: Image.Image, indexed: bool = False) -> tuple[Image.Image, l
     found = Palette.of(_sample(colours))
     if found.share < SHARE:
         return colours.convert("L"), ["The mask looks like a photo: its bright parts are repainted."]
-    flat = None if indexed else Palette.of(_flat(colours))  # of an index every entry is meant, however thin its lines
+    flat = None if indexed else Palette.of(_flat(colours))  # a palette has no soft edges: even thin lines count
     background = _background(colours, flat if flat and len(flat.counts) else found)
     labels = (flat and flat.labels(background)) or found.labels(background)
-    if not labels:  # one colour all over
+    if not labels:  # the mask has one colour only
         background = np.zeros(3, np.uint8)
     level = _distance(colours, background)
     if len(labels) < 2:
@@ -111,16 +114,16 @@ def _on_clear(colours: Image.Image, alpha: Image.Image) -> tuple[Image.Image, li
     if _is_photo(shown, found):
         return alpha.point(lambda v: 255 - v), erased
     brightest = int(shown.max(initial=0))
-    plain = _rim(visible).mean() > 0.5  # a surface with a gap in it, not strokes
+    plain = _rim(visible).mean() > 0.5  # the border is visible: a surface with a gap in it, not strokes
     if not _is_colourful(colours, visible) and brightest >= FAINT:
-        page = plain and found.blackness() > SPECKS and found.colours[0].max() >= OPAQUE  # of text
-        if page or _extremes(shown, brightest) < (DRAWN if plain else 0.5):  # or a photo in black and white
+        page = plain and found.blackness() > SPECKS and found.colours[0].max() >= OPAQUE  # a page of text
+        if page or _extremes(shown, brightest) < (DRAWN if plain else 0.5):  # or a black-and-white photo
             return alpha.point(lambda v: 255 - v), erased
         return ImageChops.multiply(colours.convert("L"), alpha), []
     if plain:
         return alpha.point(lambda v: 255 - v), erased
     labels, strongest = found.labels(None), alpha.getextrema()[1]
-    alpha = alpha.point(lambda v: v * 255 // max(1, strongest))  # a see-through marker means all of it
+    alpha = alpha.point(lambda v: v * 255 // max(1, strongest))  # strokes of a translucent marker count fully
     if len(labels) > 1:
         return alpha, [_several(len(labels))]
     return alpha, [] if brightest >= FAINT else [
@@ -133,7 +136,7 @@ def _several(count: int) -> str:
 
 
 def _is_photo(shown: np.ndarray, found: Palette) -> bool:
-    """Return whether the image has so many colours, or middle greys, that it must be a photo."""
+    """Return whether the image has so many colours, or so many middle greys, that it must be a photo."""
     if found.share >= SHARE or not len(shown):
         return False
     middle = (shown[:, 0] >= FAINT) & (shown[:, 0] < 255 - FAINT)
@@ -141,13 +144,13 @@ def _is_photo(shown: np.ndarray, found: Palette) -> bool:
 
 
 def _extremes(shown: np.ndarray, brightest: int) -> float:
-    """Return the share of uint8 [n, 3] that is as dark or as bright as can be: near 1 of strokes."""
+    """Return the share of uint8 [n, 3] that is black or as bright as the brightest: near 1 for strokes."""
     level = shown.max(1, initial=0)
     return float(((level <= NOISE) | (level >= brightest - NOISE)).mean()) if len(level) else 1.0
 
 
 def _is_colourful(colours: Image.Image, where: np.ndarray | None = None) -> bool:
-    """Return whether more than specks of an RGB image are coloured."""
+    """Return whether more of an RGB image is coloured than a few specks."""
     red, green, blue = colours.split()
     high = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     low = ImageChops.darker(ImageChops.darker(red, green), blue)
@@ -158,14 +161,14 @@ def _is_colourful(colours: Image.Image, where: np.ndarray | None = None) -> bool
 
 
 def _sample(colours: Image.Image, where: np.ndarray | None = None) -> np.ndarray:
-    """Return uint8 [n, 3]: about a million pixels spread over an RGB image, from those in `where`."""
+    """Return uint8 [n, 3]: about a million pixels spread over an RGB image, only those in `where` if it is given."""
     across, down = (max(1, n // SAMPLE) for n in colours.size)
     pixels = np.asarray(colours)[::down, ::across]
     return pixels.reshape(-1, 3) if where is None else pixels[where[::down, ::across]]
 
 
 def _flat(colours: Image.Image) -> np.ndarray:
-    """Return uint8 [n, 3]: pixels surrounded by their own colour, so not on an edge; often none."""
+    """Return uint8 [n, 3]: the pixels surrounded by their own colour, which lie on no edge; often there are none."""
     across, down = (max(1, n // SAMPLE) for n in colours.size)
     pixels = np.asarray(colours)[::down, ::across]
     here = pixels[:-PATCH, :-PATCH].astype(np.int16)
@@ -231,6 +234,6 @@ class Palette(NamedTuple):
 
 def _between(colour: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
     """Return whether a colour lies on the straight line from `a` to `b`, as the pixels of a soft edge do."""
-    way = b - a
-    at = (colour - a) @ way / max(1, way @ way)
-    return 0 < at < 1 and np.abs(a + at * way - colour).max() < APART / 2
+    line = b - a
+    at = (colour - a) @ line / max(1, line @ line)
+    return 0 < at < 1 and np.abs(a + at * line - colour).max() < APART / 2

@@ -44,7 +44,7 @@ def of(image: Image.Image) -> dict[str, Any]:
 
 
 def texts(info: dict[str, Any]) -> dict[str, str]:
-    """Return the texts among the entries that `of` kept, a JPEG's comment included."""
+    """Return the texts among the entries that `of` kept, including a JPEG's comment."""
     found = {key: value for key, value in info.items() if isinstance(key, str) and isinstance(value, str)}
     comment = info.get("comment")
     if isinstance(comment, bytes):
@@ -53,7 +53,7 @@ def texts(info: dict[str, Any]) -> dict[str, str]:
 
 
 def without_place(kept: dict[str, Any]) -> dict[str, Any]:
-    """Return the entries without the place in their XMP."""
+    """Return the entries with GPS and place names removed from their XMP."""
     packet = xmp.without_place(kept.get("xmp"))
     return {**{k: v for k, v in kept.items() if k != "xmp"}, **({"xmp": packet} if packet else {})}
 
@@ -80,7 +80,7 @@ def png_chunks(kept: dict[str, Any], chunks: PngInfo | None) -> PngInfo:
 def exif_with_words(block: bytes | None, kept: dict[str, Any], resolution: bool = False) -> bytes | None:
     """Return the EXIF block with the texts that have a tag of their own, for formats without text chunks.
 
-    resolution  put it in too, for formats that have no place of their own for it
+    resolution  add the resolution too, for formats that cannot store it elsewhere
     """
     tags: dict[int, Any] = {}
     for key, value in texts(kept).items():
@@ -92,7 +92,7 @@ def exif_with_words(block: bytes | None, kept: dict[str, Any], resolution: bool 
 
 
 def _dpi(value: Any) -> tuple[float, float] | None:
-    """Return dots per inch; None if missing, or if 1 by 1, which only says that pixels are square."""
+    """Return dots per inch across and down; None if missing, or 1 by 1, which only says that pixels are square."""
     try:
         x, y = (float(n) for n in value)
     except (TypeError, ValueError, ZeroDivisionError):

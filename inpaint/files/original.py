@@ -1,4 +1,4 @@
-"""Store those pixels of the original that a result does not show, and rebuild the original from both."""
+"""Store the pixels of the original that differ from the result, and rebuild the original from both."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-LARGER = 400  # times the result's pixels: 20 by 20 of the article's 512 × 512; a small forged file stays small
+LARGER = 400  # times the result's pixels at most: a small forged file must not ask for a huge original
 
 
 def part(picture: Picture, image: Image.Image, offset: tuple[int, int]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the offset of the picture in the result `image`, and the parts of the picture missing there.
+    """Return the record of how to rebuild the picture from the result `image`, and the stored parts by name.
 
-    rgb is RGBA and lies at `box` of the picture: opaque where the result differs, 0 everywhere else; `samples` are
-    the same pixels of a picture with 16 bits.
+    The part `rgb` is RGBA and lies at the record's `box` of the picture: opaque where the result differs, 0
+    everywhere else.  `samples` holds the same pixels of a 16-bit picture, `alpha` its transparency if the result's
+    differs.
     """
     import numpy as np
     from PIL import Image
@@ -59,7 +60,7 @@ def part(picture: Picture, image: Image.Image, offset: tuple[int, int]) -> tuple
 def rebuilt(record: Any, shown: Picture, parts: dict[bytes, bytes]) -> tuple[Picture, list[str]]:
     """Rebuild the original picture from the result as shown; return it and notes, or raise InvalidRequest."""
     if not isinstance(record, dict):
-        raise damaged("it does not say where the original is")
+        raise damaged("it does not say where the original lies")
     whole, (x, y) = size(record.get("size")), _whole_numbers(record.get("offset"), 2)
     if whole[0] * whole[1] > LARGER * shown.size[0] * shown.size[1]:
         raise damaged("its sizes make no sense")
@@ -110,7 +111,7 @@ def unpng(parts: dict[bytes, bytes], name: str, size: tuple[int, int], mode: str
     try:
         image = Image.open(BytesIO(data), formats=["PNG"])
         image.load()
-    except Exception as error:  # Pillow lets almost anything through from a file that lies about itself
+    except Exception as error:  # on a malformed file Pillow raises almost any kind of error
         raise damaged(f"the {name} in it cannot be read") from error
     if image.mode != mode or image.size != size:
         raise damaged("its parts do not fit together")
@@ -132,7 +133,7 @@ def _whole_numbers(value: Any, count: int) -> tuple[int, ...]:
 
 
 def _seen_samples(shown: Picture, size: tuple[int, int], offset: tuple[int, int]) -> np.ndarray | None:
-    """Return the 16-bit samples of the picture's part of the result; None if it has none, or not all."""
+    """Return the 16-bit samples of the part of the result where the picture lies; None if some are missing."""
     (left, top), (width, height) = offset, size
     if shown.samples is None or left < 0 or top < 0:
         return None
@@ -173,6 +174,7 @@ def _digest(picture: Picture) -> str:
 
 
 def damaged(why: str) -> InvalidRequest:
+    """Return the error for a saved picture whose record cannot be used."""
     return InvalidRequest(
         "picture",
         f"This picture's settings are damaged: {why}.",

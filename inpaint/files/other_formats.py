@@ -1,4 +1,4 @@
-"""Read formats that Pillow lacks: HEIC from iPhones, and colour TIFF of floats.  Opened first, decoded later."""
+"""Read formats that Pillow cannot: HEIC from iPhones, and TIFF with several channels of floats."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from PIL import Image
 
 from ..errors import UnreadablePicture
 
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how one begins
-NOTE = "inpaint note"  # in an image's info: how its numbers were read
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the first bytes of a TIFF file
+NOTE = "inpaint note"  # the key in an image's info for the note on how its numbers were read
 
 
 class Foreign(Protocol):
@@ -30,7 +30,7 @@ def foreign(data: bytes) -> Foreign | None:
         return FloatTiff(data) if data[:4] in TIFF else None
     except UnreadablePicture:
         raise
-    except Exception:  # the decoders say no in many ways
+    except Exception:  # each decoder has its own kinds of errors
         return None
 
 
@@ -51,7 +51,7 @@ class Heic:
 
 
 class FloatTiff:
-    """A TIFF of numbers that Pillow has no mode for, scaled to 8 bits by their range."""
+    """A TIFF whose kind of numbers no mode of Pillow holds; they are scaled to 8 bits by their range."""
 
     def __init__(self, data: bytes):
         import tifffile

@@ -1,4 +1,4 @@
-"""Hold a photo upright and as 8-bit RGB, with everything that the result must get back kept beside it."""
+"""Hold a photo as upright 8-bit RGB, together with the transparency and metadata that the result gets back."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SAMPLES = "samples"  # where a result's info holds the 16 bits of the picture it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A photo as read, with everything that the result must get back when it is written."""
+    """A photo as it was read, with the transparency and metadata that the result gets back when it is saved."""
 
     rgb: Image.Image  # mode RGB, upright
     alpha: Image.Image | None = None  # mode L, the same size
     icc: bytes | None = None
     exif: bytes | None = None  # without orientation and thumbnail
-    notes: tuple[str, ...] = ()  # what was done on opening, fit to be shown to a person
+    notes: tuple[str, ...] = ()  # sentences for people about what was done on opening
     info: dict[str, Any] = field(default_factory=dict)  # XMP, dpi, texts …, under Pillow's names
     samples: np.ndarray | None = None  # uint16 [H, W, 3 or 4], upright, of a file with 16 bits a channel
-    orientation: int = 1  # EXIF's, by which it was turned
+    orientation: int = 1  # the EXIF orientation it was turned by
 
     @classmethod
     def open(cls, source: Any) -> Picture:
@@ -46,7 +46,7 @@ class Picture:
             notes.append("Several frames or pages: only the first is used.")
         icc = _rgb_profile(image)
         if image.info.get("icc_profile") and not icc and image.mode != "CMYK":
-            notes.append("Its colour profile is not for RGB: left out.")
+            notes.append("Its colour profile is not for RGB, so it was left out.")
         return cls(_bare(rgb), alpha, icc, got.exif, tuple(notes), got.info or {}, samples, got.orientation)
 
     @property
@@ -57,7 +57,8 @@ class Picture:
     def repainted(self, rgb: Image.Image, alpha: Image.Image | None = None) -> Image.Image:
         """Return `rgb` with this picture's transparency (or `alpha`), if any, and its metadata in `info`.
 
-        Unless it is this picture's own or gets transparency, that is `rgb` itself: a copy of 12 megapixels is 48 MB.
+        `rgb` itself is returned, not a copy (48 MB for 12 megapixels), unless it is this picture's own or gets
+        transparency.
         """
         alpha = alpha or self.alpha
         image = rgb.copy() if rgb is self.rgb and not alpha else rgb
@@ -73,7 +74,7 @@ def _pixels(got: Opened) -> tuple[Image.Image, Image.Image | None, np.ndarray | 
     """Return mode RGB, alpha, the 16-bit samples, and notes on the conversion."""
     image, samples = got.image, got.samples
     if samples is None and not image.mode.startswith("I;16"):
-        kept = image.info.get(SAMPLES)  # a result of ours, on its way to be repainted again
+        kept = image.info.get(SAMPLES)  # an earlier result that is repainted again
         fits = kept is not None and kept.shape[:2] == image.size[::-1]
         rgb, notes = pixel_modes.to_rgb(image)
         return rgb, pixel_modes.alpha_of(image), kept if fits else None, [*notes, *got.notes]

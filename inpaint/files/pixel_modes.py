@@ -1,7 +1,7 @@
 """Convert every mode of Pillow to 8-bit RGB and transparency.
 
-Ordinary 8-bit modes go through Pillow's own `convert("RGB")`, so that a kept pixel stays what every other
-program shows; deeper ones are scaled instead of clipped, and CMYK follows its colour profile if that works.
+Ordinary 8-bit modes go through Pillow's own `convert("RGB")`, so that a kept pixel stays as every other program
+shows it.  Deeper modes are scaled instead of clipped; CMYK is converted by its colour profile if that works.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from PIL import Image
 if TYPE_CHECKING:
     import numpy as np
 
-BITS = (8, 10, 12, 16)  # that a file may use of each sample; scanners and cameras store 12 in 16
+BITS = (8, 10, 12, 16)  # how many bits of each sample a file may use; scanners and cameras store 12 bits in 16
 ROWS = 256
 DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
@@ -35,7 +35,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     if image.mode in ("RGBa", "La"):
         image = image.convert(image.mode.upper())
     if image.mode == "PA" or isinstance(image.info.get("transparency"), bytes):
-        image = image.convert("RGBA")  # the same colours; Pillow warns of the direct way
+        image = image.convert("RGBA")  # the same colours; Pillow warns about the direct conversion
     return image.convert("RGB"), []
 
 
@@ -53,8 +53,9 @@ def alpha_of(image: Image.Image) -> Image.Image | None:
 def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:
     """Scale numbers of any range to uint8 of the same shape; return them and a note.
 
-    Whole numbers go by the bits they use, 8, 10, 12 or 16; floats are 0 to 1 or 0 to 255 if they keep to it.  Any
-    other range is the values' own, from 0 or from the least of them.  NaN and infinity become 0.
+    Whole numbers are scaled by the bits they use: 8, 10, 12 or 16.  Floats count as 0 to 1 or 0 to 255 if they fit.
+    Anything else is scaled by its own range, which begins at 0 or at the lowest negative value.  NaN and infinity
+    become 0.
     """
     import numpy as np
 
@@ -74,14 +75,14 @@ def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:
         low, top = min(low, 0.0) if low < 0 else 0.0, high
         note = f"Its values run from {float(values.min()):.4g} to {high:.4g}: shown by that range, with 8 bits."
     out = np.empty(values.shape, np.uint8)
-    for row in range(0, len(values), ROWS):  # some rows at a time: a large picture needs no copy in floats
+    for row in range(0, len(values), ROWS):  # some rows at a time, to save memory
         part = (values[row : row + ROWS].astype(np.float32) - np.float32(low)) * np.float32(255 / (top - low or 1))
         out[row : row + ROWS] = np.rint(part).clip(0, 255)
     return out, note
 
 
 def _managed(image: Image.Image, profile: bytes | None) -> Image.Image | None:
-    """Convert to RGB with littleCMS; None if the profile (LAB's own for None) is missing, broken or does not fit."""
+    """Convert CMYK or LAB to RGB with littleCMS; return None if a CMYK profile is missing, broken or does not fit."""
     from PIL import ImageCms
 
     if image.mode == "CMYK" and not profile:
@@ -89,5 +90,5 @@ def _managed(image: Image.Image, profile: bytes | None) -> Image.Image | None:
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
         return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except Exception:  # littleCMS says no in several ways
+    except Exception:  # littleCMS raises several kinds of errors
         return None

@@ -1,4 +1,4 @@
-"""Store in a PNG everything that is needed to repeat the picture bit for bit, or to go on from it.
+"""Store in a PNG everything that is needed to repeat the picture bit for bit, or to continue from it.
 
     iTXt "parameters"  the settings as Stable Diffusion tools read them
     iTXt "inpaint"     JSON: version, settings, model, report, and how the original is rebuilt
@@ -7,9 +7,9 @@
                        rgb    the original's pixels, only where the result differs from it
                        alpha  the original's alpha, only if the result's is another
 
-The original picture is the result's pixels with those under the mask put back.  `version` is raised only when an
-older program would repeat a picture wrongly, and such a program refuses it; fields it does not know it leaves
-out and says so.
+The original is rebuilt from the result's pixels by putting back those under the mask.  `version` is raised only when
+an older program would repeat a picture wrongly; that program then refuses the file.  Fields that a program does not
+know are left out, with a note.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def pack(
 ) -> PngInfo:
     """Return the chunks for one image; without `pixels` only the settings, nothing of what was painted over.
 
-    offset  where the picture's left upper corner lies in the image
+    offset  where the picture's upper left corner lies in the image
     """
     from PIL.PngImagePlugin import PngInfo
 
@@ -92,15 +92,15 @@ def read(source: Any, options: Mapping[str, Field], max_pixels: int = MAX_PIXELS
 
     options  the fields that settings are checked against; others are left out with a note
 
-    With settings only, ours or another tool's, the record's picture is the one that is shown, without a mask; a note
-    says so.  Raises UnreadablePicture if it, its photo or its mask has more pixels than `max_pixels`: all sizes are
-    compared before anything is decoded.
+    If the file holds only settings (from this program or another tool), the record's picture is the file's own, there
+    is no mask, and a note says so.  Raises UnreadablePicture if the picture, its photo or its mask has more pixels
+    than `max_pixels`; all sizes are checked before anything is decoded.
     """
     source = _at_hand(source)
     image = _texts(source)
     record = _record(image)
     _check_sizes(image, record, max_pixels)
-    shown = Picture.open(source)  # is it a sound picture at all?
+    shown = Picture.open(source)  # raises if the picture itself is damaged
     if record is None:
         settings, notes = infotext.of(image, options)
         return Record(settings, shown, notes=tuple(notes))
@@ -135,7 +135,7 @@ def _texts(source: Any) -> Image.Image:
     if isinstance(source, Image.Image):
         return source
     if not isinstance(source, (bytes, bytearray, memoryview, str, PathLike)):  # an array, say
-        raise infotext.silent()
+        raise infotext.no_settings()
     return reading.identified(source)
 
 

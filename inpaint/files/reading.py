@@ -1,4 +1,4 @@
-"""Read pictures from any source: a decoded, upright Pillow image, or one sentence that says why not."""
+"""Read pictures from any source into upright Pillow images, or say in one sentence why that is not possible."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Opened(NamedTuple):
     image: Image.Image  # upright, of any mode; may be the caller's own, so it is copied before it is changed
     exif: bytes | None  # without orientation and thumbnail
     several: bool = False  # there were more frames or pages
-    orientation: int = 1  # EXIF's, by which the image was turned
+    orientation: int = 1  # the EXIF orientation it was turned by
     samples: np.ndarray | None = None  # uint16 [H, W, 3 or 4] of a file with 16 bits a channel
     info: dict[str, Any] | None = None  # XMP, dpi, texts …, under Pillow's names
     notes: tuple[str, ...] = ()  # on how its numbers were read
 
 
 def opened(source: Any) -> Opened:
-    """Return the picture in a path, bytes, file object, array or Pillow image; or UnreadablePicture."""
+    """Return the picture in a path, bytes, file object, array or Pillow image; raise UnreadablePicture."""
     if isinstance(source, Image.Image):
         return _decoded(source, "The picture")
     if isinstance(source, (str, os.PathLike)):
@@ -62,7 +62,7 @@ def opened(source: Any) -> Opened:
 
 
 def identified(source: bytes | bytearray | memoryview | str | os.PathLike) -> Image.Image:
-    """Open a file as an image whose size and texts are known, not decoded; or raise UnreadablePicture."""
+    """Open a file without decoding its pixels: its size and texts are known.  Raises UnreadablePicture."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _header(BytesIO(source), "The picture")
     with _file(source) as (file, name):
@@ -70,7 +70,7 @@ def identified(source: bytes | bytearray | memoryview | str | os.PathLike) -> Im
 
 
 def size_of(source: bytes | str | os.PathLike) -> tuple[int, int]:
-    """Return the width and height in a file's header, before it is turned; or raise UnreadablePicture."""
+    """Return the width and height in a file's header, before it is turned; raise UnreadablePicture."""
     if isinstance(source, bytes):
         return _opened(BytesIO(source), "The picture").size
     with _file(source) as (file, name):
@@ -112,9 +112,9 @@ def _file(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, str]]:
     name = os.path.basename(os.fspath(path)) or "The picture"
     try:
         mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):  # a pipe would never end
-            what = "a folder" if stat.S_ISDIR(mode) else "not a file"
-            raise UnreadablePicture(f"{name} is {what}.", "Choose a picture file.")
+        if not stat.S_ISREG(mode):  # reading a pipe might never end
+            kind = "a folder" if stat.S_ISDIR(mode) else "not a file"
+            raise UnreadablePicture(f"{name} is {kind}.", "Choose a picture file.")
         with open(path, "rb") as file:
             yield file, name
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
@@ -123,7 +123,7 @@ def _file(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, str]]:
 
 
 def _header(file: BinaryIO, name: str) -> Image.Image:
-    """Return the file as an image with known format and size; what Pillow reads is not decoded yet."""
+    """Return the file as an image of known format and size; if Pillow reads the format, it is not decoded yet."""
     found = _opened(file, name)
     if isinstance(found, Image.Image):
         return found
@@ -132,7 +132,7 @@ def _header(file: BinaryIO, name: str) -> Image.Image:
         return found.decoded()
     except MemoryError as error:
         raise _no_room(name, *found.size) from error
-    except Exception as error:  # the decoders say no in many ways
+    except Exception as error:  # each decoder has its own kinds of errors
         raise UnreadablePicture(f"{name} is damaged or cut off.", "Choose another file.") from error
 
 
@@ -151,14 +151,14 @@ def _opened(file: BinaryIO, name: str) -> Image.Image | other_formats.Foreign:
         if found is None:
             raise UnreadablePicture(f"{name} is not a picture that can be read here.", ADVICE) from error
         return found
-    except Exception as error:  # Pillow lets almost anything through from a file that lies about itself
+    except Exception as error:  # on a malformed file Pillow raises almost any kind of error
         raise UnreadablePicture(f"{name} is broken.", "Choose another file.") from error
 
 
 def _decoded(image: Image.Image, name: str) -> Opened:
     """Return the first frame, or the current one of an open image, turned upright."""
     sound(image, name)
-    several = _several(image)  # before it is decoded: looking for more frames may undo that, and the file closes
+    several = _several(image)  # before decoding, which closes the file; looking for frames would undo it
     orientation, samples = exif.orientation_of(image), None
     try:
         if image.format in ("PNG", "TIFF"):
@@ -197,7 +197,7 @@ def _from_array(source: Any) -> Opened:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise UnreadablePicture(
-            f"An array of shape {tuple(array.shape)} is no picture.",
+            f"An array of shape {tuple(array.shape)} is not a picture.",
             "Its shape is [height, width], with 3 or 4 colours last if it has any.",
         )
     if array.shape[0] * array.shape[1] == 0:

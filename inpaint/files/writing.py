@@ -1,4 +1,4 @@
-"""Write files whole or not at all, as PNG, JPEG, WebP or TIFF."""
+"""Write pictures as PNG, JPEG, WebP or TIFF; a file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ LONGEST_NAME = 255  # bytes of a file's name, on all usual disks
 EXIF_ROOM = {"JPEG": 65_533 - 2, "WEBP": 2**31}  # a JPEG segment holds 64 kB, its own length included
 
 
-def format_of(path: str | Path, formats: dict[str, str] = FORMATS, field: str = "out", what: str = "Pictures") -> str:
-    """Return PNG, JPEG, WEBP or TIFF, or another of `formats`, by the suffix; or raise InvalidRequest."""
+def format_of(path: str | Path, formats: dict[str, str] = FORMATS, field: str = "out", noun: str = "Pictures") -> str:
+    """Return the format that the suffix stands for: PNG, JPEG, WEBP or TIFF, or one of `formats`.
+
+    Raises InvalidRequest for any other suffix, in a sentence about `noun`.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in formats:
         raise InvalidRequest(
             field,
-            f"{what} cannot be saved as {suffix or 'a file without a suffix'}.",
+            f"{noun} cannot be saved as {suffix or 'a file without a suffix'}.",
             f"Use one of: {', '.join(formats)}.",
         )
     return formats[suffix]
@@ -44,7 +47,7 @@ def png(
 ) -> bytes:
     """Return a PNG file with its colour profile, EXIF and texts, and 16 bits where the picture had them.
 
-    Compression level 4 is as small as 6 on photos, and sooner done.
+    Compression level 4 makes photos as small as level 6, in less time.
     """
     samples = _samples(image, kept)
     settings: dict[str, Any] = {"icc_profile": icc, "pnginfo": metadata.png_chunks(kept, chunks), "compress_level": 4}
@@ -82,8 +85,13 @@ def lossy(
     else:
         settings |= {"lossless": quality == 100, **({"xmp": kept["xmp"]} if "xmp" in kept else {})}
     block = metadata.exif_with_words(block, kept, resolution=format == "WEBP")
-    for tried in ((block, text), (None, text), (block, ""), (None, "")):  # what fits, the settings first
-        block = exif.with_comment(*tried) if tried[1] else tried[0]
+    for own, comment in (
+        (block, text),
+        (None, text),
+        (block, ""),
+        (None, ""),
+    ):  # the first that fits; settings matter most
+        block = exif.with_comment(own, comment) if comment else own
         if not block or len(block) <= EXIF_ROOM[format]:
             break
     return _encode(image, format, {**settings, **({"exif": block} if block else {})})
@@ -103,7 +111,7 @@ def tiff(image: Image.Image, icc: bytes | None, block: bytes | None, text: str, 
     pixels = np.asarray(image) if samples is None else samples
     try:
         return tiff_file.encode(pixels, tags, icc, kept.get("dpi"))
-    except Exception as error:  # Pillow lets almost anything through from tags that lie about themselves
+    except Exception as error:  # on malformed tags Pillow raises almost any kind of error
         raise InpaintError(f"The picture cannot be stored as TIFF: {error}.", "Save it as PNG.") from error
 
 
@@ -140,10 +148,10 @@ def _samples(image: Image.Image, kept: Kept) -> Any:
 def whole(path: Path, new: bool = False) -> Iterator[BinaryIO]:
     """Open a file for writing that appears at `path` only once it is complete, even if the process is killed.
 
-    With `new` a file that is there already, or appears meanwhile, is left alone: FileExistsError.
+    With `new` a file that exists already, or appears meanwhile, is never replaced: FileExistsError.
     """
     try:
-        target = Path(os.path.realpath(path))  # a link is followed, not replaced
+        target = Path(os.path.realpath(path))  # write to the file that a link points to, not over the link
     except ValueError as error:  # a zero byte
         raise InpaintError(f"{str(path)!r} cannot be written.", "Choose another name.") from error
     part = target.with_name(f".inpaint-{secrets.token_hex(8)}.part")
@@ -166,7 +174,7 @@ def whole(path: Path, new: bool = False) -> Iterator[BinaryIO]:
 
 
 def write(path: Path, data: bytes) -> Path:
-    """Write the bytes to the path, whole or not at all; return the path."""
+    """Write the bytes to the path, completely or not at all; return the path."""
     with whole(path) as file:
         file.write(data)
     return path
@@ -176,14 +184,14 @@ def write_new(path: Path, data: bytes, several: bool = False) -> Path:
     """Write the bytes under the first free one of the path's `names` and return it; no file is replaced."""
     for name in names(path, several):
         if not os.path.lexists(name):
-            with suppress(FileExistsError), whole(name, new=True) as file:  # another process may have been quicker
+            with suppress(FileExistsError), whole(name, new=True) as file:  # another process may just have taken it
                 file.write(data)
                 return name
     raise AssertionError("the names never end")
 
 
 def names(path: Path, several: bool = False) -> Iterator[Path]:
-    """Yield the path, name-1, name-2, …; for `several` pictures from name-1 on; none longer than a disk allows."""
+    """Yield the path, name-1, name-2, …, or for `several` pictures name-1 first; long names are shortened."""
     for number in count(1 if several else 0):
         mark = f"-{number}" if number else ""
         room = LONGEST_NAME - len(os.fsencode(mark + path.suffix))
@@ -198,7 +206,7 @@ def numbered(path: Path, number: int) -> list[Path]:
 
 
 def _place(part: Path, target: Path) -> None:
-    """Rename the finished temporary file; raise FileExistsError if the name is taken, even since a moment ago."""
+    """Rename the finished temporary file; raise FileExistsError if the name is taken, even at the last moment."""
     try:
         os.link(part, target)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""Clean XMP packets: remove what is no longer true, shows what was painted over, or names the place."""
+"""Clean XMP packets: remove what has become wrong, copies of the photo, and on request the place."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ PLACES = {"City", "State", "Country", "Location", "CountryCode", "LocationCreate
 
 
 def cleaned(packet: object) -> bytes | None:
-    """Remove orientation, thumbnails and embedded pictures; None if the packet is no XMP."""
+    """Remove orientation, thumbnails and embedded pictures; return None if the packet is not XMP."""
     return _without(packet, _is_stale)
 
 
 def without_place(packet: bytes | None) -> bytes | None:
-    """Remove GPS and place names; None if the packet cannot be read, so that no place can hide in it."""
+    """Remove GPS and place names; return None if the packet cannot be read, since it might hide a place."""
     return _without(packet, _is_place)
 
 
 def _is_stale(node: Node) -> bool:
     namespace, name, value = node.namespaceURI or "", node.localName, _text(node)
     if (namespace, name) == (TIFF, "Orientation"):
-        return value.strip() != "1"  # the photo is shown without it, as browsers do
+        return value.strip() != "1"  # browsers do not apply it, so neither do we
     if (namespace, name) in STALE or namespace.startswith(GOOGLE):
         return True
     return len(value) > EMBEDDED and not any(c.isspace() for c in value.strip())
@@ -48,7 +48,7 @@ def _without(packet: object, wanted: Callable[[Node], bool]) -> bytes | None:
     from xml.dom import minidom
 
     if not isinstance(packet, bytes) or not packet or len(packet) > LONGEST or b"<!" in packet:
-        return None  # a document type could hold entities that unpack without end
+        return None  # a document type may hold entities that expand without end
     try:
         document = minidom.parseString(packet.rstrip(b"\0"))
         found = [node for node in _nodes(document) if wanted(node)]

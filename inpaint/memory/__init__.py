@@ -1,1 +1,1 @@
-"""Devices, memory policies and offloading."""
+"""Choose devices, and fit models into their memory."""

@@ -1,4 +1,4 @@
-"""Decide on which device and in which precision a model runs: two tables that can be tested without hardware."""
+"""Choose the device and the precision of a model; the decisions can be tested without the hardware."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import torch
 
 from ..errors import ModelError
 
-CPU_FLAGS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private: without them it is float32
-SMALL = 50_000_000  # parameters; below it half precision saves nothing worth its rounding on a CPU
+CPU_FLAGS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private; if torch drops them, CPUs use float32
+SMALL = 50_000_000  # parameters; below that, half precision on a CPU saves too little to be worth its rounding
 
 
 def pick(asked: str = "auto") -> torch.device:
     """Return the device asked for, or the best available: cuda, mps, cpu."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if asked == "auto":
-        return torch.device(next(kind for kind, here in there.items() if here))
+        return torch.device(next(kind for kind, is_available in available.items() if is_available))
     kind = asked.split(":")[0]
-    if not there.get(kind):
+    if not available.get(kind):
         raise ModelError(f"There is no device {asked} here.", "Use device auto or cpu.")
     return torch.device(asked)
 
 
 def precision(kind: str, asked: str = "auto", *, parameters: int, bfloat16: bool) -> torch.dtype:
-    """Return the networks' dtype on this kind of device; `bfloat16`: whether its processor computes with it.
+    """Return the networks' dtype on this kind of device; `bfloat16` says whether the processor has it natively.
 
-    cuda float16 · mps float16 · cpu bfloat16 where the processor has it, else float32.  Never float16 on a CPU:
-    it is 5 to 300 times slower there than float32.  Small models run in float32 on a CPU.
+    cuda float16 · mps float16 · cpu bfloat16 if it is native, else float32.  Never float16 on a CPU: it is 5 to 300
+    times slower there than float32.  Small models run in float32 on a CPU.
     """
     if asked == "auto":
         if kind != "cpu":
@@ -61,7 +61,7 @@ def has_bfloat16(device: torch.device) -> bool:
 def free_bytes(device: torch.device) -> int:
     """Return the device's free memory in bytes; on a CPU, the available memory that the system reports.
 
-    Blocks that torch only caches count as free: the next allocation takes them.
+    Blocks that torch only caches count as free, since the next allocation can use them.
     """
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -72,7 +72,7 @@ def free_bytes(device: torch.device) -> int:
         with open("/proc/meminfo", encoding="utf-8") as lines:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        return 8 * 2**30  # a guess, where the system does not tell
+        return 8 * 2**30  # a guess, if the system does not say
 
 
 def vae_precision(kind: str, dtype: torch.dtype) -> torch.dtype:

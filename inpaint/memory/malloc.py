@@ -1,8 +1,8 @@
-"""Keep freed memory for the next pass while a picture is made, and return it when it is done (glibc).
+"""Make glibc keep freed memory for the next pass while a picture is made, and return it afterwards.
 
-By itself the allocator gives each large piece back as soon as it is free, and for the next layer the system makes new
-pages, one by one and full of zeros: at Stable Diffusion's size a twelfth of a pass's time on a CPU (bench/README.md).
-Where there is no glibc (Windows, macOS, Alpine) nothing happens.
+By default the allocator returns each large block as soon as it is free, and for the next layer the system provides
+new pages, filled with zeros one by one: at Stable Diffusion's size that takes a twelfth of a pass on a CPU
+(bench/README.md).  Without glibc (Windows, macOS, Alpine) these functions do nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 import sys
 from functools import cache
 
-TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # of mallopt(3)
+TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # parameters of mallopt(3)
 ENOUGH = 256 * 2**20  # bytes that may stay free in the process between two pictures
 
 
@@ -36,7 +36,7 @@ class Mallinfo2(ctypes.Structure):
 
 
 def libc() -> ctypes.CDLL | None:
-    """Return the C library on Linux, elsewhere None: Windows has no nameless library, macOS has other functions."""
+    """Return the C library on Linux; elsewhere None, since Windows and macOS have other functions."""
     if sys.platform != "linux":
         return None
     try:

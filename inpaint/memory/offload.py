@@ -1,4 +1,4 @@
-"""Decide which network is on which device, and move it there."""
+"""Move networks between the device and the host, as the memory policy asks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .policy import Policy
 
 
 class Offloader:
-    """Keep networks where the policy wants them, and move each to the device when it is used.
+    """Keep networks where the policy says, and move each to the device when it is used.
 
-    With the policy offload a network stays on the device until another one is used: the UNet moves once a walk, not
-    once a step.
+    With the policy offload a network stays on the device until another one is used, so the UNet moves once per walk,
+    not once per step.
     """
 
     def __init__(self, device: torch.device, policy: Policy):
         self.device, self.policy = device, policy
-        self.last: Callable[[], nn.Module | None] = _nothing  # the network that was used last, as long as it lives
-        self.streamed: weakref.WeakSet[nn.Module] = weakref.WeakSet()  # those with accelerate's hooks
-        self.host_tensors: list[tuple[nn.Module, str, Tensor]] = []  # where the weights of `last` are on the host
+        self.last: Callable[[], nn.Module | None] = _nothing  # a weak reference to the network used last
+        self.streamed: weakref.WeakSet[nn.Module] = weakref.WeakSet()  # networks with accelerate's hooks
+        self.host_tensors: list[tuple[nn.Module, str, Tensor]] = []  # the weights of `last` on the host
 
     def apply(self, policy: Policy, networks: list[nn.Module]) -> None:
-        """Move every network to where this policy keeps it while unused."""
+        """Use this policy from now on: move every network to where it is kept while unused."""
         self.evict()
         self.policy = policy
         for network in networks:
@@ -39,9 +39,9 @@ class Offloader:
                 network.to(self.device if policy.placement == "resident" else "cpu")
 
     def too_tight(self, network: nn.Module) -> bool:
-        """Return whether a network of this size would crowd those already on the device."""
+        """Return whether this network does not fit on the device beside those already there."""
         if self.device.type == "cpu":
-            return False  # weights are mapped from disk: they come and go by themselves
+            return False  # weights are mapped from disk, so the system drops and reads them as needed
         size = sum(weight.nbytes for weight in network.parameters())
         return self.policy.placement != "resident" or devices.free_bytes(self.device) < 1.5 * size
 
@@ -49,7 +49,7 @@ class Offloader:
     def on_device(self, network: nn.Module) -> Iterator[None]:
         """Keep the network on the device inside the block, in place of the one used before.
 
-        On a CPU, where there is nowhere else to go, the weights of the one before are paged out.
+        On a CPU, where there is no other device, the previous network's weights are paged out instead.
         """
         last = self.last()
         if self.policy.placement == "offload" and last is not network:
@@ -63,20 +63,20 @@ class Offloader:
         yield
 
     def _bring(self, network: nn.Module) -> None:
-        """Copy the weights to the device, and remember those on the host so that they need no copy back."""
+        """Copy the weights to the device; keep those on the host, so that nothing has to be copied back."""
         self.last = weakref.ref(network)
         for module, name, tensor in _own_tensors(network):
             self.host_tensors.append((module, name, tensor))
             _set(module, name, tensor.to(self.device))
 
     def evict(self) -> None:
-        """Point the network on the device back at its weights on the host; nothing is copied."""
+        """Let the network on the device use its weights on the host again; nothing is copied."""
         for module, name, tensor in self.host_tensors:
             _set(module, name, tensor)
         self.host_tensors, self.last = [], _nothing
 
     def _stream(self, network: nn.Module) -> None:
-        """Let accelerate's hooks bring each layer to the device as it is called."""
+        """Add accelerate's hooks, which copy each layer to the device when it is called."""
         if network in self.streamed:
             return
         from accelerate import cpu_offload
@@ -86,7 +86,7 @@ class Offloader:
         self.streamed.add(network)
 
     def _stop_streaming(self, network: nn.Module) -> None:
-        """Take accelerate's hooks away again; the weights are on the host then."""
+        """Remove accelerate's hooks; the weights are on the host afterwards."""
         if network not in self.streamed:
             return
         from accelerate.hooks import remove_hook_from_module

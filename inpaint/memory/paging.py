@@ -1,6 +1,6 @@
-"""Page out weights mapped from a file while another network works (Linux).
+"""Page out weights that are mapped from a file while another network runs (Linux).
 
-They come back from the disk's cache when they are touched again.  For memory of another kind this does nothing.
+They are read again, mostly from the disk's cache, when they are next used.  For other memory this does nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import nn
 
 from .malloc import libc, trim
 
-PAGEOUT = 21  # madvise(2), Linux 5.4: clean pages of a file are dropped, nothing is ever lost
+PAGEOUT = 21  # madvise(2), Linux 5.4: clean pages of a file are dropped, changed ones are kept
 
 
 @cache
@@ -33,7 +33,7 @@ def page_out(network: nn.Module) -> None:
 
 
 def page_out_file(path: Path) -> None:
-    """Page out everything that is mapped from this file, whoever mapped it."""
+    """Page out everything that this process has mapped from the file."""
     try:
         maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -46,7 +46,7 @@ def page_out_file(path: Path) -> None:
 
 
 def _advise(start: int, end: int) -> None:
-    """Advise whole pages only: partial ones at the edges belong to neighbours too."""
+    """Page out the whole pages between two addresses; pages at the edges may hold other data too."""
     page, library = mmap.PAGESIZE, _libc()
     start, end = -(-start // page) * page, end // page * page
     if library is not None and end > start:

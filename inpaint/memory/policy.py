@@ -1,4 +1,4 @@
-"""Fit a model into memory: a decision table, what to give up next, and how to recognise that memory ran out."""
+"""Fit a model into memory: choose a policy, choose a leaner one when memory runs out, and recognise that it did."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Policy:
-    """What is on the device: resident: everything; offload: one network at a time; sequential: one layer at a time.
+    """How a model uses memory.
 
-    On a CPU offload means that a network's weights, mapped from disk, are paged out while another one works.
-    `second_copy`: OpenVINO may hold the UNet's weights once more.
+    placement    what is on the device: resident, everything; offload, one network at a time; sequential, one layer at
+                 a time.  On a CPU offload pages out a network's weights, mapped from disk, while another one runs
+    second_copy  whether OpenVINO may hold a second copy of the UNet's weights
     """
 
     placement: str = "resident"
@@ -32,9 +33,9 @@ class Policy:
 def choose(kind: str, free: int, model: int, side: int, asked: str = "auto") -> Policy:
     """Return the policy for a device with `free` bytes, a model of `model` bytes and a working size of `side`.
 
-    A pass needs room beside the weights, about 2 KiB for each pixel of the working size in half precision.
+    A pass needs memory beside the weights, about 2 KiB for each pixel of the working size in half precision.
     """
-    if kind == "cpu" and asked in ("low", "offload", "sequential"):  # slices take more there than fused attention
+    if kind == "cpu" and asked in ("low", "offload", "sequential"):  # slices need more there than fused attention
         return Policy("offload", vae_tiling=True)
     if asked in PLACEMENTS:
         return Policy(asked, vae_tiling=asked != "resident")
@@ -45,17 +46,17 @@ def choose(kind: str, free: int, model: int, side: int, asked: str = "auto") -> 
     room = 2048 * side * side
     if free >= model + room:
         return Policy()
-    if kind == "cpu":  # there is nowhere else to go; weights are mapped from disk and come and go by themselves
+    if kind == "cpu":  # weights are mapped from disk, so the system drops and reads them as needed
         return Policy(vae_tiling=True)
-    if free >= 0.6 * model + room:  # the UNet is about that much of a model
+    if free >= 0.6 * model + room:  # the UNet is about 0.6 of a model
         return Policy("offload", vae_tiling=True)
     return Policy("sequential", vae_tiling=True, attention_slicing=True)
 
 
 def next_policy(policy: Policy, kind: str, network: str) -> tuple[Policy, str] | None:
-    """Return a policy that needs less memory for this network ("unet", "vae", "text"), and a note on it.
+    """Return a policy that needs less memory for this network ("unet", "vae", "text"), and a note; None if none does.
 
-    None if nothing is left.  Fused attention on CUDA holds no table of scores, so slices would save nothing there.
+    Fused attention on CUDA stores no attention matrix, so slices would save nothing there.
     """
     if network == "vae" and not policy.vae_tiling:
         return replace(policy, vae_tiling=True), "Memory ran out: the VAE works in tiles for this picture."
@@ -86,12 +87,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class MemoryFallback:
-    """Give up memory step by step within one job: fewer variations at a time, then one leaner policy after the other.
+    """Reduce a job's memory step by step when it runs out: fewer variations at a time, then leaner policies.
 
-    Where nothing is left to give up, the work is repeated once, since memory that was only cached is free then.
+    batch  how many variations are made at a time
+    notes  receives a sentence for each step
 
-    The model's own policy is in force again when the next job begins.  `batch` is how many variations are made at a
-    time; what was given up is said in `notes`.
+    If nothing is left to reduce, the work is repeated once, since cached memory has been freed.  The next job begins
+    with the model's own policy again.
     """
 
     def __init__(self, model, notes: list[str], batch: int):
@@ -99,7 +101,7 @@ class MemoryFallback:
         self.run("text", model.restore_policy)
 
     def run(self, network: str, work: Callable[[], T]) -> T:
-        """Return what `work` returns, repeated with less memory after each failure; OutOfMemory if none helps."""
+        """Return work(); repeat it with less memory each time it runs out.  Raises OutOfMemory if nothing helps."""
         while True:
             try:
                 return work()
@@ -107,10 +109,10 @@ class MemoryFallback:
                 self.free_some_memory(network, error)
 
     def free_some_memory(self, network: str, error: Exception) -> None:
-        """Give something up after an out-of-memory error; raise any other error, or when nothing is left."""
+        """Take the next step after an out-of-memory error; raise any other error, or OutOfMemory if none is left."""
         if not is_out_of_memory(error):
             raise error
-        error.__traceback__ = None  # its frames hold what did not fit
+        error.__traceback__ = None  # its frames still hold the tensors that did not fit
         self.model.free()
         if network == "unet" and self.batch > 1:
             self.batch = (self.batch + 1) // 2
@@ -138,7 +140,7 @@ def within_memory(model) -> Iterator[None]:
 
 
 def too_much() -> OutOfMemory:
-    """Return the error for when nothing is left to give up."""
+    """Return the error for a picture that does not fit into memory, even with the leanest policy."""
     return OutOfMemory(
         "This picture needs more memory than this machine has.",
         "Try a smaller working size, fewer variations or a smaller model.",

@@ -1,1 +1,1 @@
-"""Find, load and hold a model."""
+"""Find a model's files, load them and run their networks."""

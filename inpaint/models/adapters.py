@@ -30,7 +30,7 @@ MATRICES = (  # the pieces that make a change, one set for each kind
     {"ia3", "on_input"},
     {"ia3_l"},
 )
-EXTRAS = (  # what may stand beside them
+EXTRAS = (  # the pieces that may accompany them
     {"alpha", "scalar", "mid", "bias", "dora_scale", "magnitude", "diff_b"},
     {"alpha", "scalar", "hada_t1", "hada_t2", "dora_scale", "diff_b"},
     *[{"alpha", "scalar", "lokr_t2", "dora_scale", "diff_b"}] * 4,
@@ -43,13 +43,13 @@ EXTRAS = (  # what may stand beside them
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """One layer's adapter: its tensors by name, and the factor of their product."""
+    """One layer's adapter: its tensors by name, and the factor that scales their product."""
 
     pieces: dict[str, Tensor]
     scale: float = 1.0
 
     def change(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return what is added to a float32 weight and its bias at full strength."""
+        """Return the changes to add to a float32 weight and its bias at full strength; None for an unchanged bias."""
         p = {name: piece.to(weight.device, torch.float32) for name, piece in self.pieces.items()}
         if "ia3" in p or "ia3_l" in p:
             return _ia3(p, weight, bias)
@@ -62,7 +62,7 @@ class Adapter:
     def size(self) -> torch.Size | None:
         """Return the shape of the change without computing it; None if the weight does not change.
 
-        A convolution's k × k may be flattened.  Raises RuntimeError where the pieces do not belong together.
+        A convolution's k × k may be flattened.  Raises RuntimeError if the pieces do not belong together.
         """
         if "ia3" in self.pieces or "ia3_l" in self.pieces:
             return None
@@ -100,19 +100,19 @@ def _product(p: dict[str, Tensor]) -> Tensor | None:
     if "down" in p:
         up = p["up"].flatten(1)
         if "mid" in p:
-            found = _tucker(p["mid"], up.T, p["down"].flatten(1))
+            product = _tucker(p["mid"], up.T, p["down"].flatten(1))
         else:
-            found = torch.einsum("or,ri...->oi...", up, p["down"])
+            product = torch.einsum("or,ri...->oi...", up, p["down"])
     elif "hada_w1_a" in p:
-        found = _factor(p, "hada_w1", "hada_t1") * _factor(p, "hada_w2", "hada_t2")
+        product = _factor(p, "hada_w1", "hada_t1") * _factor(p, "hada_w2", "hada_t2")
     elif "lokr_w2" in p or "lokr_w2_a" in p:
         w1, w2 = _factor(p, "lokr_w1", ""), _factor(p, "lokr_w2", "lokr_t2")
-        found = torch.kron(w1.reshape(*w1.shape, *[1] * (w2.ndim - w1.ndim)), w2.contiguous())
+        product = torch.kron(w1.reshape(*w1.shape, *[1] * (w2.ndim - w1.ndim)), w2.contiguous())
     elif "diff" in p:
-        found = p["diff"]
+        product = p["diff"]
     else:
         return None
-    return found * p["scalar"] if "scalar" in p else found
+    return product * p["scalar"] if "scalar" in p else product
 
 
 def _factor(p: dict[str, Tensor], name: str, core: str) -> Tensor:
@@ -131,7 +131,7 @@ def _tucker(core: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def _decomposed(p: dict[str, Tensor], weight: Tensor) -> Tensor:
     """Return a weight with DoRA's magnitudes: along the outputs or, if the file stores them so, along the inputs."""
     m = p["magnitude"] if "magnitude" in p else p["dora_scale"]
-    along = 0 if "magnitude" in p or len(m) == len(weight) else 1  # PEFT's are the outputs', however it shapes them
+    along = 0 if "magnitude" in p or len(m) == len(weight) else 1  # PEFT's `magnitude` is always along the outputs
     norm = weight.transpose(0, along).flatten(1).norm(dim=1).clamp(min=torch.finfo(weight.dtype).eps)
     return weight * (m.flatten() / norm).view([-1 if k == along else 1 for k in range(weight.ndim)])
 

@@ -1,7 +1,7 @@
-"""Translate ldm's names and configurations to diffusers', by diffusers' own converters.
+"""Translate ldm's names and configurations to diffusers', using diffusers' own converters.
 
-They are not part of its public interface, so this is the only place that knows them: tests/models/test_conversion.py
-fails when one of them changes, and where one is missing a model of that kind is refused with a sentence.
+The converters are not part of its public interface, so only this module uses them.  tests/models/test_conversion.py
+fails when one of them changes; if one is missing, loading such a model raises ModelError.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 
-OPEN_CLIP = "cond_stage_model.model."  # how the text encoder of Stable Diffusion 2 is named
+OPEN_CLIP = "cond_stage_model.model."  # the prefix of Stable Diffusion 2's text encoder
 
 
 def unet_weights(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
@@ -31,7 +31,7 @@ def text_weights(weights: dict[str, Tensor], encoder: nn.Module) -> dict[str, Te
         found = _converter("convert_open_clip_checkpoint")(encoder, weights)
     else:
         found = _converter("convert_ldm_clip_checkpoint")(weights)
-    found = {key.removeprefix("text_model."): value for key, value in found.items()}  # which transformers 5 dropped
+    found = {key.removeprefix("text_model."): value for key, value in found.items()}  # transformers 5 has no prefix
     own = {key: found.get(key.removeprefix("text_model.")) for key in encoder.state_dict()}
     return {key: value for key, value in own.items() if value is not None}
 

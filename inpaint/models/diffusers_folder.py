@@ -24,9 +24,10 @@ NO_VAE = 'Name one with vae=, such as vae="sd15" (on the command line --vae sd15
 
 
 class Folder:
-    """The parts of a model on disk, each loaded when it is asked for.
+    """The parts of a model in a folder; each is read when it is needed.
 
-    name  what to call it, if not as the folder;  fetch  downloads again what is damaged, and returns the folder
+    name   the model's name; the folder's, if it is empty
+    fetch  downloads damaged files again and returns the folder
     """
 
     def __init__(self, path: Path, name: str = "", fetch: Fetch | None = None):
@@ -122,7 +123,7 @@ def side_of(unet: dict[str, Any]) -> int:
 
 
 def config(root: Path, sub: str, name: str = "", file: str = "config.json") -> dict[str, Any]:
-    """Return one part's configuration; ModelError if it cannot be read or describes impossible weights."""
+    """Return one part's configuration; raise ModelError if it cannot be read or asks for quantized weights."""
     name = name or root.name
     problem = f"The model {name} has no readable {f'{sub}/' if sub else ''}{file}."
     try:
@@ -139,9 +140,9 @@ def config(root: Path, sub: str, name: str = "", file: str = "config.json") -> d
 
 
 def files(folder: Path) -> list[Path]:
-    """Return one part's weight files: one file before shards, half precision only if there is nothing else.
+    """Return one part's weight files: a single file rather than shards, half precision only if there is nothing else.
 
-    Shards are those that the index names; ModelError if one of them, or the index, is missing.
+    The index says which shards there are; raises ModelError if it, or one of them, is missing.
     """
     found = [file for file in sorted(folder.glob("*.safetensors")) if "non_ema" not in file.name]
     found = found or sorted(folder.glob("*.safetensors"))
@@ -176,9 +177,9 @@ def _shards(folder: Path, index: Path) -> list[Path]:
 
 
 def network(cls, root: Path, sub: str, name: str = "", fetch: Fetch | None = None, **options):
-    """Read one part completely or raise ModelError: missing, unexpected and misshapen weights are errors.
+    """Read one network; raise ModelError if a weight is missing, unexpected or misshapen.
 
-    What turns out to be damaged is downloaded again, once, where `fetch` can do it.
+    If `fetch` is given, damaged files are downloaded again, once.
     """
     try:
         return _network(cls, root, sub, name or root.name, **options)

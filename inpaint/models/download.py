@@ -1,7 +1,7 @@
 """Download one large file: resume a broken download, check its digest, stop between chunks if asked.
 
-huggingface_hub would begin a cut download again from nothing, so the weights are brought here and put where it looks
-for them (its cache's documented layout: blobs/ETAG).
+huggingface_hub would start a broken download again from the beginning, so weights are downloaded here and stored
+where its cache expects them (the documented layout: blobs/ETAG).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-WAIT = 20  # seconds for the Hub to answer; by itself its client waits for ever
-TRIES, PAUSE = 5, 1.0  # tries without a single new byte, seconds between two of them
+WAIT = 20  # seconds for the Hub to answer; without a limit its client would wait for ever
+TRIES, PAUSE = 5, 1.0  # tries without a new byte, and seconds between two of them
 
 
 class Cut(Exception):
@@ -29,14 +29,17 @@ class Damaged(Exception):
 
 
 def download(url: str, target: Path, size: int | None, digest: str, on_bytes: Callable[[int], None]) -> None:
-    """Download url to target; `on_bytes` is called with the bytes so far, and stops the download by raising.
+    """Download url to target.
 
-    digest is the file's SHA-256, or "".  Raises Cut, Damaged, OSError or the Hub's own HfHubHTTPError.
+    digest    the file's SHA-256, or "" if it is not known
+    on_bytes  called with the number of bytes so far; it may raise to stop the download
+
+    Raises Cut, Damaged, OSError or the Hub's own HfHubHTTPError.
     """
     from huggingface_hub.utils import WeakFileLock
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with WeakFileLock(target.with_name(target.name + ".lock")):  # another program may want the same file
+    with WeakFileLock(target.with_name(target.name + ".lock")):  # another program may be downloading it too
         if not target.is_file():
             _download(url, target, size, digest, on_bytes)
 
@@ -51,7 +54,7 @@ def _download(url: str, target: Path, size: int | None, digest: str, on_bytes: C
             _stream(url, part, size, on_bytes)
             break
         except HfHubHTTPError as error:
-            if error.response.status_code != 416 or not before:  # what is here is more than there is
+            if error.response.status_code != 416 or not before:  # 416: the partial file is longer than the whole
                 raise
             part.unlink()
         except (HTTPError, Cut) as error:
@@ -66,12 +69,12 @@ def _download(url: str, target: Path, size: int | None, digest: str, on_bytes: C
 
 
 def digest_of(path: Path) -> str:
-    """Return a file's SHA-256, about a second for 2 GB."""
-    found = sha256()
+    """Return a file's SHA-256 as hex digits; takes about a second for 2 GB."""
+    digest = sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _stream(url: str, part: Path, size: int | None, on_bytes: Callable[[int], None]) -> None:

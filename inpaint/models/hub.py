@@ -1,7 +1,7 @@
 """Download models from the Hugging Face Hub: a repository's id becomes a folder on this machine.
 
-What is on this machine serves also when the Hub does not answer, or no longer has it.  Files that are damaged are
-removed and fetched again.
+A model that is already on this machine is used even if the Hub does not answer or no longer has it.  Damaged files
+are removed and downloaded again.
 """
 
 from __future__ import annotations
@@ -22,34 +22,38 @@ from .download import WAIT, Damaged, digest_of, download
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 PARTS = ("unet", "unet_inpainting", "vae", "text_encoder")
 SMALL = ("model_index.json", "config.json", "*/config.json", "scheduler/*.json", "tokenizer/*")
-SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")  # what the cache names its files after
+SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")  # the cache names its files by these digests
 
 
 class Progress(NamedTuple):
-    """The progress of a model's download in bytes; `total` is None where the Hub does not say."""
+    """The progress of a model's download in bytes; `total` is None if the Hub does not say how much there is."""
 
     repo: str
     done: int
     total: int | None
 
 
-OnProgress = Callable[[Progress], None]  # may raise, which stops the download; what is here is kept for the next
+OnProgress = Callable[[Progress], None]  # may raise to stop the download; the next one continues from there
 
 
 def is_id(name: str) -> bool:
-    """Return whether this could be a repository's id: OWNER/NAME, nothing else."""
+    """Return whether this could be the id of a repository, OWNER/NAME."""
     return bool(ID.fullmatch(name)) and ".." not in name
 
 
 def fetch(
     repo: str, parts: tuple[str, ...] = PARTS, offline: bool | None = None, progress: OnProgress | None = None
 ) -> Path:
-    """Return the folder with these parts of the repository, downloaded if needed; ModelUnavailable if that fails.
+    """Return the folder with these parts of the repository, downloaded if needed.
 
-    `progress` is called for every piece that arrives.  Without it, and while offline, nothing is shown.
+    progress  called for every piece that arrives
+
+    Raises ModelUnavailable if it can neither be downloaded nor found on this machine.
     """
     if not is_id(repo):
-        raise ModelError(f"{repo[:60]!r} is no model on the Hub.", "Its id is OWNER/NAME, letters and digits.")
+        raise ModelError(
+            f"{repo[:60]!r} is not the id of a model on the Hub.", "An id is OWNER/NAME, in letters and digits."
+        )
     from huggingface_hub import constants, errors
 
     offline = constants.HF_HUB_OFFLINE if offline is None else offline
@@ -60,7 +64,7 @@ def fetch(
         except _Stopped as stopped:
             raise stopped.error from None
         except (OSError, ValueError, errors.HTTPError, hub_errors.Cut, Damaged) as error:
-            cause = error  # HTTPError: of whichever httpx it uses; ValueError: a hotel's network answers
+            cause = error  # ValueError: a captive portal, as in a hotel, answers with HTML
     found = _on_disk(repo, parts)
     if found is not None:
         return found
@@ -68,9 +72,10 @@ def fetch(
 
 
 def chosen(files: list[str], part: str) -> list[str]:
-    """Return the weight files of one part to download: half precision if offered, never a pickle.
+    """Return the weight files of one part to download: half precision if there is any, never a pickle.
 
-    A VAE may be a repository of its own, with its weights at the top.  Weights in several files have an index.
+    A repository may hold nothing but a VAE, with its weights at the top.  For weights in several files the index is
+    returned too.
     """
     own = [file for file in files if file.startswith(f"{part}/") and ".safetensors" in file and "non_ema" not in file]
     if part == "vae" and not own:
@@ -91,7 +96,7 @@ def remove_damaged(folder: Path) -> list[str]:
 
 
 class _Stopped(BaseException):
-    """Raised when the callback stops the download; its own error is no error of the Hub's."""
+    """Raised when the callback stops the download; it carries the callback's error past the Hub's error handling."""
 
     def __init__(self, error: Exception):
         self.error = error
@@ -141,7 +146,7 @@ def _downloaded(repo: str, parts: tuple[str, ...], progress: OnProgress) -> Path
     first = next(iter([*wanted, *weights]), None)
     if first is None:
         raise ModelError(f"The repository {repo} holds no model in diffusers' layout.", "Name another one.")
-    if missing:  # so that it is found by its name offline too
+    if missing:  # records the revision, so that the model is found offline too
         hf_hub_download(repo, first, etag_timeout=WAIT, tqdm_class=_silent())
     file = _cached(repo, first, revision)
     if file is None:
@@ -150,13 +155,13 @@ def _downloaded(repo: str, parts: tuple[str, ...], progress: OnProgress) -> Path
 
 
 def _bring(repo: str, name: str, revision: str, on_bytes: Callable[[int], None]) -> None:
-    """Download one weight file into the client's cache; once more if it arrives damaged."""
+    """Download one weight file into the client's cache; try once more if it arrives damaged."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(repo, name, revision=revision)
     facts = get_hf_file_metadata(url, timeout=WAIT)
     if not facts.etag or "/" in facts.etag:
-        return  # not what the Hub says: left to the client
+        return  # an unusual server: the client downloads the file itself
     blobs = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "blobs"
     if (blobs / facts.etag).is_file():
         return
@@ -167,7 +172,7 @@ def _bring(repo: str, name: str, revision: str, on_bytes: Callable[[int], None])
 
 
 def _cached(repo: str, name: str, revision: str) -> Path | None:
-    """Return an intact file from the cache; a damaged one is removed."""
+    """Return the file from the cache if it is intact; remove it if it is damaged."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repo, name, revision=revision)
@@ -180,7 +185,7 @@ def _cached(repo: str, name: str, revision: str) -> Path | None:
 
 
 def _on_disk(repo: str, parts: tuple[str, ...]) -> Path | None:
-    """Return the folder of an earlier download with these parts, or None; ModelUnavailable if it is damaged."""
+    """Return the folder of an earlier download with these parts, or None; raise ModelUnavailable if it is damaged."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -209,7 +214,7 @@ def _sound(file: Path, every_byte: bool = False) -> bool:
         if every_byte and SHA256.fullmatch(blob.name):
             return digest_of(blob) == blob.name
         if SHA1.fullmatch(blob.name) and blob.stat().st_size < 1 << 24:
-            data = blob.read_bytes()  # git's own digest
+            data = blob.read_bytes()  # small files are named by git's digest
             return sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == blob.name
         if weight_files.is_safetensors(file):
             weight_files.header(file)

@@ -1,4 +1,4 @@
-"""Explain errors of the Hub and what to do about them, each cause in its own sentence."""
+"""Explain errors of the Hub, and what to do about them, in one sentence for each cause."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def explain(error: BaseException, repo: str, offline: bool = False) -> tuple[str
 
     if isinstance(error, errors.GatedRepoError):
         return (
-            f"The owner of the model {repo} gives it only to those who accept the terms.",
+            f"The owner of the model {repo} asks you to accept the terms first.",
             f"Accept them on https://huggingface.co/{repo}, then log in with `hf auth login`.",
         )
     if isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
@@ -35,7 +35,7 @@ def explain(error: BaseException, repo: str, offline: bool = False) -> tuple[str
             "Check the network and try again: the download continues from there.",
         )
     if isinstance(error, Damaged):
-        return f"A file of the model {repo} arrived damaged, twice.", "Try again later."
+        return f"A file of the model {repo} arrived damaged twice.", "Try again later."
     if offline or isinstance(error, errors.OfflineModeIsEnabled | errors.LocalEntryNotFoundError):
         return (
             f"The model {repo} is not on this machine, and going online is switched off.",

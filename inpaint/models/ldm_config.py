@@ -1,7 +1,7 @@
 """Read the original program's configuration of a single-file model: NAME.yaml or NAME.json beside the file.
 
-It tells what the weights cannot: that a model predicts v (`parameterization: v`, Stable Diffusion 2.x at 768 pixels),
-or that its networks have another shape.
+It holds what the weights do not tell: that a model predicts v (`parameterization: v`, Stable Diffusion 2.x at 768
+pixels), or that its networks have another shape.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def beside(path: Path) -> dict[str, Any] | None:
 
 
 def schedule(original: dict[str, Any]) -> dict[str, Any]:
-    """Return its noise schedule in diffusers' terms; ldm calls "linear" what is linear in the betas' square root."""
+    """Return its noise schedule in diffusers' terms; ldm's "linear" means linear in the square root of beta."""
     params = original["model"]["params"]
     found: dict[str, Any] = {}
     for ours, theirs, kind in (

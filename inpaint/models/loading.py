@@ -1,4 +1,4 @@
-"""Load a model: find its parts, choose device and precision, and put the parts together."""
+"""Load a model: find its files, choose device and precision, and read the networks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["BUILTIN", "FAMILIES", "QUALITY", "Card", "Found", "Model", "find", "
 
 @dataclass(frozen=True)
 class Found:
-    """A model whose files are all on this machine and fit each other, as far as their headers tell."""
+    """A model whose files are all on this machine and fit each other, judging by their headers."""
 
     name: str
     card: Card
@@ -55,10 +55,10 @@ def find(
     allow_pickle: bool = False,
     progress: hub.OnProgress | None = None,
 ) -> Found | None:
-    """Return the parts that `load` would read, downloaded if needed, None for the toy; ModelError if there are none.
+    """Return the parts that `load` would read, downloaded if needed; None for the toy.  Raises ModelError.
 
-    Nothing large is read into memory, so that a loaded model need not go before it is known that there is another.
-    `progress` is called for each piece of a download; it may raise to stop it, and the next one goes on from there.
+    Only headers are read into memory, so that the loaded model can stay there until the next one is known to exist.
+    `progress` is called for each piece of a download; it may raise to stop it, and the next download continues there.
     """
     if name == "toy":
         _check_toy(vae=vae, loras=loras, embeddings=embeddings, config=config, inpaint=inpaint)
@@ -78,7 +78,7 @@ def find(
     textual_inversion.check_width(words, base.unet_config().get("cross_attention_dim"))
     inpaint_source = sources.inpaint_source(inpaint, card, **options)
     other = sources.vae(vae, **options) if vae else None
-    base.parameters(), base.files()  # are they all there, and whole by their headers
+    base.parameters(), base.files()  # raise ModelError for missing or incomplete files
     if other is not None:
         vae_files.check_latents(other.files(), base.files(), other.name)
     if inpaint_source is not None:
@@ -106,13 +106,17 @@ def load(
 
     name     a family (builtin, toy, sd15, sd2), a folder in diffusers' layout, a .safetensors file in ldm naming,
              or a Hub id
-    device   auto, cpu, cuda, cuda:1, mps;  dtype: auto, float32, bfloat16, float16
+    device   auto, cpu, cuda, cuda:1, mps
+    dtype    auto, float32, bfloat16, float16
     memory   auto, low, resident, offload, sequential
-    vae      another VAE: a folder, a file or a Hub id;  loras: paths, "path:0.8" or (path, weight)
-    embeddings  textual-inversion files, "path" or "name=path": in a prompt write the name, or embedding:name
+    vae      another VAE: a folder, a file or a Hub id
+    loras    LoRA files: "path", "path:0.8" or (path, weight)
+    embeddings  textual-inversion files, "path" or "name=path"; in a prompt write the name, or embedding:name
     config   for a single file: the folder with its configurations and tokenizer
-    inpaint  another model whose 9-channel UNet is to share this one's VAE and text encoder
-    backend  what runs the UNet: torch, openvino, or auto: OpenVINO on a CPU, where it is installed and pays
+    inpaint  another model, whose 9-channel UNet is used with this one's VAE and text encoder
+    offline  True: download nothing
+    allow_pickle  True: also read .ckpt and other pickles (their weights only)
+    backend  torch, openvino, or auto, which takes OpenVINO on a CPU if it is installed and saves time
     progress called with hub.Progress while files are downloaded; see `find`
     """
     found = find(
@@ -147,12 +151,12 @@ def _build(found: Found, device: str, dtype: str, memory: str, backend: str) -> 
     with readable(found.name):
         model = Model(_parts(found, place, precision), place, precision, policy, engine)
     _check(model)
-    model.unet(model.methods[-1])  # the one `auto` takes: if it cannot be read, that is said now
+    model.unet(model.methods[-1])  # the one that `auto` takes; if it cannot be read, the error comes now
     return model
 
 
 def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
-    """Read the parts of a model: its VAE, its text encoder, and the facts in their files."""
+    """Read a model's VAE, text encoder and configurations; its UNets are read when they are first used."""
     base, inpaint_source, vae = found.source, found.inpaint_source, found.vae
     unets = dict.fromkeys(base.methods, base) | ({"inpaint": inpaint_source} if inpaint_source else {})
     files = [
@@ -173,12 +177,12 @@ def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
         autoencoder=Autoencoder((vae or base).vae, devices.vae_precision(place.type, dtype)),
         text=Text(base.tokenizer(), encoder, found.embeddings),
         loras=found.loras,
-        stamp=fingerprint.combined(fingerprint.of_files(files), [one.stamp for one in found.embeddings]),
+        stamp=fingerprint.combined(fingerprint.of_files(files), [word.stamp for word in found.embeddings]),
     )
 
 
 def _check_toy(**given: object) -> None:
-    """Raise ModelError for options that the toy cannot have: it computes in float32 and has no networks."""
+    """Raise ModelError for options that make no sense for the toy, which computes in float32 and has no networks."""
     for option, value in given.items():
         if value and value not in ("auto", "float32"):
             raise ModelError(f"The toy model takes no {option}.", "Leave it out, or choose another model.")
@@ -187,7 +191,7 @@ def _check_toy(**given: object) -> None:
 def _check_schedules(base: ModelSource, other: ModelSource) -> None:
     """Raise ModelError unless a UNet from another model was trained on the same noise levels."""
     with readable(other.name):
-        ours, theirs = (schedule.alphas_cumprod(one.schedule()) for one in (base, other))
+        ours, theirs = (schedule.alphas_cumprod(model.schedule()) for model in (base, other))
         alike = ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=1e-4)
     if not alike:
         raise ModelError(

@@ -1,7 +1,7 @@
-"""Merge LoRA files of every common kind into a network's weights, where they cost no time per step.
+"""Merge LoRA files of every common kind into a network's weights, so that they cost no time per step.
 
-Several are added in the order they are given.  They are taken out by reading the network's own file again, so that
-every bit of it comes back.  adapters.py has the formulas, lora_keys.py the names.
+Several are added in the order given.  To remove them, the network's own file is read again, so that every bit is as
+it was.  The formulas are in adapters.py, the tensors' names in lora_keys.py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Network: TypeAlias = UNet2DConditionModel | CLIPTextModel
 
 FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")  # as PEFT and diffusers save it
-OTHERS = (  # how a key of another kind of file looks, what it is, and what to do
+OTHERS = (  # other kinds of files: the pattern of a key, what such a file is, and what to do with it
     (r"text_encoder_2\.|lora_te2_|conditioner\.|.*add_embedding", "is made for Stable Diffusion XL", ""),
     (r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double|single|joint)_blocks",
      "is made for a transformer such as Flux or Stable Diffusion 3", ""),
@@ -47,7 +47,7 @@ OTHERS = (  # how a key of another kind of file looks, what it is, and what to d
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """A file's changes, {"unet" and "text_encoder": {flat layer name: Adapter}}, and their strength."""
+    """A LoRA file: its changes, {"unet" or "text_encoder": {flat layer name: Adapter}}, and its strength `weight`."""
 
     name: str
     changes: dict[str, dict[str, Adapter]]
@@ -60,7 +60,7 @@ def parse(lora: str | Path | tuple[str, float]) -> tuple[str, float]:
     path, weight = lora if isinstance(lora, (tuple, list)) else (lora, 1.0)
     head, colon, tail = str(path).rpartition(":")
     if colon and isinstance(lora, str):
-        with suppress(ValueError):  # a colon of the path's own
+        with suppress(ValueError):  # the colon belongs to the path
             path, weight = head, float(tail)
     if not -10 <= weight <= 10:
         raise ModelError(f"The LoRA weight {weight} is out of range.", "Choose one from -10 to 10.")
@@ -68,7 +68,7 @@ def parse(lora: str | Path | tuple[str, float]) -> tuple[str, float]:
 
 
 def file(path: str) -> Path:
-    """Return the LoRA file at this path, or the one in the folder at this path."""
+    """Return the LoRA file at this path, or in the folder at this path; raise ModelError if there is none."""
     found = Path(path)
     with suppress(RuntimeError):  # a home directory that is not there
         found = found.expanduser()
@@ -90,7 +90,7 @@ def read(lora: str | Path | tuple[str, float], allow_pickle: bool = False) -> Lo
 
 
 def _changes(name: str, tensors: dict[str, Tensor], configs: dict[str, PeftConfig]) -> dict[str, dict[str, Adapter]]:
-    """Return each network's adapters; every tensor must be understood, since half a LoRA would be another one."""
+    """Return each network's adapters; raise ModelError if any tensor is unknown, since half a LoRA would be wrong."""
     layers: dict[tuple[str, str], dict[str, Tensor]] = {}
     dotted: dict[tuple[str, str], str] = {}
     for key, tensor in tensors.items():
@@ -98,7 +98,7 @@ def _changes(name: str, tensors: dict[str, Tensor], configs: dict[str, PeftConfi
         _refuse_other_kinds(name, key)
         if found is None:
             raise ModelError(
-                f"{name} is no LoRA for Stable Diffusion 1.x or 2.x: it has {key[:80]}.", "Choose another file."
+                f"{name} is not a LoRA for Stable Diffusion 1.x or 2.x: it has {key[:80]}.", "Choose another file."
             )
         _check_numbers(name, found.piece, tensor)
         if layers.setdefault(found[:2], {}).setdefault(found.piece, tensor) is not tensor:
@@ -108,19 +108,21 @@ def _changes(name: str, tensors: dict[str, Tensor], configs: dict[str, PeftConfi
     for (part, layer), pieces in layers.items():
         changes[part][layer] = _adapter(name, dotted[part, layer], pieces, configs[part])
     if not any(changes.values()):
-        raise ModelError(f"{name} is no LoRA for Stable Diffusion 1.x or 2.x.", "Choose another file.")
+        raise ModelError(f"{name} is not a LoRA for Stable Diffusion 1.x or 2.x.", "Choose another file.")
     return changes
 
 
 def _adapter(name: str, layer: str, pieces: dict[str, Tensor], config: PeftConfig) -> Adapter:
-    """Return one layer's adapter, scaled by the alpha beside its matrices or by the one in the metadata."""
+    """Return one layer's adapter, scaled by the alpha stored with its matrices or else by the one in the metadata."""
     advice = "Download it again, or choose another file."
     if set(pieces) == {"alpha"}:
         raise ModelError(f"{name} has an alpha for the layer {layer}, and no matrices that it belongs to.", advice)
     if set(pieces) == {"ia3"}:
-        raise ModelError(f"{name} is no LoRA: it holds whole weights, such as those of {layer}.", advice)
+        raise ModelError(f"{name} is not a LoRA: it holds whole weights, such as those of {layer}.", advice)
     if adapters.kind(set(pieces)) is None:
-        raise ModelError(f"{name} is no whole LoRA: of its layer {layer} it has {', '.join(sorted(pieces))}.", advice)
+        raise ModelError(
+            f"{name} is incomplete: of its layer {layer} it has only {', '.join(sorted(pieces))}.", advice
+        )
     rank = adapters.rank(pieces)
     own = float(pieces["alpha"]) / rank if "alpha" in pieces and rank else 1.0
     scale = own if "alpha" in pieces else config.scale(layer, rank)
@@ -137,16 +139,16 @@ def _adapter(name: str, layer: str, pieces: dict[str, Tensor], config: PeftConfi
 
 
 def _check_numbers(name: str, piece: str, tensor: Tensor) -> None:
-    """Raise ModelError for NaN, infinities, and integers where a matrix belongs."""
+    """Raise ModelError for NaN or infinity, and for integers where there should be a matrix."""
     fits = tensor.is_floating_point() or piece in ("alpha", "on_input")
     if not fits or not tensor.isfinite().all():
         raise ModelError(f"{name} holds invalid values.", "Download it again.")
 
 
 def _refuse_other_kinds(name: str, key: str) -> None:
-    for sign, what, advice in OTHERS:
-        if re.match(sign, key):
-            raise ModelError(f"{name} {what}.", advice or "Choose a LoRA for Stable Diffusion 1.x or 2.x.")
+    for pattern, description, advice in OTHERS:
+        if re.match(pattern, key):
+            raise ModelError(f"{name} {description}.", advice or "Choose a LoRA for Stable Diffusion 1.x or 2.x.")
 
 
 @torch.no_grad()
@@ -159,19 +161,19 @@ def merge(network: Network, part: str, loras: list[Lora]) -> Network:
             wanted.setdefault(_fitting(lora, layer, adapter, layers, network), []).append((adapter, lora.weight))
     for layer, found in wanted.items():
         weight, bias = layers[layer].get_parameter("weight"), getattr(layers[layer], "bias", None)
-        new, moved = weight.float(), None if bias is None else bias.float()
+        new, new_bias = weight.float(), None if bias is None else bias.float()
         for adapter, strength in found:
-            delta, shift = adapter.change(new, moved)
+            delta, shift = adapter.change(new, new_bias)
             new = new + strength * delta
-            moved = moved if moved is None or shift is None else moved + strength * shift
+            new_bias = new_bias if new_bias is None or shift is None else new_bias + strength * shift
         weight.copy_(new)
         if bias is not None:
-            bias.copy_(moved)
+            bias.copy_(new_bias)
     return network
 
 
 def _fitting(lora: Lora, layer: str, adapter: Adapter, layers: dict[str, nn.Module], network: Network) -> str:
-    """Return the flat name of the layer an adapter is for; ModelError if it does not fit there."""
+    """Return the flat name of the layer that an adapter is for; raise ModelError if it does not fit there."""
     if layer not in layers and hasattr(network, "up_blocks"):
         layer = lora_keys.from_ldm(layer, network.config.layers_per_block)
     weight = getattr(layers.get(layer), "weight", None)
@@ -179,7 +181,7 @@ def _fitting(lora: Lora, layer: str, adapter: Adapter, layers: dict[str, nn.Modu
         return layer
     check_width([lora], network.config)
     raise ModelError(
-        f"The LoRA {lora.name} does not fit this model: its layer {layer} is not there, or has another size.",
+        f"The LoRA {lora.name} does not fit this model: the layer {layer} is missing there, or has another size.",
         "Use it with the model it was made for.",
     )
 

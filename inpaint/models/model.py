@@ -37,12 +37,14 @@ GUIDANCE = 7.5  # the scale of guidance that suits Stable Diffusion
 
 @dataclass(frozen=True, eq=False)
 class ModelParts:
-    """The parts a model is put together from.
+    """The parts of a model.
 
-    source   where the text encoder is read from, and read again when LoRAs change
-    unets    {method: where its UNet is read from}, read when it is first needed
-    schedule what of a scheduler's configuration is used;  predicts  {method: epsilon, v_prediction or sample}
-    side     the working size in pixels;  stamp  the fingerprint of all files but those of LoRAs
+    source    the model that the text encoder is read from, again whenever LoRAs change
+    unets     {method: the model that its UNet is read from when first needed}
+    schedule  the settings of its scheduler that are used
+    predicts  {method: epsilon, v_prediction or sample}
+    side      the working size in pixels
+    stamp     the fingerprint of all files except LoRAs
     """
 
     name: str
@@ -59,9 +61,11 @@ class ModelParts:
 
 
 class Model:
-    """A loaded model: embed, encode, unet, decode; latents are float32 outside these four.
+    """A loaded model with its four calls: embed, encode, unet, decode; latents are float32 outside them.
 
-    side  the working size in pixels it was trained for;  factor  pixels a latent cell;  channels  of a latent
+    side      the working size in pixels that it was trained for
+    factor    pixels per latent cell, across and down
+    channels  of a latent
     """
 
     def __init__(
@@ -75,7 +79,7 @@ class Model:
         card, config = parts.card, parts.autoencoder.network.config
         self.parts, self.name, self.device, self.dtype, self.policy = parts, parts.name, device, dtype, policy
         self.applied, self.unet_dtype = policy, dtype  # the policy now in force, which a job may make leaner
-        self.engine = engine  # what may run a UNet in torch's place
+        self.engine = engine  # runs UNets in torch's place, if there is one
         self.quality, self.fill_strength = card.quality, card.fill_strength
         self.guidance = card.guidance or {"base": GUIDANCE, "inpaint": GUIDANCE}
         self.eta = card.eta or {"base": 0.0, "inpaint": 0.0}
@@ -85,14 +89,14 @@ class Model:
         self.autoencoder, self.text, self.notes = parts.autoencoder, parts.text, parts.autoencoder.notes
         self.factor, self.channels = 2 ** (len(config.block_out_channels) - 1), int(config.latent_channels)
         self.unets: dict[str, UNet2DConditionModel] = {}
-        self.sliced: WeakSet[UNet2DConditionModel] = WeakSet()  # those of another kind with attention in slices
+        self.sliced: WeakSet[UNet2DConditionModel] = WeakSet()  # UNets run by diffusers, with attention in slices
         self.loras = list(parts.loras)
         self.fingerprint = fingerprint_with(parts.stamp, self.loras)
         self.offloader = Offloader(device, policy)
 
     @property
     def backend(self) -> str:
-        """Return the library that runs its UNets, of those loaded so far."""
+        """Return the library that runs the UNets loaded so far: torch or openvino."""
         return "openvino" if self.engine and any(map(self.engine.runs, self.unets.values())) else "torch"
 
     @property
@@ -108,8 +112,9 @@ class Model:
     ) -> Callable[[Tensor, float, Tensor], Tensor]:
         """Return (x [B, 4 | 9, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w], float32: see `predicts`.
 
-        N is B or a multiple of it.  It caches what does not change along a walk, and with `fast` the step before: ask
-        for a new one for each walk.  `guidance` is what it is told where it `embeds_guidance`.
+        N is B or a multiple of it.  The callable caches what does not change along a walk, and with `fast` the
+        features of earlier steps, so use a new one for each walk.  `guidance` is the scale for a UNet that
+        `embeds_guidance`.
         """
         network = self._network(method)
         run = self._runner(network, method, fast, self.guidance[method] if guidance is None else guidance)
@@ -131,7 +136,8 @@ class Model:
     ) -> Tensor:
         """Embed prompts of any length with weights in brackets: [B, n, d], float32, all as long as the longest.
 
-        What in them is not understood is said in `notes`, and what is to be known of the model at each use.
+        Adds to `notes` a sentence for each part of a prompt that is not understood, and the remarks on the model's
+        files.
         """
         remarks = [note for source in dict.fromkeys(self.parts.unets.values()) for note in source.notes]
         for prompt in prompts if chunks is None else ():
@@ -147,13 +153,13 @@ class Model:
         return self._by_vae(lambda: self.autoencoder.encode(pixels.to(self.device), noise))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Decode [B, 4, h, w] to [B, 3, H, W], float32; after NaN or infinity once more in float32."""
+        """Decode [B, 4, h, w] to [B, 3, H, W], float32; repeat it in float32 if half precision gives NaN."""
         return self._by_vae(lambda: self.autoencoder.decode(latents.to(self.device)))
 
     def set_loras(self, loras: Iterable[Any]) -> None:
-        """Merge exactly these LoRAs, "path:0.8" or (path, weight), into the weights; [] restores them.
+        """Merge exactly these LoRAs into the weights: "path", "path:0.8" or (path, weight); [] removes all.
 
-        If one of them cannot be used nothing changes.
+        Raises ModelError if one of them cannot be used; nothing changes then.
         """
         before, wanted = self.loras, [one if isinstance(one, Lora) else lora.read(one) for one in loras]
         if not before and not wanted:
@@ -165,7 +171,7 @@ class Model:
             raise
 
     def free_some_memory(self, network: str) -> str | None:
-        """Make the policy leaner for this network ("unet", "vae", "text"); return a note, or None if it cannot be."""
+        """Make the policy leaner for this network ("unet", "vae", "text"); return a note, None if nothing is left."""
         if self.engine and self.backend == "openvino":
             self._apply(replace(self.applied, second_copy=False))
             self.engine.release(*self.unets.values())
@@ -182,7 +188,7 @@ class Model:
             self._apply(self.policy)
 
     def widen_unet(self) -> bool:
-        """Read the UNet again in a dtype of larger range, after NaN or infinity; False if it has one already."""
+        """Read the UNet again in a dtype of larger range, after NaN or infinity; return False if there is none."""
         wider = devices.wider(self.unet_dtype, self.device)
         if wider is None:
             return False
@@ -205,10 +211,10 @@ class Model:
         if method not in self.unets:
             network = self.parts.unets[method].unet(method, self.unet_dtype).requires_grad_(False)
             lora.merge(network, "unet", self.loras)
-            if self.device.type == "cuda":  # what its convolutions compute with
+            if self.device.type == "cuda":  # its convolutions are quicker in this layout
                 network.to(memory_format=torch.channels_last)
             if self.offloader.too_tight(network):
-                self._drop_unets()  # one at a time
+                self._drop_unets()  # there is room for only one
             self.unets[method] = network
             self._place()
         return self.unets[method]
@@ -232,7 +238,7 @@ class Model:
         return lambda *inputs: (compiled or walked)(*inputs)[0]
 
     def _small(self, network: nn.Module) -> bool:
-        """Return whether reordering weights takes much of a CPU's pass and there is room to keep them reordered."""
+        """Return whether prepacked weights pay: on a CPU, in float32, for a network small enough to store twice."""
         size = sum(weight.numel() for weight in network.parameters())
         resident = self.device.type == "cpu" and self.applied.placement == "resident"
         return resident and self.unet_dtype is torch.float32 and size < devices.SMALL
@@ -257,7 +263,7 @@ class Model:
         self._place()
 
     def _place(self) -> None:
-        """Move every network to where the current policy wants it."""
+        """Move every network to the place that the current policy gives it."""
         sliced = self.applied.attention_slicing
         for network in self.unets.values():
             if sliced != (network in self.sliced) and not supported.fits(network):
@@ -268,12 +274,12 @@ class Model:
 
     def _by_vae(self, run: Callable[[], Tensor]) -> Tensor:
         with self.offloader.on_device(self.vae):
-            found = run()
-        if not found.isfinite().all() and self.autoencoder.widen():
+            output = run()
+        if not output.isfinite().all() and self.autoencoder.widen():
             self._place()
             with self.offloader.on_device(self.vae):
-                found = run()
-        return finite(found)
+                output = run()
+        return finite(output)
 
 
 def read_text_encoder(source: ModelSource, dtype: torch.dtype, loras: Iterable[Lora]) -> CLIPTextModel:

@@ -1,6 +1,6 @@
 """Read what a single file states about itself: marker keys among its tensors, and its safetensors metadata.
 
-v_pred, ztsnr                     tensors without values, by which trainers mark what a checkpoint predicts
+v_pred, ztsnr                     empty tensors by which trainers mark a checkpoint that predicts v or ends in noise
 modelspec.prediction_type         v, epsilon …    (Stability AI's ModelSpec)
 modelspec.predict_key             the same, as ComfyUI saves it
 modelspec.architecture            stable-diffusion-v2-768-v
@@ -41,7 +41,7 @@ def schedule(keys: Iterable[str], metadata: Mapping[str, str]) -> dict[str, Any]
 
 
 def side(metadata: Mapping[str, str]) -> int | None:
-    """Return the training size in pixels that a file states, or None."""
+    """Return the training size in pixels that the file states, or None."""
     found = re.fullmatch(r"(\d{2,5})(?:x(\d{2,5}))?", metadata.get("modelspec.resolution", "").strip().lower())
     return max(int(number) for number in found.groups() if number) if found else None
 

@@ -1,9 +1,9 @@
-"""Recognise other programs' prompt syntax: translate it, or say that it is read as plain words.
+"""Recognise other programs' prompt syntax: translate it, or note that it is read as plain words.
 
-BREAK                    what follows begins a new chunk of 75 tokens
+BREAK                    begins a new chunk of 75 tokens
 embedding:name, name     a learned word, if an embedding of that name is loaded
-<lora:name:0.8>          left out, for LoRAs are loaded with the model
-[a:b:0.5]  [a|b]  a AND b  {a|b}  __a__            read as words
+<lora:name:0.8>          left out, since LoRAs are loaded with the model
+[a:b:0.5]  [a|b]  a AND b  {a|b}  __a__            read as plain words
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ BREAK = re.compile(r"\s*\bBREAK\b[\s,]*")
 TAG = re.compile(r"<(?P<kind>lora|lyco|hypernet):(?P<name>[^:<>]{1,200})(?::(?P<weight>[^<>]{0,40}))?>")
 EMBEDDING = re.compile(r"\bembedding:(?P<name>[\w.-]{1,200})", re.IGNORECASE)
 SUFFIX = r"(?:\.(?:safetensors|pt|bin))?"
-WORDS = (  # how it looks, and what it does elsewhere
+WORDS = (  # the pattern, and what it does in other programs
     (re.compile(r"(?<!\\)\[[^\[\]\n]{0,300}:\s*\d*\.?\d+\s*\]"), "changes the prompt during the run"),
     (re.compile(r"(?<!\\)\[[^\[\]|\n]{1,300}\|[^\[\]\n]{1,300}\]"), "takes turns from step to step"),
     (re.compile(r"(?<!\S)AND(?!\S)"), "mixes two prompts"),
@@ -40,7 +40,7 @@ def pattern(names: Iterable[str]) -> re.Pattern[str] | None:
 def notes(prompt: str, embeddings: Iterable[str] = (), loras: Mapping[str, float] | None = None) -> list[str]:
     """Return a sentence for each part of the prompt that other programs would read differently.
 
-    loras  {name: weight} of those that are loaded
+    loras  {name: weight} of the LoRAs that are loaded
     """
     found, known = [], {name.lower() for name in embeddings}
     for tag in TAG.finditer(prompt):
@@ -48,9 +48,9 @@ def notes(prompt: str, embeddings: Iterable[str] = (), loras: Mapping[str, float
     for match in EMBEDDING.finditer(prompt):
         if re.sub(SUFFIX + "$", "", match["name"].lower().rstrip(".")) not in known:
             found.append(f"There is no embedding {match['name']}: it is read as words. Load it with embeddings=.")
-    for sign, what in WORDS:
+    for sign, effect in WORDS:
         for match in sign.finditer(TAG.sub("", prompt)):
-            found.append(f"“{_short(match[0])}” is read as words; elsewhere it {what}.")
+            found.append(f"“{_short(match[0])}” is read as words; elsewhere it {effect}.")
     return list(dict.fromkeys(found))
 
 

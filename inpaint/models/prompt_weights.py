@@ -1,6 +1,6 @@
 """Parse weights in a prompt, as Stable Diffusion's users write them: (more), (more:1.3), [less], \\( a real bracket.
 
-A bracket without its partner is taken literally.  Linear in the prompt's length, and nothing a person can type fails.
+A bracket without its partner is taken literally.  Every text can be parsed, in time linear in its length.
 """
 
 from __future__ import annotations

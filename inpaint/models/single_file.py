@@ -1,4 +1,4 @@
-"""Read a model from one file in ldm naming; its first convolution tells whether it has 4 or 9 channels."""
+"""Read a model from one file in ldm naming, such as a .safetensors checkpoint of Stable Diffusion 1.x or 2.x."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ V2 = 1024
 
 
 class SingleFile:
-    """The parts of a single-file model.
+    """The parts of a model in one file; each is read when it is needed.
 
-    folder  in diffusers' layout, whose configurations and tokenizer to use; without it those of Stable Diffusion
-            1.x or 2.x, whichever the file's shapes fit.  The original program's NAME.yaml beside NAME.safetensors
-            goes before both, and what the file says about itself before that.
+    folder  a folder in diffusers' layout with the configurations and the tokenizer to use; by default those shipped
+            for Stable Diffusion 1.x or 2.x, whichever the file's shapes fit
+
+    Statements in the file itself come first, then the original program's NAME.yaml beside NAME.safetensors, then the
+    folder.
     """
 
     def __init__(self, path: Path, folder: Path | None = None, allow_pickle: bool = False):
         self.path, self.name, self.allow_pickle = path, path.name, allow_pickle
         found, metadata = weight_files.shapes(path, allow_pickle), weight_files.metadata(path)
         if FIRST not in found:
-            raise ModelError(f"{path.name} is no Stable Diffusion checkpoint in ldm naming.", _advice(found))
+            raise ModelError(f"{path.name} is not a Stable Diffusion checkpoint in ldm naming.", _advice(found))
         self.channels, self.width = found[FIRST][1], found.get(CROSS, [0, 0])[1]
         self.methods = (method_of({"in_channels": self.channels}, self.name),)
         if model_spec.is_xl(found, metadata) or (folder is None and self.width not in FAMILIES):
@@ -46,11 +48,11 @@ class SingleFile:
                 f"{path.name} is not Stable Diffusion 1.x or 2.x; SDXL is not supported yet.",
                 "Choose another model; for a variant, name a folder with its configurations.",
             )
-        self.assumed = folder is None  # whether the configurations are only those of its family
+        self.assumed = folder is None  # whether the configurations are only assumed, from its family
         self.folder = folder or CONFIGS / FAMILIES[self.width]
         self.original = ldm_config.beside(path)
         self.notes: list[str] = []
-        self.said = model_spec.schedule(found, metadata)
+        self.stated = model_spec.schedule(found, metadata)
         self.noted_side = model_spec.side(metadata)
         self.size = count({key: shape for key, shape in found.items() if key.startswith(PARTS)})
         self.parts = {prefix for prefix in PARTS if any(key.startswith(prefix) for key in found)}
@@ -62,14 +64,14 @@ class SingleFile:
         """Return the noise schedule: from the file, from the .yaml beside it, or else from the configurations."""
         config = read_config(self.folder, "scheduler", file="scheduler_config.json")
         if self.assumed and self.width == V2:
-            del config["prediction_type"]  # its files are of both kinds
-        return {**config, **(ldm_config.schedule(self.original) if self.original else {}), **self.said}
+            del config["prediction_type"]  # some of its files predict eps, some v
+        return {**config, **(ldm_config.schedule(self.original) if self.original else {}), **self.stated}
 
     def predicts(self) -> str:
-        """Return what the UNet predicts: by the schedule, or for Stable Diffusion 2 found out with one pass."""
+        """Return what the UNet predicts: by its schedule, or for Stable Diffusion 2 found out with one pass."""
         config = self.schedule()
-        silent = self.width == V2 and "prediction_type" not in config
-        return self._probed if silent else prediction.kind_of(config)
+        unstated = self.width == V2 and "prediction_type" not in config
+        return self._probed if unstated else prediction.kind_of(config)
 
     def side(self) -> int:
         """Return the training size in pixels: stated by the file, or inferred from what it predicts."""
@@ -83,7 +85,7 @@ class SingleFile:
     def _probed(self) -> str:
         if not predicts_v(self.unet(self.methods[0], torch.float32)):
             return "epsilon"
-        self.notes.append(f"{self.name} does not say what it predicts; by one pass it is v.")
+        self.notes.append(f"{self.name} does not say what it predicts; a test pass shows that it is v.")
         return "v_prediction"
 
     def unet(self, method: str, dtype: torch.dtype):
@@ -112,14 +114,15 @@ class SingleFile:
                 f"{self.name} holds no text encoder: it is a UNet alone.",
                 "Choose a full checkpoint; a 9-channel UNet can also be named as inpaint= beside a whole model.",
             )
-        told = {
+        settings = {
             key: value
             for key, value in read_config(self.folder, "text_encoder").items()
-            if "attn_implementation" not in key
-        }  # which could name a program on the Hub
-        config, weights = CLIPTextConfig(**told), self._tensors()
+            if "attn_implementation"
+            not in key  # it could name a kernel on the Hub, which would be downloaded and run
+        }
+        config, weights = CLIPTextConfig(**settings), self._tensors()
         with readable(self.name):
-            with init_empty_weights(include_buffers=False):  # its position ids stay real
+            with init_empty_weights(include_buffers=False):  # no file holds its position ids
                 encoder = CLIPTextModel(config)
             return loaded(self.name, encoder, conversion.text_weights(weights, encoder), dtype)
 
@@ -144,12 +147,12 @@ class SingleFile:
             return conversion.config_of(part, self.original)
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Read the tensors again each time: the networks share this memory, and LoRAs change it in place."""
+        """Read the tensors, anew each time: the networks share their memory, and LoRAs change them in place."""
         return dict(tensors(self.path, self.allow_pickle))
 
 
 def _advice(keys) -> str:
-    """Return advice for a file that is no checkpoint, by what it is instead."""
+    """Return advice for a file that is not a checkpoint, depending on what it is."""
     if any("lora_" in key or ".lora" in key or "hada_" in key or "lokr_" in key for key in keys):
         return "It is a LoRA: name it with loras=, beside a model (on the command line --lora)."
     if "emb_params" in keys:

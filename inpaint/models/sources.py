@@ -1,4 +1,4 @@
-"""Find where a model's parts come from: a folder, a single file or a download from the Hub."""
+"""Find the source of a model's parts: a folder, a single file or a download from the Hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
 
 class VaeSource(Protocol):
-    """A VAE on disk, read when it is asked for."""
+    """A VAE on disk, read when it is needed."""
 
     name: str
 
@@ -32,7 +32,7 @@ class VaeSource(Protocol):
 
 
 class ModelSource(VaeSource, Protocol):
-    """A model on disk whose parts are each read when asked for."""
+    """A model on disk; each of its parts is read when it is needed."""
 
     notes: list[str]
 
@@ -50,7 +50,7 @@ class ModelSource(VaeSource, Protocol):
 
 
 class Options(TypedDict, total=False):
-    """How any source is found: for a single file its configurations; for the Hub whether, and who is told of it."""
+    """The options of `source`, handed on by the other functions here; `load` describes them."""
 
     config: str | None
     offline: bool | None
@@ -87,7 +87,7 @@ def source(
             return of_folder(path)
         if path.is_file():
             return of_file(path, _config(path, config), allow_pickle)
-    except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who has no home here
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~name of an unknown user
         raise ModelError(f"The model {name[:60]!r} cannot be read.", "Check the path.") from error
     if hub.is_id(name) and path.suffix.lower() not in SUFFIXES:
         fetch = partial(hub.fetch, name, (only,) if only else hub.PARTS, offline, progress)
@@ -104,7 +104,7 @@ def source(
 
 
 def vae(name: str, **options: Unpack[Options]) -> VaeSource:
-    """Return the VAE of this name; for a family that of its base model."""
+    """Return the VAE of this name; for a family, that of its base model."""
     card = FAMILIES.get(str(name))
     return source(card.base if card and card.base else (str(name),), only="vae", **options)
 
@@ -117,9 +117,7 @@ def inpaint_source(asked: str | None, card: Card, **options: Unpack[Options]) ->
         names = (other.inpaint or other.base) if other else (str(asked),)
     found = source(names, only="unet", **options) if names else None
     if found is not None and "inpaint" not in found.methods:
-        raise ModelError(
-            f"The model {found.name} has no inpainting UNet to lend.", "Name one whose UNet takes 9 channels."
-        )
+        raise ModelError(f"The model {found.name} has no inpainting UNet.", "Name one whose UNet takes 9 channels.")
     return found
 
 

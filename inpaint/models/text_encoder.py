@@ -1,4 +1,4 @@
-"""Encode prompts of any length with CLIP: weights in brackets, BREAK, and learned words."""
+"""Encode prompts of any length with CLIP, with weights in brackets, BREAK, and learned words."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
 
 CLIP = paths.CLIP
-CACHED_CHUNKS = 64  # chunks
+CACHED_CHUNKS = 64
 LAYERS = ("last", "pooled", "hidden")
-BACKTRACK = 10  # tokens a chunk may end early so as not to cut a word
+BACKTRACK = 10  # tokens: a chunk may end this much early so as not to cut a word
 
 
 def tokenizer(folder: Path | None = None) -> CLIPTokenizer:
@@ -33,7 +33,7 @@ def tokenizer(folder: Path | None = None) -> CLIPTokenizer:
     own = folder / "tokenizer" if folder else CLIP
     if any((own / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         return CLIPTokenizer.from_pretrained(str(own))
-    settings = own / "tokenizer_config.json"  # Stable Diffusion 2 differs from CLIP only in how it pads
+    settings = own / "tokenizer_config.json"  # Stable Diffusion 2 differs from CLIP only in its padding token
     pad = json.loads(settings.read_text(encoding="utf-8"))["pad_token"] if settings.is_file() else "<|endoftext|>"
     return CLIPTokenizer.from_pretrained(str(CLIP), pad_token=pad)
 
@@ -44,10 +44,10 @@ class Text:
     def __init__(self, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, embeddings: Iterable[Embedding] = ()):
         self.tokenizer, self.embeddings = tokenizer, tuple(embeddings)
         self.size = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)  # 77 for CLIP
-        self.length = self.size - 2  # beside begin and end
+        self.length = self.size - 2  # without the begin and end tokens
         self.cache: OrderedDict[tuple, Tensor] = OrderedDict()
-        self.first_learned = encoder.get_input_embeddings().num_embeddings  # the ids from there on are embeddings'
-        self.learned = self._number_embeddings()  # {name in small letters: its ids}
+        self.first_learned = encoder.get_input_embeddings().num_embeddings  # ids from here on are learned words
+        self.learned = self._number_embeddings()  # {name in lower case: its ids}
         self.pattern = prompt_syntax.pattern(self.learned)
         self.replace_encoder(encoder)
 
@@ -86,11 +86,11 @@ class Text:
         return sum(map(len, self._sections(prompt)))
 
     def forget(self) -> None:
-        """Clear the cache after the encoder has changed."""
+        """Clear the cache, as is needed after the encoder has changed."""
         self.cache.clear()
 
     def replace_encoder(self, encoder: CLIPTextModel) -> None:
-        """Use another text encoder with the same vocabulary, such as one with LoRAs in it."""
+        """Use another text encoder with the same vocabulary, such as one with LoRAs merged into it."""
         self.encoder = textual_inversion.extended(encoder, self.embeddings)
         self.forget()
 
@@ -106,7 +106,7 @@ class Text:
         return found
 
     def _cached(self, part: tuple, clip_skip: int, layer: str) -> Tensor:
-        """Return a chunk's embeddings [1, size, d], cached by chunk, so that a changed last word costs one chunk."""
+        """Return a chunk's embeddings [1, size, d], cached, so that a changed word costs only its own chunk."""
         key = part, clip_skip, layer
         if key not in self.cache:
             self.cache[key] = self._chunk(part, clip_skip, layer)
@@ -116,7 +116,7 @@ class Text:
         return self.cache[key].to(self._device())  # the encoder may have moved since
 
     def _device(self) -> torch.device:
-        """Return the device of ids and embeddings: the CPU while accelerate's hooks stream the encoder from there."""
+        """Return the device for ids and embeddings: the CPU if accelerate's hooks stream the encoder from there."""
         device = self.encoder.device
         return torch.device("cpu") if device.type == "meta" else device
 
@@ -138,7 +138,7 @@ class Text:
 
     def _chunks(self, prompt: str, most: int | None) -> list[tuple[tuple[int, float], ...]]:
         """Return the prompt's tokens in chunks that split no word, unless it is longer than BACKTRACK tokens."""
-        if most is not None:  # cut hard and read literally, as the article's program does
+        if most is not None:  # cut anywhere, and read literally, as the article's program does
             tokens = self._literal(parse(prompt))
             return [tuple(tokens[k * self.length : (k + 1) * self.length]) for k in range(max(1, most))]
         parts: list[tuple[tuple[int, float], ...]] = []
@@ -191,8 +191,9 @@ class Text:
 def _weighted(hidden: Tensor, weights: list[float]) -> Tensor:
     """Multiply each token's embedding by its weight and keep the chunk's norm, so that contrast does not rise.
 
-    Others restore the mean.  After a final norm it may be next to nothing (the built-in model's is 4e-5 beside
-    a deviation of 1), and a quotient of two such means is chance: "(cat:2)" would scale the whole chunk by 0.68.
+    Other programs restore the mean instead.  But after a final norm the mean may be nearly zero (the built-in model's
+    is 4e-5, with a deviation of 1), and the ratio of two such means is random: "(cat:2)" would scale the whole chunk
+    by 0.68.
     """
     if all(weight == 1 for weight in weights):
         return hidden

@@ -36,17 +36,17 @@ class Embedding:
 
 
 def read(entry: str | Path, allow_pickle: bool = False) -> tuple[Embedding, ...]:
-    """Read the embeddings in a file, given as "path" or "name=path"; the file's name is a name too."""
+    """Read the embeddings in a file, "path" or "name=path"; the name, or else the file's, can be used in prompts."""
     name, path = _parsed(str(entry))
     with weight_files.readable(path.name):
         found = _vectors(path, allow_pickle)
         stamp = fingerprint.of_files([path])
         if not found:
             raise ModelError(f"{path.name} holds no textual-inversion embedding.", "Choose another file.")
-        made = [_embedding(path.name, token, tensor, stamp) for token, tensor in found.items()]
-    if len(made) > 1:
-        return tuple(made)
-    return (Embedding((name, *made[0].names), made[0].vectors, stamp),)
+        embeddings = [_embedding(path.name, token, tensor, stamp) for token, tensor in found.items()]
+    if len(embeddings) > 1:
+        return tuple(embeddings)
+    return (Embedding((name, *embeddings[0].names), embeddings[0].vectors, stamp),)
 
 
 def check_width(embeddings: Iterable[Embedding], width: int | None) -> None:
@@ -61,7 +61,7 @@ def check_width(embeddings: Iterable[Embedding], width: int | None) -> None:
 
 
 def extended(encoder: CLIPTextModel, embeddings: Iterable[Embedding]) -> CLIPTextModel:
-    """Return the same text encoder with these vectors appended to its vocabulary."""
+    """Append these vectors to the text encoder's vocabulary, in place; return it."""
     embeddings, own = tuple(embeddings), encoder.get_input_embeddings().weight
     if embeddings:
         check_width(embeddings, own.shape[1])
@@ -89,14 +89,14 @@ def _parsed(entry: str) -> tuple[str, Path]:
 
 
 def _vectors(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
-    """Return {token: vectors} of a file; the token is "" where the file names none."""
+    """Return {token: vectors} of a file; the token is "" if the file names none."""
     if weight_files.is_safetensors(path):
         found: Any = weight_files.tensors(path)
     else:
         found = weight_files.unpickled(path, allow_pickle)
     if {"clip_l", "clip_g"} & found.keys():
         raise ModelError(f"{path.name} is made for Stable Diffusion XL.", "Choose one for 1.x or 2.x.")
-    if "string_to_param" in found:  # the first program's own form
+    if "string_to_param" in found:  # the format of the original program
         return {"": next(iter(found["string_to_param"].values())).detach()}
     if "emb_params" in found:
         return {"": found["emb_params"]}

@@ -1,8 +1,8 @@
 """Compute an exact model without weights: the denoiser of a Gaussian random field with a 1/fᵖ spectrum.
 
-If pictures were such fields, this is the UNet that training would find: a Wiener filter in Fourier space.  The
-hole's conditional distribution is known in closed form, so tests can say how good a method is, not only that it
-ran.  It fills holes smoothly, knows no words, and starts at once.
+If pictures were such fields, training would find exactly this UNet: a Wiener filter in Fourier space.  The
+conditional distribution of a hole is known in closed form, so tests can measure how good a method is, not only that
+it runs.  The toy fills holes smoothly, ignores the prompt, and needs no time to load.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch import Tensor
 from ..diffusion.schedule import alphas_cumprod
 from ..errors import InvalidRequest
 
-# brightness, red against green, both against blue: orthonormal, so its transpose is its inverse
+# brightness, red against green, both against blue; orthonormal, so that its transpose is its inverse
 OPPONENT = torch.tensor([[1.0, 1, 1], [1, -1, 0], [1, 1, -2]])
 OPPONENT = OPPONENT / OPPONENT.norm(dim=1, keepdim=True)
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 
 
 class Wiener:
-    """Return the exact E[eps | x] [N, c, h, w] of the field for x [B, c, h, w], t, text [N, …]; text is not read."""
+    """Predict exactly: (x [B, c, h, w], t, text [N, …]) -> E[eps | x] [N, c, h, w] of the field; text is ignored."""
 
     def __init__(self, abar: Tensor, power: float = 4.0, std: tuple[float, ...] = (1.0,)):
         self.abar, self.power, self.std = abar, power, std
@@ -43,9 +43,9 @@ class Wiener:
 
 
 class Model:
-    """A model with the interface of a loaded one: latents are the means of 8 × 8 pixels in opponent colours.
+    """The toy, with the interface of a loaded model; its latents are means of 8 × 8 pixels in opponent colours.
 
-    Their spreads are those of a calm photo: much in brightness, little in colour, nothing in the fourth channel.
+    They vary as in a calm photo: much in brightness, little in colour, next to nothing in the fourth channel.
     """
 
     name, fingerprint, side, factor, channels = "toy", "toy-1", 256, 8, 4
@@ -82,13 +82,13 @@ class Model:
         return torch.zeros(len(prompts), 1, 1)
 
     def free_some_memory(self, network: str) -> None:
-        return None  # there is nothing to give up
+        return None  # it takes no memory worth freeing
 
     def restore_policy(self) -> None:
         pass
 
     def widen_unet(self) -> bool:
-        return False  # it computes in float32 at least
+        return False  # it computes in float32 already
 
     def free(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Encode pixels to latents and decode them; in float32 where half precision would give NaN."""
+"""Encode pixels to latents and decode them; switch to float32 when half precision gives NaN."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ NOTE = "The VAE produced invalid numbers in half precision and now runs in float
 class Autoencoder:
     """A VAE that switches to float32 when half precision overflows.
 
-    read  dtype -> the network, from its file;  notes  what there is to say about it
+    read   dtype -> the network, read from its file
+    notes  remarks for the report
     """
 
     def __init__(self, read: Callable[[torch.dtype], AutoencoderKL], dtype: torch.dtype):
@@ -55,8 +56,8 @@ class Autoencoder:
         return self.read(dtype).requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def finite(found: Tensor) -> Tensor:
-    """Return the tensor; raise ModelError if it holds NaN or infinity."""
-    if not found.isfinite().all():
+def finite(output: Tensor) -> Tensor:
+    """Return the VAE's output; raise ModelError if it holds NaN or infinity."""
+    if not output.isfinite().all():
         raise ModelError("The VAE produced invalid numbers, even in float32.", "Try another VAE or model.")
-    return found
+    return output

@@ -16,13 +16,13 @@ from .single_file import CONFIGS, filled
 
 PREFIX = "first_stage_model."
 PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
-LAST = "encoder.conv_out.weight"  # [8, 512, 3, 3]: what the latent's channels mean is decided there
-XL = 0.13025  # the scaling factor of Stable Diffusion XL's latents; before it was 0.18215
-LIKE = 0.5  # the cosine of two such layers: 1 for VAEs trained on from each other, 0 for others
+LAST = "encoder.conv_out.weight"  # [8, 512, 3, 3]: this layer decides what the latent's channels mean
+XL = 0.13025  # the scaling factor of Stable Diffusion XL's latents; for 1.x and 2.x it is 0.18215
+LIKE = 0.5  # the cosine of two such layers is near 1 if one VAE was trained from the other, else near 0
 
 
 class FolderVae:
-    """A VAE in diffusers' layout: config.json and weights in the folder itself, or in its vae/."""
+    """A VAE in diffusers' layout: config.json and weights in the folder itself or in its subfolder vae/."""
 
     def __init__(self, path: Path, name: str = "", fetch: Fetch | None = None):
         self.path, self.name, self.fetch = path, name or path.name, fetch
@@ -46,7 +46,7 @@ class FolderVae:
 
 
 class FileVae:
-    """A VAE in a single file, in ldm or diffusers naming: alone, or in a whole checkpoint."""
+    """A VAE in a single file, in ldm or diffusers naming, alone or within a whole checkpoint."""
 
     def __init__(self, path: Path, folder: Path | None = None, allow_pickle: bool = False):
         self.path, self.name, self.allow_pickle = path, path.name, allow_pickle
@@ -78,7 +78,7 @@ class FileVae:
 
 
 def xl(name: str) -> ModelError:
-    """Return the error for a VAE of Stable Diffusion XL, whose files differ from one of 1.x only in their numbers."""
+    """Return the error for a VAE of Stable Diffusion XL; its files look like those of 1.x, but for the numbers."""
     return ModelError(
         f"{name} is the VAE of Stable Diffusion XL: its latents mean other colours.",
         "Choose a VAE of Stable Diffusion 1.x or 2.x.",
@@ -88,8 +88,8 @@ def xl(name: str) -> ModelError:
 def check_latents(theirs: Iterable[Path], own: Iterable[Path], name: str) -> None:
     """Raise ModelError if a VAE's latent space differs from the model's own, as Stable Diffusion XL's does.
 
-    All VAEs of Stable Diffusion 1.x and 2.x were trained on from one another, mostly the decoder alone; XL's has the
-    same layers and was trained anew.  Where there is no other to compare with, the file's name decides.
+    All VAEs of Stable Diffusion 1.x and 2.x descend from one another, mostly with only the decoder trained further;
+    XL's has the same layers, but was trained from scratch.  If the model's own cannot be compared, the name decides.
     """
     other, mine = _last_layer(theirs), _last_layer(own)
     if other is not None and mine is not None and other.shape == mine.shape == (8, 512, 3, 3):

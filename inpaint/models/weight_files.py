@@ -35,7 +35,7 @@ def tensors(path: Path, allow_pickle: bool = False) -> dict[str, Tensor]:
     Raises ModelError for a pickle unless they are allowed; even then only plain weights are read.
     """
     if is_safetensors(path):
-        header(path)  # says exactly what is wrong where the library does not
+        header(path)  # its errors say exactly what is wrong
         with readable(path.name):
             from safetensors.torch import load_file
 
@@ -58,7 +58,7 @@ def unpickled(path: Path, allow_pickle: bool) -> Any:
 
 
 def header(path: Path) -> dict[str, list[int]]:
-    """Return {tensor name: shape} of a safetensors file; ModelError if it is none, cut off or has a wrong header."""
+    """Return {tensor name: shape} of a safetensors file; raise ModelError if it is damaged or of another kind."""
     entries, end, room = _entries(path)
     if end != room:
         raise ModelError(f"{path.name} is cut off or damaged: {room} bytes of weights where {end} belong.", ADVICE)
@@ -78,7 +78,7 @@ def _entries(path: Path) -> tuple[dict[str, Any], int, int]:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(size - 8, MAX_HEADER):
-                raise ModelError(f"{path.name} is no safetensors file, or it is cut off.", ADVICE)
+                raise ModelError(f"{path.name} is not a safetensors file, or it is cut off.", ADVICE)
             entries = json.loads(file.read(length))
         own = [entry for name, entry in entries.items() if name != "__metadata__"]
         if any(not isinstance(n, int) or n < 0 for entry in own for n in entry["shape"]):
@@ -87,7 +87,7 @@ def _entries(path: Path) -> tuple[dict[str, Any], int, int]:
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read.", "Check the path.") from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise ModelError(f"{path.name} is no safetensors file.", ADVICE) from error
+        raise ModelError(f"{path.name} is not a safetensors file.", ADVICE) from error
     return entries, end, size - 8 - length
 
 
@@ -100,29 +100,29 @@ def complete(name: str, missing, unexpected=(), mismatched=()) -> None:
     """Raise ModelError if a weight is missing, unexpected or misshapen."""
     missing = [key for key in missing if "position_ids" not in key]
     unexpected = [key for key in unexpected if "position_ids" not in key]
-    for what, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", mismatched)):
+    for problem, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", mismatched)):
         if keys:
             raise ModelError(
-                f"The model {name} {what} {len(keys)} weights, such as {sorted(map(str, keys))[0]}.",
+                f"The model {name} {problem} {len(keys)} weights, such as {sorted(map(str, keys))[0]}.",
                 "It is another kind of model, or its file is damaged.",
             )
 
 
 @contextmanager
 def readable(name: str):
-    """Turn any error of a library that cannot read a file into one sentence."""
+    """Turn any error that a library raises inside the block into a ModelError about the file `name`."""
     from ..memory.policy import is_out_of_memory
 
     try:
         yield
     except InpaintError:
         raise
-    except ImportError as error:  # a configuration can ask for a library, say one of quantized weights
+    except ImportError as error:  # a configuration can ask for a library, for example for quantized weights
         raise ModelError(
             f"The model file {name} needs the Python package {error.name}, which is not installed.",
             "Choose a model in plain weights, float32 or half precision.",
         ) from error
-    except Exception as error:  # of safetensors, pickle, torch, diffusers, transformers: each has its own
+    except Exception as error:  # safetensors, pickle, torch, diffusers and transformers raise their own kinds
         if is_out_of_memory(error):
             raise
         raise ModelError(f"The model file {name} is damaged or of another kind.", ADVICE) from error

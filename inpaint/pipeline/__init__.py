@@ -1,1 +1,1 @@
-"""From a request to a result: prepare, encode, denoise, decode, blend, report."""
+"""Turn a request into a result: prepare, encode, denoise, decode, blend, report."""

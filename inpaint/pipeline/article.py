@@ -2,7 +2,7 @@
 
 It crops and resizes to the model's size, scales pixels by 1/127, samples the VAE's posterior, takes the mask at
 every eighth pixel, noises one level further than it starts from, noises the original anew at each step, and
-returns the raw decode: nothing is pasted back.  What we do instead, and why, is a table in the README.
+returns the raw decode: nothing is pasted back.  A table in the README says what we do instead, and why.
 """
 
 from __future__ import annotations
@@ -81,11 +81,13 @@ class ArticleJob(Job):
         width, height = (max(64, (n or side) // 8 * 8) for n in (request.width, request.height))
         self.source, self.painted = request.picture, request.mask
         if any(getattr(request, name) for name in ("expand", "invert", "mask_from_alpha", "fill_holes", "grow")):
-            masks = mask.prepare(request.picture, request) if request.picture else None  # what the program has not
+            masks = (
+                mask.prepare(request.picture, request) if request.picture else None
+            )  # the program has no such options
             self.painted = masks and masks.painted.whole()
         if request.expand and request.picture:
             self.source = expand.expand(request.picture, request.expand)
-        self.request, self.picture, self.masks = request, None, None  # the result is a new picture
+        self.request, self.picture, self.masks = request, None, None  # nothing is pasted back: the result is new
         whole = crop.Crop(crop.Box(0, 0, width, height), (width, height))
         self.crops = [(whole, whole.box)]
         self.images = [Image.new("RGB", whole.size)] * len(self.seeds)
@@ -111,7 +113,7 @@ class ArticleJob(Job):
         walk = denoise(model.unet("base"), text, strategy, ddim, x, guidance_of(request))
         for step in self.timing.each("denoise", walk):
             if not request.eta:
-                dice()  # drawn and multiplied by zero there
+                dice()  # the program draws it all the same, and multiplies it by zero
             x, self.steps = step.x, self.steps + 1
             step = replace(step, index=done + step.index, total=total)
             yield self.shown(step, 0, self.seeds[0], (dice.generator.get_state(),), render)

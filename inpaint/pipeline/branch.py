@@ -11,18 +11,18 @@ from ..request import Request
 from .scene import Scene
 from .step import Step
 
-ALIKE = ("article", "sampler", "steps", "strength", "exact_steps")  # what decides which timesteps are walked
+WALK_FIELDS = ("article", "sampler", "steps", "strength", "exact_steps")  # these decide which timesteps are walked
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The kept `step` after which a run begins; with `finish` it ends there too."""
+    """The kept `step` that a run continues from; with `finish` no further step is made."""
 
     step: Step
     finish: bool = False
 
     def asked(self, request: Request) -> Request:
-        """Return the request for this one picture, with the step's seed unless another is asked for."""
+        """Return the request for this one picture, with the step's seed unless the request gives another."""
         return replace(request, count=1, seed=self.step.seed if request.seed is None else request.seed % 2**32)
 
     def check(self, scene: Scene) -> None:
@@ -41,10 +41,10 @@ class Branch:
     def same_walk(self, request: Request) -> bool:
         """Return whether the request walks the same timesteps as the step's run."""
         before = self.step.scene.request
-        return all(getattr(before, name) == getattr(request, name) for name in ALIKE)
+        return all(getattr(before, name) == getattr(request, name) for name in WALK_FIELDS)
 
     def next(self, timesteps: list, request: Request) -> int:
-        """Return the index of the first of these timesteps that is still to be walked."""
+        """Return the index of the first timestep that is still to be walked."""
         if self.same_walk(request):
             return self.step.index % len(timesteps) + 1  # not by t: timesteps may repeat
         return sum(t >= self.step.t for t in timesteps)
@@ -55,6 +55,6 @@ class Branch:
         return (self.step.seen[:1] - a**0.5 * self.step.pred_x0[:1]) / (1 - a) ** 0.5
 
     def note(self) -> str:
-        """Record in the report which step the picture started from."""
+        """Return the report's note that says which step the picture started from."""
         done = "Stopped at" if self.finish else "Branched from"
         return f"{done} step {self.step.index + 1} of seed {self.step.seed}."

@@ -1,4 +1,4 @@
-"""Fill in what a request leaves open, to suit the model: seed, guidance, eta, and how to fill without a prompt."""
+"""Choose what a request leaves open, to suit the model: seed, guidance, eta, and how to fill without a prompt."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..options import shown
 from ..request import Request
 from .protocols import Model
 
-SEEDS = 2**32  # there are so many; any whole number is one of them
-NOISY = "ddim"  # the sampler that eta means something to
+SEEDS = 2**32  # the number of seeds; other whole numbers are taken modulo this
+NOISY = "ddim"  # the only sampler that uses eta
 
 
 def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[str]]:
-    """Return the request with every setting filled in, and notes; a resolved one is unchanged."""
+    """Return the request with every open setting chosen, and notes; one with none open stays as it is."""
     asked, notes = without_prompt(asked, model, method)
     seed = draw_seed() if asked.seed is None else asked.seed % SEEDS
     if asked.seed is not None and asked.seed != seed:
@@ -32,13 +32,16 @@ def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[s
 
 
 def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, list[str]]:
-    """Fill a hole from its surroundings, as suits some models, unless strength or fill were chosen."""
+    """Return the request for a hole without a prompt, which some models fill best from its surroundings; and notes.
+
+    It is unchanged if there is a prompt, or if strength or fill were chosen.
+    """
     plain = asked.strength == 1 and asked.fill in ("auto", "border") and not (asked.article or asked.expand)
     hole = asked.mask is not None or asked.mask_from_alpha
     if model.fill_strength == 1 or asked.prompt.strip() or not (plain and hole):
         return asked, []
-    finish = "multiband" if asked.finish == "auto" else asked.finish  # feather shifts the colours that are held
-    # the method is told, for `auto` would now go by the strength; fresh noise helps drawing, not this
+    finish = "multiband" if asked.finish == "auto" else asked.finish  # feather would shift the colours that are held
+    # `auto` would choose the method by the new strength, so it is fixed; fresh noise (eta) helps only to draw things
     asked = replace(
         asked,
         strength=model.fill_strength,

@@ -1,4 +1,4 @@
-"""Turn pixels into latents and back; no other module knows about [-1, 1] and about blanking the hole."""
+"""Turn pixels into latents and back; scaling to [-1, 1] and blanking the hole happen only here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def to_images(pixels: Tensor) -> list[Image.Image]:
 
 
 class LatentCache:
-    """Cache the latents of the last `size` pictures, so that a second run on the same picture encodes nothing."""
+    """Encode pictures, and cache the latents of the last `size`: a second run on the same picture encodes nothing."""
 
     def __init__(self, model: Model, size: int = 16):
         self.model, self.size = model, size

@@ -1,8 +1,8 @@
 """Show pred_x0 as a small picture at almost no cost: an affine map from latents to colours, fitted to the picture.
 
-A run has its picture's latents and its pixels both in hand, so the map is one least-squares problem: any VAE, no
-magic constants.  A ridge pulls it towards the same fit on the model's own decodes of random latents, which
-is all there is without a picture and what keeps a grey photo's map from forgetting colour.
+A run has both its picture's latents and its pixels, so the map is the solution of one least-squares problem, for any
+VAE and without magic constants.  A ridge term pulls it towards the same fit on the model's decodes of random latents:
+without it, the map fitted to a grey photo would show no colours.  Without a picture that general fit is used alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Preview:
 
 
 def prior(model: Model) -> Tensor:
-    """Fit the map to the model's decodes of random latents, [5, 3]; once per model."""
+    """Fit the map to the model's decodes of random latents: [5, 3].  Needed once per model."""
     latents = torch.randn(2, model.channels, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         pixels = model.decode(latents.to(model.device)).float().cpu()

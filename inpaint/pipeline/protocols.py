@@ -16,8 +16,8 @@ class Model(Protocol):
     side           working size in pixels it was trained for
     factor         pixels a latent cell, and `channels` of a latent
     methods        which of base (4-channel UNet) and inpaint (9-channel UNet) it has
-    fill_strength  the strength at which a hole is filled without a prompt; 1 leaves that to the request
-    notes          what it had to do, for the report
+    fill_strength  the strength at which a hole is filled without a prompt; 1 keeps the request's own
+    notes          remarks for the report, such as a switch to a wider dtype
     """
 
     @property
@@ -79,7 +79,7 @@ class Model(Protocol):
         ...
 
     def widen_unet(self) -> bool:
-        """Read the UNet again in a wider dtype, after NaN or infinity; False if it has the widest."""
+        """Read the UNet again in a wider dtype, after NaN or infinity; return False if it has the widest."""
         ...
 
     def free(self) -> None:

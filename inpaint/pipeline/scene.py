@@ -1,4 +1,4 @@
-"""Hold what a walk paints, one part of a picture at the working size, for previews and figures."""
+"""Hold the part of a picture that a walk repaints, at the working size, for previews and figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .latents import LatentCache, to_pixels
 class Scene:
     """A part of the picture and its hole, in pixels and in latent cells.
 
-    request  as it is carried out: nothing is left open
+    request  the request, with every setting chosen
     crop     where the part lies in the picture, and its working size in pixels
     shape    (4, h, w) of its latents
     picture  RGB at working size; None where there is none

@@ -1,4 +1,4 @@
-"""Show a step of a run: its pred_x0 in place in the whole picture."""
+"""Hold a step of a run, and preview it: its pred_x0 pasted into the whole picture."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class PreviewRenderer:
         size = self.sizes[side]
         shown = size.picture.copy()
         if size.box is not None:
-            look = self.scene.look(pred_x0).resize(size.box.size, Image.Resampling.BICUBIC, box=size.cells)
-            shown.paste(look, size.box[:2], size.alpha)
+            patch = self.scene.look(pred_x0).resize(size.box.size, Image.Resampling.BICUBIC, box=size.cells)
+            shown.paste(patch, size.box[:2], size.alpha)
         return shown
 
     def _size(self, side: int) -> Size:
@@ -58,25 +58,25 @@ class PreviewRenderer:
 
 
 class Size(NamedTuple):
-    """The parts of previews of one size, made once."""
+    """What all previews of one size share; it is computed once."""
 
     picture: Image.Image
-    box: Box | None  # in it, where something is pasted
-    cells: tuple[float, float, float, float] | None  # what lies there, in latent cells of the scene
-    alpha: Image.Image | None  # how much of it is pasted
+    box: Box | None  # of the picture, where the patch is pasted; None if nothing is
+    cells: tuple[float, float, float, float] | None  # the same box in latent cells of the scene
+    alpha: Image.Image | None  # how opaquely the patch is pasted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step(LatentStep):
-    """A step of a whole run: `index` and `total` count all its walks; image `image_index` has seed `seed`.
+    """A step of a whole run; `index` and `total` count the steps of all its close-ups and batches.
 
-    Keep one to go on from it later: `Inpainter.resume`.
+    It shows image `image_index`, made with `seed`.  Keep it to continue from it later with `Inpainter.resume`.
     """
 
     image_index: int
     seed: int
     seconds: float  # since the run began
-    noise: tuple[Tensor, ...]  # where the images' noise generators stand after it
+    noise: tuple[Tensor, ...]  # the states of the images' noise generators after this step
     render: PreviewRenderer
 
     @property

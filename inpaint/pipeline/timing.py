@@ -9,14 +9,14 @@ from typing import Any
 
 
 class Timing:
-    """Seconds by stage, and in all since this was made."""
+    """A stopwatch: the seconds of each stage, and the total since it was made."""
 
     def __init__(self):
         self.began, self.stages = perf_counter(), {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the seconds inside `with timing.stage("decode"):` to that stage."""
+        """Time the body of `with timing.stage("decode"):` and add its seconds to that stage."""
         clock = perf_counter()
         try:
             yield
@@ -37,5 +37,5 @@ class Timing:
         return perf_counter() - self.began
 
     def rounded(self) -> dict[str, float]:
-        """Return the seconds of every stage and in all for a report, to tenths of milliseconds."""
+        """Return the seconds of every stage and the total for a report, rounded to tenths of milliseconds."""
         return {name: round(seconds, 4) for name, seconds in {**self.stages, "total": self.total()}.items()}

@@ -1,1 +1,1 @@
-"""Masks, crops, fills and blending, on pixels."""
+"""Work on pixels: masks, crops, fills, blending and measurements."""

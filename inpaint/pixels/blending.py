@@ -1,4 +1,4 @@
-"""Blend the patch into the picture: pixels outside the mask keep their bytes, removed content leaves no trace."""
+"""Blend the patch into the picture, hiding its seam; pixels outside the mask keep their bytes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .edge import Correction, Edge
 from .laplace import downsample, upsample
 from .seam import Seam, padded_box
 
-ENOUGH = 64  # pixels to measure colours on
-BROAD = 1 / 18  # of a picture's shorter side: wider than that is colour, narrower is detail
-AROUND = 16  # pixels around the mask that are looked at
-CORRECTIONS = {"poisson": "correction", "multiband": "fading"}  # what is added to the patch
+ENOUGH = 64  # pixels: on fewer, colours are not measured
+BROAD = 1 / 18  # of a picture's shorter side: variations wider than that count as colour, narrower ones as detail
+AROUND = 16  # pixels around the mask that blending needs
+CORRECTIONS = {"poisson": "correction", "multiband": "fading"}  # the property that is added to the patch
 
 
 def join(
@@ -36,12 +36,12 @@ def join(
                patch keeps its own colours in the middle (bands after Burt & Adelson 1983)
     none       pastes hard;  auto  tries the first three and keeps the least visible seam
 
-    alpha  L, the original's transparency: what cannot be seen has no colour to meet
+    alpha  L, the original's transparency: fully transparent pixels have no colour for the patch to meet
     """
     if composite.getbbox() is None:
         return original.copy(), "none"
     least = np.asarray(composite).min()
-    if least > 0:  # there is no edge to join it at
+    if least > 0:  # the mask covers all of the crop, so it has no edge
         whole = least == 255 or kind == "none"
         return (patch, "none") if whole else (Image.composite(patch, original, composite), "feather")
     box = padded_box(composite, AROUND)
@@ -53,23 +53,23 @@ def join(
         seam = Seam(composite)
         kind = min(("feather", "poisson", "multiband"), key=lambda name: seam.value(blend.pixels(name, seam.pixels)))
     result = original.copy()
-    seen = alpha and composite.point([0] + [255] * 255)  # where the picture was replaced, only the mask is pasted
-    result.paste(blend.image(kind), box[:2], seen)
+    pasted = alpha and composite.point([0] + [255] * 255)  # transparent pixels of the picture were replaced above
+    result.paste(blend.image(kind), box[:2], pasted)
     return result, kind
 
 
 def match_colours(patch: Image.Image, original: Image.Image, hole: Image.Image, amount: float) -> Image.Image:
-    """Return the patch with the mean and deviation, in LAB, of the original where it is known.
+    """Match the patch's mean and standard deviation in LAB to the original's, by `amount`, 0 … 1.
 
-    Both are measured outside the hole only, where the model was to reproduce the picture (Reinhard et al. 2001).
+    Both are measured outside the hole only, where patch and picture should agree (Reinhard et al. 2001).
     """
     outside = np.asarray(hole) == 0
     if amount == 0 or outside.sum() < ENOUGH:
         return patch
     new, true = (to_lab(np.asarray(image)) for image in (patch, original))
-    got, want = new[outside], true[outside]
-    gain = np.clip(want.std(0) / np.maximum(got.std(0), 1e-3), 0.5, 2)
-    matched = (new - got.mean(0)) * gain + want.mean(0)
+    ours, theirs = new[outside], true[outside]
+    gain = np.clip(theirs.std(0) / np.maximum(ours.std(0), 1e-3), 0.5, 2)
+    matched = (new - ours.mean(0)) * gain + theirs.mean(0)
     return Image.fromarray(from_lab(new + amount * (matched - new)))
 
 
@@ -86,7 +86,7 @@ def hold_colours(patch: Image.Image, held: Image.Image, amount: float) -> Image.
 
 
 class Blend:
-    """`picture` with `patch` blended in (RGB), in several ways: some pixels of it, or all."""
+    """Blend `patch` into `picture` (RGB) in several ways, at some of its pixels or at all of them."""
 
     def __init__(self, picture: Image.Image, patch: Image.Image, edge: Edge):
         self.edge = edge
@@ -95,8 +95,8 @@ class Blend:
     @cached_property
     def correction(self) -> list[np.ndarray]:
         """Return float32 [H, W] a channel: the correction by which the patch meets the picture at the mask's edge."""
-        found = Correction(self.edge, self.before, self.new)
-        return [found.plane(k) for k in range(3)]
+        correction = Correction(self.edge, self.before, self.new)
+        return [correction.plane(k) for k in range(3)]
 
     @cached_property
     def fading(self) -> list[np.ndarray]:
@@ -118,7 +118,7 @@ class Blend:
             new = before + part(edge.level) / np.float32(255) * (new - before)
         elif kind in CORRECTIONS:
             new += part(getattr(self, CORRECTIONS[kind])[k])
-            if edge.levelled is not None:  # mixed with the picture by a soft mask's levels
+            if edge.levelled is not None:  # a soft mask's levels mix patch and picture
                 new = before + part(edge.levelled) * (new - before)
         return np.where(part(edge.hole), np.rint(new, out=new).clip(0, 255, out=new).astype(np.uint8), before)
 

@@ -18,7 +18,7 @@ GROWTH = 0.35  # of its area, by which a box may grow so that nothing is stretch
 
 
 class Box(NamedTuple):
-    """A rectangle in Pillow's order, so that `image.crop(box)` just works."""
+    """A rectangle of pixels, in the order of Pillow's `image.crop(box)`."""
 
     left: int
     top: int
@@ -58,7 +58,7 @@ class Box(NamedTuple):
         )
 
     def gap(self, other: Box) -> int:
-        """Return the distance to the other box: the larger of across and down; 0 where they touch or overlap."""
+        """Return the pixels between two boxes, across or down, whichever is more; 0 if they touch or overlap."""
         return max(
             other.left - self.right, self.left - other.right, other.top - self.bottom, self.top - other.bottom, 0
         )
@@ -70,7 +70,7 @@ def merged(boxes: list[Box], gap: int) -> list[Box]:
     while boxes:
         box = boxes.pop()
         near = [other for other in apart if box.gap(other) < max(1, gap)]
-        if near:  # the larger box may reach further ones
+        if near:  # the joined box may touch further ones, so it is compared again
             apart = [other for other in apart if other not in near]
             for other in near:
                 box = box.joined(other)
@@ -90,7 +90,7 @@ class Crop(NamedTuple):
     def around(
         cls, box: Box, picture_size: tuple[int, int], side: int, context: int = 32, factor: float = 1.5
     ) -> Crop:
-        """Return a close-up of `box` with at least `context` pixels around it and `factor` times its size."""
+        """Return a close-up of `box` with `context` pixels or more around it, at least `factor` times its size."""
         w, h = box.size
         x, y = (max(context, ceil(n * (factor - 1) / 2)) for n in (w, h))
         wide = Box(*box).grown(x, y).at_least(side // 2).inside(picture_size)  # enlarged twice at the most
@@ -152,7 +152,7 @@ def _sizes(aspect: float, side: int) -> list[tuple[int, int]]:
 
 
 def _similar(size: tuple[int, int], least: tuple[int, int]) -> list[tuple[int, int]]:
-    """Return box sizes with exactly the shape of `size`, at least `least`: the smallest, and `size` if it fits."""
+    """Return box sizes with the exact aspect of `size`, at least `least`: the smallest one, and `size` if it fits."""
     k = gcd(*size)
     p, q = size[0] // k, size[1] // k
     n = max(ceil(least[0] / p), ceil(least[1] / q))

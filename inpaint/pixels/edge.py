@@ -52,12 +52,12 @@ class Edge:
 
     @cached_property
     def crossed(self) -> np.ndarray | None:
-        """Return uint8 [H, W]: 255 in the hole and in paint that crosses its edge; None if none crosses it.
+        """Return uint8 [H, W]: 255 in the hole and where a painted object crosses its edge; None if none does.
 
-        That is where patch and picture differ far more than elsewhere along the edge.
+        It crosses where patch and picture differ far more than elsewhere along the edge.
         """
-        apart = np.abs(self.off - np.median(self.off, 1, keepdims=True))
-        crosses = (apart > 16 + 4 * np.median(apart, 1, keepdims=True)).any(0)
+        deviation = np.abs(self.off - np.median(self.off, 1, keepdims=True))
+        crosses = (deviation > 16 + 4 * np.median(deviation, 1, keepdims=True)).any(0)
         if not crosses.any():
             return None
         crossed = self.inside.copy()
@@ -70,15 +70,15 @@ class Edge:
 
         None if it is 1 all over the hole.
         """
-        one = np.float32(1 / 255)
-        share = np.minimum(1, (self.level * one + one) / np.maximum(self.ramp, one))
+        unit = np.float32(1 / 255)
+        share = np.minimum(1, (self.level * unit + unit) / np.maximum(self.ramp, unit))
         return None if share[self.hole].min() == 1 else share
 
     @cached_property
     def shares(self) -> list[np.ndarray]:
         """Return for each band k float32 [H / 2ᵏ, W / 2ᵏ]: the ramp that rises inwards over `width` cells.
 
-        It is that of a hole one cell smaller, so that what is upsampled does not reach the edge.
+        It belongs to a hole one cell smaller, so that upsampling it does not reach the edge.
         """
         ramps, inside = [self.ramp], self.inside
         while len(ramps) < BANDS and min(inside.shape) > 1:
@@ -90,8 +90,8 @@ class Edge:
 class Correction:
     """The correction of a patch: the difference around the mask, spread smoothly inwards.
 
-    It solves Laplace's equation inside the hole.  What was painted across the edge, a scarf perhaps, must not stain
-    the whole patch: such pixels count only near the edge, over `width` pixels.  The coarse part is solved for all
+    It solves Laplace's equation inside the hole.  An object that crosses the edge, such as a scarf, must not stain
+    the whole patch, so its pixels count only within `width` pixels of the edge.  The coarse part is solved for all
     channels at once, at half the size.
     """
 
@@ -106,7 +106,7 @@ class Correction:
         """Return the correction of channel k, float32 [H, W]."""
         edge, off = self.edge, self._off(k)
         everywhere = refine(self.coarse[k], off, edge.hole)
-        if self.colours is not None:  # half the size will do for what is only colour
+        if self.colours is not None:  # smooth colours need only half the size
             everywhere += edge.ramp * (upsample(self.colours[k], off.shape) - everywhere)
         return everywhere
 

@@ -1,4 +1,4 @@
-"""Add canvas around the picture for outpainting; all of it is to be painted."""
+"""Add canvas around the picture for outpainting; all of the new canvas is painted."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MOST = 4096  # pixels on one side
 
 
 def expand(picture: Picture, spec: str) -> Picture:
-    """Return the larger picture, its edge pixels extended outwards; the new canvas is opaque.
+    """Return the picture on a larger canvas, its edge pixels repeated outwards; the new canvas is opaque.
 
-    spec  "left,top,right,bottom" in pixels, or an aspect ratio like "16:9", reached by growing one way
+    spec  "left,top,right,bottom" in pixels, or an aspect ratio like "16:9", reached by growing in one direction
     """
     left, top, right, bottom = sides(spec, picture.size)
     w, h = picture.size

@@ -1,8 +1,8 @@
 """Solve Laplace's equation over a hole: the smoothest surface that meets its border, like a soap film.
 
-Solved by multigrid, from coarse to fine: each level starts from the one below and is relaxed by a few Jacobi sweeps,
-a large one only where its border is new to it.  Inside, channels come first, [C, H, W]: numpy is several times
-quicker with long rows than with threes.
+The method is multigrid, from coarse to fine: each level starts from the coarser solution and is relaxed by a few
+Jacobi sweeps; large levels only near the border, where the coarser solution is least exact.  Inside this module
+channels come first, [C, H, W]: numpy is several times quicker with long rows than with rows of three.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from . import morphology
 
 SWEEPS = ((80, 12), (160, 6))  # (longest side, sweeps over all of the hole)
 BLOCK = 1 << 14  # numbers that are upsampled at a time
-RIM_SWEEPS = 4  # on larger levels, which start best, in the rim that so many sweeps can reach
+RIM_SWEEPS = 4  # on larger levels, only in the rim that this many sweeps can reach
 
 
 def solve(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def _relax(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
     inner = wide[..., 1:-1, 1:-1]
     inner[:] = some
     for _ in range(sweeps):
-        wide[..., 0, :], wide[..., -1, :] = wide[..., 1, :], wide[..., -2, :]  # nothing flows out
+        wide[..., 0, :], wide[..., -1, :] = wide[..., 1, :], wide[..., -2, :]  # no flow over the array's edge
         wide[..., 0], wide[..., -1] = wide[..., 1], wide[..., -2]
         np.add(wide[..., :-2, 1:-1], wide[..., 2:, 1:-1], out=mean)
         mean += wide[..., 1:-1, :-2]

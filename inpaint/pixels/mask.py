@@ -2,7 +2,8 @@
 
     composite > 0  ⇒  painted > 0  ⇒  hole > 0  ⇒  its latent cell > 0
 
-so a pixel that was not painted is never pasted over, and every pixel that was is really repainted.
+so a pixel that was not painted is never pasted over, and every painted pixel is really repainted, however thin the
+stroke.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 FAINT, FULL = 26, 253  # levels below a tenth count as 0, above 99 % as 255: a soft brush has a foot and a top
 SAME_SHAPE = 1.02  # how much more one side may be scaled than the other without a word
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-MANY = 0.95  # of the picture painted: little is left to go by
+NEARLY_ALL = 0.95  # of the picture is painted: a note says that little is left to work from
 MOST = 64  # islands
 THIN = 2  # pixels from the edge of a stroke to its middle
 
@@ -63,14 +64,14 @@ class SparseMask(NamedTuple):
 
 
 class Masks(NamedTuple):
-    """Masks of the result's size, notes on them, and where they are not black."""
+    """The three masks of a request, all of the result's size, with their bounding box and notes."""
 
     painted: SparseMask  # where it is 0 the result is the picture, bit for bit
     hole: SparseMask  # what the model may repaint: painted, and a margin around it
     composite: SparseMask  # how much of the patch is pasted; softened inwards only
     notes: tuple[str, ...]
     box: Box  # around the hole
-    opacity: SparseMask | None = None  # how much opaquer the result is than a picture with transparency
+    opacity: SparseMask | None = None  # how much opacity a picture with transparency gains
 
 
 def prepare(picture: Picture, request: Request) -> Masks | None:
@@ -104,7 +105,7 @@ def prepare(picture: Picture, request: Request) -> Masks | None:
 
 
 def to_latent_grid(hole: Image.Image, factor: int = 8) -> Tensor:
-    """Return [1, 1, h, w] in 0 … 1: the highest level in each cell, so that a hairline still repaints its cells."""
+    """Return [1, 1, h, w] in 0 … 1: the highest level in each cell, so that even a thin stroke repaints its cells."""
     import torch
 
     level = torch.from_numpy(np.array(hole, dtype=np.float32) / 255)[None, None]
@@ -115,7 +116,7 @@ def islands(mask: Image.Image, gap: int) -> list[Box]:
     """Return the boxes of painted islands from left to right, merged if nearer than `gap` pixels; at most 64."""
     scale = max(1, min(gap // 4, 8))  # islands that touch at this scale are joined anyway
     while len(found := morphology.components(mask, scale)) > 1000:
-        scale *= 2  # a mask of specks
+        scale *= 2  # the mask consists of specks
     boxes = [Box(*box) for box in found]
     while len(joined := merged(boxes, gap)) > MOST:
         boxes, gap = joined, max(1, 2 * gap)
@@ -123,7 +124,9 @@ def islands(mask: Image.Image, gap: int) -> list[Box]:
 
 
 def fitted(mask: Image.Image, size: tuple[int, int], orientation: int = 1) -> tuple[Image.Image, list[str]]:
-    """Resize a mask to a picture; return it, and notes if its size differed.  Hard masks stay hard, strokes remain.
+    """Resize a mask to a picture; return it, and notes if its size differed.
+
+    A hard mask stays hard, and no thin stroke is lost.
 
     orientation  the EXIF orientation that the picture was turned by: a mask that lies on its side is turned likewise
     """
@@ -164,7 +167,7 @@ def _painted(picture: Picture, request: Request) -> tuple[SparseMask | None, lis
 
 
 def _given(picture: Picture, request: Request) -> tuple[Image.Image | None, list[str]]:
-    """Return the mask file or strokes, with mask_from_alpha the transparent part; both if there are both."""
+    """Return the request's mask at the picture's size, joined with the transparent part if that is to be painted."""
     mask: Image.Image | None = None
     notes: list[str] = []
     if request.mask is not None:
@@ -179,7 +182,7 @@ def _given(picture: Picture, request: Request) -> tuple[Image.Image | None, list
 
 
 def _with_canvas(placed: SparseMask | None, added: tuple[int, int, int, int], size: tuple[int, int]) -> SparseMask:
-    """Return the mask on the expanded picture: all of the new canvas, and what was painted before."""
+    """Return the mask on the expanded picture: all of the new canvas, and the mask as it was."""
     left, top, right, bottom = added
     width, height = size
     whole = Image.new("L", (left + width + right, top + height + bottom), 255)
@@ -193,7 +196,7 @@ def _with_canvas(placed: SparseMask | None, added: tuple[int, int, int, int], si
 def _levels(work: np.ndarray, request: Request) -> np.ndarray:
     """Return uint8 [h, w]: the levels snapped, holes filled, grown or shrunk."""
     if request.soft:
-        floor = min(FAINT, int(work.max()))  # the faintest of masks still is one
+        floor = min(FAINT, int(work.max()))  # a mask that is faint everywhere still counts
         painted = np.where(work >= FULL, np.uint8(255), np.where(work >= floor, work, np.uint8(0)))
     else:
         painted = np.where((work >= 128) | _hairlines(work), np.uint8(255), np.uint8(0))
@@ -207,7 +210,8 @@ def _levels(work: np.ndarray, request: Request) -> np.ndarray:
 def _composite(soft: np.ndarray, inside: np.ndarray, blend: int) -> np.ndarray:
     """Return uint8 [h, w]: how opaquely the patch is pasted.
 
-    A level that hardly changes takes no loss from the VAE: from a quarter on everything is pasted.
+    Where the mask's level is a quarter or more, the patch is pasted fully; below that it fades out, so that a pixel
+    which hardly changes does not take on the VAE's losses.
     """
     level = np.minimum(soft.astype(np.uint16) * 4, 255).astype(np.uint8)
     return _scaled(level, morphology.inner_ramp(inside, blend))
@@ -226,9 +230,9 @@ def _over_transparency(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how much of the patch's colours is pasted over a picture with `alpha`, and the change in its opacity.
 
-    All uint8 [h, w].  What cannot be seen has no colour to mix with, so the patch's own is taken there: pasting with
-    weight m over opacity a makes the opacity a + m (1 - a), and m of that is the patch's (Porter and Duff 1984).
-    With `fill` everything painted becomes opaque: what is missing is to be filled.
+    All uint8 [h, w].  A transparent pixel has no colour to mix with, so the patch's own is taken there: pasting with
+    weight m over opacity a makes the opacity a + m (1 - a), of which m belongs to the patch (Porter and Duff 1984).
+    With `fill` everything painted becomes opaque, since the missing part is to be filled.
     """
     if fill:
         missing = np.minimum(inside, 255 - alpha)
@@ -248,10 +252,10 @@ def _hairlines(work: np.ndarray) -> np.ndarray:
 
 
 def _remarks(painted: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> list[str]:
-    """Return sentences about settings a person may not have meant."""
+    """Return notes about masks that a person may not have meant."""
     brightest = int(painted.max())
     notes = []
-    if np.count_nonzero(inside) > MANY * size[0] * size[1]:
+    if np.count_nonzero(inside) > NEARLY_ALL * size[0] * size[1]:
         notes.append("Nearly everything is painted: little of the picture is left to work from.")
     if not morphology.erode(inside, THIN).any():
         notes.append(f"Only thin strokes are painted, at most {2 * THIN} pixels wide.")

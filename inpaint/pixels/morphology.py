@@ -1,7 +1,7 @@
 """Apply grey morphology to masks, uint8 [H, W]: dilate, erode, fill holes, ramps.  O(pixels · log radius).
 
-The structuring element is an octagon: running maxima across, down and along both diagonals of one flat array, each by
-doubling shifts.
+The structuring element is an octagon, made of running maxima across, down and along both diagonals of one flat array,
+each computed by doubling shifts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageFilter
 
-LEVELS = 15  # of a ramp: depth and room fit into four bits each
+LEVELS = 15  # of a ramp: depth and room take four bits each
 
 
 def dilate(levels: np.ndarray, radius: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def dilate(levels: np.ndarray, radius: int) -> np.ndarray:
 
 
 def dilate_square(levels: np.ndarray, radius: int) -> np.ndarray:
-    """Return the same within a square: `radius` pixels across and down."""
+    """Return the highest level within a square around each pixel, `radius` pixels to each side: uint8 [H, W]."""
     flat, width = _padded(levels, radius)
     for stride in (1, width):
         flat = _running_max(flat, stride, radius)
@@ -33,15 +33,17 @@ def dilate_square(levels: np.ndarray, radius: int) -> np.ndarray:
 
 
 def erode(levels: np.ndarray, radius: int) -> np.ndarray:
-    """Return the lowest level within `radius` of each pixel; pixels beyond the edge do not count."""
+    """Return the lowest level within `radius` of each pixel: uint8 [H, W]; pixels beyond the edge do not count."""
     return 255 - dilate(255 - levels, radius)
 
 
 def inner_ramp(inside: np.ndarray, width: int) -> np.ndarray:
     """Return a ramp that rises inwards from 0 outside to 255 over `width` pixels, or over fewer in narrow parts.
 
-    inside  uint8 [H, W], 0 or 255.  A stroke one pixel wide is 255 all along: what was painted is seen, however thin.
-    The array's edge does not count as a border.
+    inside  uint8 [H, W], 0 or 255
+
+    A stroke one pixel wide is 255 all along, so that no stroke is too thin to show.  The array's edge does not count
+    as a border.
     """
     step = -(-width // LEVELS)  # pixels of one level; the stairs of wide ramps are smoothed
     levels = width // step if step else 1
@@ -62,8 +64,10 @@ def inner_ramp(inside: np.ndarray, width: int) -> np.ndarray:
 def _ramp_table(step: int) -> np.ndarray:
     """Return uint8 [256]: entry 16 · room + depth is 255 · depth / room, the ramp's height at a pixel.
 
-    depth  how many erosions the pixel survives, 0 to 15;  room  how many the deepest pixel near it survives
-    Levels wider than a pixel count from their middle.
+    depth  how many erosions the pixel survives, 0 to 15
+    room   how many the deepest pixel near it survives
+
+    Levels wider than a pixel are measured at their middle.
     """
     room, depth = np.divmod(np.arange(256), 16)
     if step > 1:
@@ -97,9 +101,9 @@ def components(mask: Image.Image, scale: int = 1) -> list[tuple[int, int, int, i
     (w, h), (W, H), boxes = small.size, mask.size, []
     for down, across in ndimage.find_objects(labels):
         x, y = across.start * W // w, down.start * H // h
-        found = mask.crop((x, y, -(-across.stop * W // w), -(-down.stop * H // h))).getbbox()
-        if found is not None:  # never: the smaller mask keeps the highest level of what a pixel covers
-            left, top, right, bottom = found
+        box = mask.crop((x, y, -(-across.stop * W // w), -(-down.stop * H // h))).getbbox()
+        if box is not None:  # always: a pixel of the smaller mask is not 0 only if one that it covers is not
+            left, top, right, bottom = box
             boxes.append((x + left, y + top, x + right, y + bottom))
     return boxes
 
@@ -107,7 +111,7 @@ def components(mask: Image.Image, scale: int = 1) -> list[tuple[int, int, int, i
 def _padded(levels: np.ndarray, radius: int) -> tuple[np.ndarray, int]:
     """Return the flat levels, zero-padded so that no run reaches from one row into the next; and the padded width."""
     h, w = levels.shape
-    padded = np.zeros((h + 2 * radius, w + 2 * radius), np.uint8)  # np.pad takes longer than the work, if it is small
+    padded = np.zeros((h + 2 * radius, w + 2 * radius), np.uint8)  # np.pad is too slow for small masks
     padded[radius:-radius, radius:-radius] = levels
     return padded.ravel(), w + 2 * radius
 
@@ -134,7 +138,7 @@ def _max_along(levels: np.ndarray, axis: int, n: int) -> np.ndarray:
 
 
 def _smoothed(ramp: np.ndarray, inside: np.ndarray, radius: int) -> np.ndarray:
-    """Return the ramp without steps; averaged only over the inside, so that thin strokes stay opaque."""
+    """Smooth the ramp's steps; the mean is taken over the inside only, so that thin strokes stay opaque."""
     blur = ImageFilter.BoxBlur(radius)
     mean, share = (np.asarray(Image.fromarray(x).filter(blur)).astype(np.uint16) for x in (ramp, inside))
     return np.minimum(mean * 255 // np.maximum(share, 1), 255).astype(np.uint8) & inside

@@ -11,13 +11,13 @@ from .crop import Box
 from .mask import SparseMask
 
 RING = 3  # pixels on either side of the edge that a seam is compared with
-BAND = 128  # rows that are looked at together
+BAND = 128  # rows that are compared at a time
 
 
 def max_change_outside(before: Image.Image, after: Image.Image, painted: Image.Image | SparseMask) -> int:
     """Return the largest change of any channel, 0 … 255, where `painted` (L) is 0; pictures of one mode and size."""
     most, (width, height) = 0, painted.size
-    for top in range(0, height, BAND):  # band by band, so that a large picture needs no room for a third one
+    for top in range(0, height, BAND):  # in bands, so that no third picture must fit into memory
         rows = (0, top, width, min(top + BAND, height))
         changed = difference(before.crop(rows), after.crop(rows))
         box = changed.getbbox(alpha_only=False)
@@ -45,12 +45,12 @@ def seam_score(image: Image.Image, composite: Image.Image) -> float:
 class Seam:
     """The edge of a mask (L), found once for any number of pictures of its size.
 
-    Each of its `pairs` is (first pixels, second pixels, do they lie across the edge), as indices into `pixels`, the
-    flat indices of all that are looked at.
+    pixels  flat indices of the pixels near the edge
+    pairs   (first, second, crossing): neighbours as indices into `pixels`, and whether the edge runs between them
     """
 
     def __init__(self, composite: Image.Image):
-        found = []
+        neighbours = []
         box = padded_box(composite, RING + 1)
         inside = np.asarray(composite.crop(box)) > 0
         h, w = inside.shape
@@ -63,13 +63,13 @@ class Seam:
             near = morphology.dilate_square(edge.view(np.uint8), RING) > 0
             (near[-1:] if axis == 0 else near[:, -1:])[:] = False  # there is no next pixel
             where = np.flatnonzero(near)
-            found.append((where, where + stride, edge.ravel()[where]))
-        looked, order = np.zeros(h * w, bool), np.empty(h * w, np.int32)
-        for first, second, _ in found:
-            looked[first] = looked[second] = True
-        at = np.flatnonzero(looked)
+            neighbours.append((where, where + stride, edge.ravel()[where]))
+        needed, order = np.zeros(h * w, bool), np.empty(h * w, np.int32)
+        for first, second, _ in neighbours:
+            needed[first] = needed[second] = True
+        at = np.flatnonzero(needed)
         order[at] = np.arange(len(at))
-        self.pairs = [(order[first], order[second], crossing) for first, second, crossing in found]
+        self.pairs = [(order[first], order[second], crossing) for first, second, crossing in neighbours]
         self.pixels = (at // w + box.top) * composite.width + at % w + box.left
 
     def score(self, image: Image.Image) -> float:
@@ -77,7 +77,7 @@ class Seam:
         return self.value(np.asarray(image).reshape(-1, 3).take(self.pixels, 0))
 
     def value(self, rows: np.ndarray) -> float:
-        """Return the same from the colours of `pixels`, uint8 [n, 3]."""
+        """Return the `seam_score` from the colours of `pixels` alone, uint8 [n, 3]."""
         if not self.pairs:
             return 0.0
         across, beside = [], []
@@ -90,7 +90,7 @@ class Seam:
 
 
 def blend_width(composite: Image.Image) -> int:
-    """Return the width of the blend in pixels: the pixels that mix both pictures, per pixel of edge."""
+    """Return the width of the blend in pixels: how many pixels mix both pictures, per pixel of edge."""
     level = np.asarray(composite)
     inside = np.pad(level > 0, 1)
     rim = inside[1:-1, 1:-1] & ~(inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:])

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
 BACKENDS = ("auto", "torch", "openvino")
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.06}  # of the relative error; 1e-6 and 0.04 were measured
-ROOM = {torch.bfloat16: 2.5}  # times the model's weights, free, for `auto`; in float32 a large model gains nothing
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.06}  # largest relative error; 1e-6 and 0.04 were measured
+ROOM = {torch.bfloat16: 2.5}  # free memory that `auto` asks for, times the weights; float32 gains nothing
 log = logging.getLogger("inpaint")
 Pass = Callable[[Tensor, float, Tensor], tuple[Tensor, Tensor]]
 
@@ -30,8 +30,9 @@ Pass = Callable[[Tensor, float, Tensor], tuple[Tensor, Tensor]]
 def choose(asked: str, kind: str, parameters: int, roomy: bool) -> Engine | None:
     """Return the engine for a model with that many parameters on this kind of device, or None for torch alone.
 
-    `auto` takes OpenVINO only where it pays: loading a small model takes longer than it saves in a picture.  `roomy`
-    says that it is faster in this dtype and that a second copy of the weights fits into memory.
+    roomy  whether OpenVINO is faster in this dtype, and a second copy of the weights fits into memory
+
+    `auto` uses OpenVINO only for large models: for a small one, loading it takes longer than it saves in a picture.
     """
     if asked not in BACKENDS:
         raise ModelError(f"backend cannot be {asked!r}.", f"Choose one of: {', '.join(BACKENDS)}.")
@@ -47,11 +48,11 @@ def choose(asked: str, kind: str, parameters: int, roomy: bool) -> Engine | None
 
 
 class Engine:
-    """Run UNets instead of torch; if that fails, torch runs them and one sentence in the log says why."""
+    """Run UNets with OpenVINO; if that fails, torch runs them and one sentence in the log says why."""
 
     def __init__(self):
         self.logged: set[str] = set()
-        self.ready: WeakKeyDictionary[nn.Module, openvino.Compiled | None] = WeakKeyDictionary()  # None: it cannot
+        self.ready: WeakKeyDictionary[nn.Module, openvino.Compiled | None] = WeakKeyDictionary()  # None: it failed
 
     def runs(self, network: nn.Module) -> bool:
         return self.ready.get(network) is not None
@@ -62,7 +63,7 @@ class Engine:
             self.ready.pop(network, None)
 
     def runner(self, network: UNet2DConditionModel, files: list[Path], loras: list, policy: Policy) -> Pass | None:
-        """Return a callable like `forward.UNet` for this network of these files, or None if torch must run it."""
+        """Return a callable like `forward.UNet` for the network read from `files`, or None if torch must run it."""
         reason = self._reason_against(network, loras, policy)
         if reason:
             self.release(network)
@@ -106,7 +107,7 @@ class Engine:
                     paging.page_out(network)
                     return compiled
                 problem = f"its numbers differ from torch's by {error:.2g} of their size"
-            except Exception as error:  # the library's own are of many kinds, and torch can always do it
+            except Exception as error:  # OpenVINO raises many kinds of errors; torch can run the UNet instead
                 problem = f"it failed with {type(error).__name__}"
         self._log(f"torch runs the UNet, not OpenVINO: {problem}.")
         return None

@@ -1,8 +1,8 @@
 """Run the whole UNet only at some steps, and reuse the features of its deep layers in between (DeepCache).
 
-Deep layers draw what is coarse, and that changes slowly along a walk (Ma et al. 2023, arXiv 2312.00858).  A full step
-caches what enters the last layer of the last up block; a light step runs conv_in, that layer and conv_out: a tenth
-of the time.
+Deep layers compute coarse features, which change slowly along a walk (Ma et al. 2023, arXiv 2312.00858).  A full step
+caches the input of the last layer of the last up block; a light step runs only conv_in, that layer and conv_out, in a
+tenth of the time.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from torch import Tensor
 
 from .forward import UNet
 
-SPAN = (75, 0.45, 200)  # timesteps of 1000: carried so far at t = 1000, so much farther for each t below, at most
-LEAD = 0.5  # how much of the features' own movement is continued
+SPAN = (75, 0.45, 200)  # features last 75 timesteps at t = 1000, and 0.45 longer for each t below, but at most 200
+LEAD = 0.5  # how far the features' own change is extrapolated
 
 
 def span(t: float) -> float:
-    """Return for how many timesteps below t a full step's features are valid: few while the motif forms."""
+    """Return for how many timesteps below t a full step's features are used: few while the motif is forming."""
     least, more, most = SPAN
     return min(most, least + more * (1000 - t))
 
 
 class DeepCache:
-    """DeepCache: (x [B, c, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w]; one object for one walk.
+    """The UNet with DeepCache: (x [B, c, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w], for one walk.
 
-    `layers` of the last up block run in a light step, 1 being the cheapest.  `span(t)` is how far below a full step's
-    t the next one must lie; at 0 every step is full, and the very same as the network's own.  `run` answers a full
-    step in the network's place.
+    span    t -> the timesteps that features of a full step at t are used for; 0 makes every step full and exact
+    layers  how many layers of the last up block a light step runs; 1 is the cheapest
+    run     runs a full step in the network's place, as OpenVINO does
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class DeepCache:
     def deep(self, t: float, n: int) -> Tensor:
         """Return features [n, c, h, w] for t, extrapolated slightly from those of the last two full steps.
 
-        Of a guided batch only the conditional half, which is the last, where guidance is off by now.
+        If guidance has ended since, these are the features of the conditional half, which comes last.
         """
         (before, old), (last, new) = self.features[0], self.features[-1]
         if before == last:

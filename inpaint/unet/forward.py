@@ -1,9 +1,9 @@
 """Run Stable Diffusion's UNet layer by layer, computing exactly what diffusers' module does.
 
-The same numbers to rounding, for less work.  A guided batch shows each image with two texts, so everything before the
-first cross-attention is computed once.  Keys and values of the text do not change along a walk, so they are cached.
-No step waits for the device: nothing is compared or copied to it.  Blocks: Ho et al. 2020 (arXiv 2006.11239);
-cross-attention: Rombach et al. 2022 (arXiv 2112.10752).
+The numbers are the same up to rounding, for less work.  A guided batch pairs each image with two texts, so everything
+before the first cross-attention is computed once.  Keys and values of the text do not change along a walk, so they
+are cached.  No step waits for the device, since nothing is compared or copied to it.  Blocks: Ho et al. 2020 (arXiv
+2006.11239); cross-attention: Rombach et al. 2022 (arXiv 2112.10752).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from diffusers.models.resnet import ResnetBlock2D
     from diffusers.models.transformers.transformer_2d import Transformer2DModel
 
-MANY = 2048  # tokens, from which on attention is quicker when each head lies in one piece, copying included
+MANY = 2048  # tokens: from here on attention is quicker if each head is first copied into contiguous memory
 
 
 def whole(network: UNet2DConditionModel, guidance: float | None = None) -> Callable[[Tensor, float, Tensor], Tensor]:
-    """Return (x [B, c, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w], by diffusers' own forward.
+    """Return (x [B, c, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w], run by diffusers' own forward.
 
-    A network with `time_cond_proj_dim`, as latent consistency models have it, is told the scale of guidance.
+    A network with `time_cond_proj_dim`, such as a latent consistency model, gets the guidance scale as an input.
     """
     size = getattr(network.config, "time_cond_proj_dim", None)
 
@@ -52,15 +52,15 @@ def guidance_embedding(scale: float, size: int) -> Tensor:
 class UNet:
     """The UNet: (x [B, c, h, w], t, text [N, n, d]) -> (prediction [N, 4, h, w], its deep features).
 
-    N is B, or a multiple of it: text k is answered for image k modulo B.  Deep features are what enters the last
-    `layers` layers of the last up block; `light` goes on from them.  `sliced` computes attention head by head, slower
-    and with less memory.
+    N is B or a multiple of it: text k belongs to image k modulo B.  The deep features are the input of the last
+    `layers` layers of the last up block; `light` continues from them.  `sliced` computes attention head by head,
+    slower and with less memory.
     """
 
     def __init__(self, network: UNet2DConditionModel, sliced: bool = False):
         self.network, self.sliced = network, sliced
-        self.text = torch.empty(0)  # the last one; none yet
-        self.text_kv: dict[Attention, tuple[Tensor, Tensor]] = {}  # keys and values of the text, by attention
+        self.text = torch.empty(0)  # the text of the last call
+        self.text_kv: dict[Attention, tuple[Tensor, Tensor]] = {}  # cached keys and values of that text
 
     def __call__(self, x: Tensor, t: float | Tensor, text: Tensor, layers: int = 1) -> tuple[Tensor, Tensor]:
         network, temb = self.network, self.time(x, t)
@@ -155,7 +155,7 @@ class UNet:
         return network.conv_out(F.silu(network.conv_norm_out(h), inplace=True))
 
     def _set_text(self, text: Tensor) -> None:
-        """Clear the cached keys and values if the text is another one."""
+        """Clear the cached keys and values if the text has changed."""
         if not same_memory(self.text, text):
             self.text, self.text_kv = text, {}
 
@@ -173,7 +173,7 @@ def _resnet(module: ResnetBlock2D, h: Tensor, temb: Tensor) -> Tensor:
 
 
 def timestep(x: Tensor, t: float | Tensor) -> Tensor:
-    """Return t [1] on x's device, filled in there: a copy from the host would wait for the device."""
+    """Return t as a tensor [1] on x's device; it is filled in there, since a copy would wait for the device."""
     return t if isinstance(t, Tensor) else torch.full((1,), float(t), device=x.device)
 
 
@@ -183,10 +183,10 @@ def same_memory(a: Tensor, b: Tensor) -> bool:
 
 
 def repeat_to(h: Tensor, n: int) -> Tensor:
-    """Repeat a batch until it holds n."""
+    """Repeat a batch until it holds n items."""
     return h if h.shape[0] == n else h.repeat(n // h.shape[0], *[1] * (h.ndim - 1))
 
 
 def _joined(h: Tensor, skip: Tensor) -> Tensor:
-    """Return [N, c + d, h, w]: the features from below, concatenated with those of the skip connection."""
+    """Concatenate features [N, c, h, w] with those of a skip connection: [N, c + d, h, w]."""
     return torch.cat([h, repeat_to(skip, h.shape[0])], dim=1)

@@ -1,8 +1,8 @@
 """Store convolution weights in oneDNN's own order, so that they are not reordered in each pass.
 
-In a small network reordering takes a sixth of the pass; in one of Stable Diffusion's size nothing that could be
-measured in float32 (bench/README.md).  torch.compile does the same to a frozen convolution, without these private
-operators: where torch no longer has them, convolutions stay as they are.
+In a small network reordering takes a sixth of the pass; at Stable Diffusion's size, in float32, too little to measure
+(bench/README.md).  torch.compile does the same to a frozen convolution.  The operators used here are private: if
+torch no longer has them, convolutions stay as they are.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-CACHED_SHAPES = 4  # sizes of input that a convolution keeps its weights for
+CACHED_SHAPES = 4  # input sizes for which a convolution caches its reordered weights
 
 
 def is_available() -> bool:
-    """Return whether torch has oneDNN and both operators, on a kind of processor where this was measured."""
+    """Return whether torch has oneDNN and both operators, on an x86 processor (others were not measured)."""
     operators = hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight") and hasattr(
         torch.ops.mkldnn, "_convolution_pointwise"
     )
@@ -41,16 +41,16 @@ class PrepackedConv2d(nn.Conv2d):
 
     @classmethod
     def take_over(cls, module: nn.Module) -> None:
-        """Make a convolution one of these, in its place, under its name, with its parameters."""
+        """Turn a convolution into one of these in place; its name and parameters stay."""
         module.__class__ = cls
         vars(module)["packed"] = OrderedDict()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve [N, c, h, w] to [N, d, h', w']."""
-        how = self.padding, self.stride, self.dilation, self.groups
+        options = self.padding, self.stride, self.dilation, self.groups
         reorder: Callable[..., Tensor] = torch._C._nn.mkldnn_reorder_conv2d_weight
         if x.shape not in self.packed:
-            self.packed[x.shape] = reorder(self.weight.to_mkldnn(), *how, x.shape)
+            self.packed[x.shape] = reorder(self.weight.to_mkldnn(), *options, x.shape)
             if len(self.packed) > CACHED_SHAPES:
                 self.packed.popitem(last=False)
-        return torch.ops.mkldnn._convolution_pointwise(x, self.packed[x.shape], self.bias, *how, "none", [], "")
+        return torch.ops.mkldnn._convolution_pointwise(x, self.packed[x.shape], self.bias, *options, "none", [], "")

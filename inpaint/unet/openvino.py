@@ -1,7 +1,7 @@
 """Run a UNet with OpenVINO: convert it once for all picture sizes, cache it on disk, compile it for this CPU.
 
-The cache is the folder openvino/ beside the weights, or the user's cache where nothing can be written there.  The VAE
-stays in torch, which decodes as quickly (bench/README.md).
+The cache is the folder openvino/ beside the weights, or the user's cache folder if nothing can be written there.  The
+VAE stays in torch, which decodes as quickly (bench/README.md).
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from .forward import UNet
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
-RECIPE = 3  # counted up when `convert` makes another network of the same weights
+RECIPE = 3  # raised whenever `convert` changes, so that files converted by an older version are not used
 log = logging.getLogger("inpaint")
 
 
 def library() -> Any:
     """Import OpenVINO without its telemetry package, which reports to Google Analytics."""
     modules: dict[str, Any] = sys.modules
-    modules.setdefault("openvino_telemetry", None)  # it imports this if it can
+    modules.setdefault("openvino_telemetry", None)  # makes OpenVINO's import of it fail
     import openvino
 
     return openvino
 
 
 class Float32Wrapper(nn.Module):
-    """The UNet with float32 inputs and outputs, since numpy has no bfloat16, and with the features of a full step."""
+    """The UNet with float32 inputs and outputs, since numpy has no bfloat16; it returns the deep features too."""
 
     def __init__(self, network: UNet2DConditionModel):
         super().__init__()
@@ -54,7 +54,7 @@ class Float32Wrapper(nn.Module):
 
 
 def example(network: UNet2DConditionModel, n: int, h: int, w: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (x [1, c, h, w], t, text [n, 77, d]), always the same; the global generator is not used."""
+    """Return random inputs (x [1, c, h, w], t, text [n, 77, d]), always the same; torch's global seed is not used."""
     config, generator = network.config, torch.Generator().manual_seed(0)
     return (
         torch.randn(1, config.in_channels, h, w, generator=generator),
@@ -65,10 +65,10 @@ def example(network: UNet2DConditionModel, n: int, h: int, w: int) -> tuple[Tens
 
 @torch.no_grad()
 def convert(network: UNet2DConditionModel) -> Any:
-    """Return this network as an OpenVINO model with inputs of any size.
+    """Convert a network to an OpenVINO model that takes inputs of any size.
 
-    It is traced with one picture for two texts, as guidance has it, so that what they share is computed once.
-    OpenVINO's own `convert_model` would do the same, and report it.
+    It is traced with one picture and two texts, as with guidance, so that what both share is computed once.
+    OpenVINO's own `convert_model` would do the same, but send telemetry.
     """
     openvino = library()
     from openvino.frontend import FrontEndManager
@@ -76,9 +76,8 @@ def convert(network: UNet2DConditionModel) -> Any:
 
     side, config = 2 ** len(network.config.block_out_channels), network.config
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # the tracer's, about sizes it takes for constants: `relative_error` would tell
+        # the tracer warns about sizes that it takes for constants; `relative_error` checks that they are right
+        warnings.simplefilter("ignore")
         decoder = TorchScriptPythonDecoder(
             Float32Wrapper(network).eval(), example_input=example(network, 2, side, side + 2)
         )
@@ -92,7 +91,7 @@ def convert(network: UNet2DConditionModel) -> Any:
 class Compiled:
     """A compiled UNet: (x [B, c, h, w], t, text [N, k, d]) -> (prediction, deep features), in the network's dtype.
 
-    It computes in that dtype too, on as many threads as torch has.
+    It also computes in that dtype, on as many threads as torch has.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype):
@@ -102,7 +101,7 @@ class Compiled:
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
-            "ENABLE_CPU_PINNING": False,  # pinned, two processes take the same core
+            "ENABLE_CPU_PINNING": False,  # with pinning, two processes would share the same core
         }
         self.dtype, self.network = dtype, library().Core().compile_model(model, "CPU", settings)
 
@@ -120,19 +119,19 @@ class Compiled:
 
 @torch.no_grad()
 def reference(network: UNet2DConditionModel) -> Tensor:
-    """Return torch's output for a small input of another size than the traced one."""
+    """Return torch's output for a small example whose size differs from the traced one."""
     return Float32Wrapper(network)(*example(network, 1, 16, 24))[0]
 
 
 def relative_error(run: Compiled, network: UNet2DConditionModel, reference: Tensor) -> float:
-    """Return |run - reference| / |reference| for that input."""
+    """Return |run - reference| / |reference| for the example that `reference` used."""
     return float((run(*example(network, 1, 16, 24))[0].float() - reference).norm() / reference.norm())
 
 
 def cached(network: UNet2DConditionModel, files: list[Path], afresh: bool) -> Any:
-    """Return the path of the converted network, converting it first if needed or if `afresh`.
+    """Return the path of the converted network; convert it first if it is not cached, or if `afresh`.
 
-    Where no cache folder is writable, return the model itself.
+    If no cache folder can be written, return the converted model itself.
     """
     dtype, stamp = str(network.dtype).removeprefix("torch."), fingerprint.of_files(files)
     family = f"{files[0].stem}-{network.config.in_channels}-{dtype}-"
@@ -148,14 +147,14 @@ def cached(network: UNet2DConditionModel, files: list[Path], afresh: bool) -> An
     log.info("The UNet is converted for OpenVINO, once.")
     model = convert(network)
     for path in places:
-        with suppress(OSError, RuntimeError):  # read-only, or full
+        with suppress(OSError, RuntimeError):  # the disk is read-only or full
             save(model, path, family)
             return path
     return model
 
 
 def save(model: Any, path: Path, family: str) -> None:
-    """Write the model whole or not at all; delete files of older weights or another OpenVINO version."""
+    """Write the model completely or not at all; delete files of older weights or another OpenVINO version."""
     path.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
     for old in path.parent.glob(f"{family}*"):
@@ -168,7 +167,7 @@ def save(model: Any, path: Path, family: str) -> None:
 
 
 def _is_intact(path: Path) -> bool:
-    """Return whether the files are as they were saved; reading damaged ones could take any amount of memory."""
+    """Return whether the files are as they were saved; OpenVINO could use any amount of memory on damaged ones."""
     try:
         return path.with_suffix(".sum").read_text(encoding="utf-8") == _digest(path)
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""Decide which UNets `forward.py` computes exactly: Stable Diffusion's plain kind.  Others are run by diffusers.
+"""Decide whether `forward.py` computes a UNet exactly: only Stable Diffusion's plain kind; diffusers runs others.
 
-The configuration is compared and every module looked at, since both can change a network: an attention processor that
-was set, FreeU, an adapter, or a newer diffusers that builds its blocks in another way.
+The configuration and every module are checked, since either can change what is computed: an attention processor that
+was set, FreeU, an adapter, or a newer diffusers that builds its blocks differently.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FREE = {
     "attention_head_dim", "num_attention_heads", "use_linear_projection", "upcast_attention", "dropout",
     "downsample_padding", "flip_sin_to_cos", "freq_shift",
 }  # settings that may differ between plain UNets  # fmt: skip
-NEEDED = {  # what `forward.py` reads of each module
+NEEDED = {  # the attributes that `forward.py` uses of each module
     "UNet2DConditionModel": ("conv_in", "down_blocks", "mid_block", "up_blocks", "conv_norm_out", "conv_out",
                              "time_embedding", "get_time_embed"),
     "ResnetBlock2D": ("norm1", "conv1", "time_emb_proj", "norm2", "conv2", "conv_shortcut"),
@@ -32,7 +32,7 @@ NEEDED = {  # what `forward.py` reads of each module
     "BasicTransformerBlock": ("norm1", "attn1", "norm2", "attn2", "norm3", "ff"),
     "Attention": ("to_q", "to_k", "to_v", "to_out", "heads", "processor"),
 }  # fmt: skip
-# attributes that change what a module computes, and their value where it is the plain thing
+# attributes that change what a module computes, and the value that a plain module has
 PLAIN: dict[str, dict[str, Any]] = {
     "ResnetBlock2D": {"upsample": None, "downsample": None, "time_embedding_norm": "default", "skip_time_act": False,
                       "output_scale_factor": 1.0},

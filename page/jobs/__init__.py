@@ -1,1 +1,1 @@
-"""One job at a time: the queue, the worker and the loaded model."""
+"""Run one job at a time: the queue, the worker and the loaded model."""

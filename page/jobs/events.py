@@ -1,6 +1,6 @@
 """Define the events of a job, in order: waiting, loading, previews, results; or stopped, or failed.
 
-Whoever follows a job matches these by type.  They cross the process boundary on ZeroGPU, so each can be pickled.
+Handlers match them by type.  On ZeroGPU they come from another process, so each can be pickled.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One denoising step; `index` and `total` count the steps of the whole job, `seconds` have passed since it began.
+    """One denoising step; `index` and `total` count the steps of the whole job.
 
-    jpeg  a small picture of the step, at most five times a second, else None
-    kept  the step itself while its model is loaded; None where steps cannot be kept (in another process)
+    seconds  since the job began
+    jpeg     a small picture of the step, at most five times a second, else None
+    kept     the step itself while its model is loaded; None if it belongs to another process (ZeroGPU)
     """
 
     index: int
@@ -77,7 +78,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job ended with this error.  Only errors that are events keep their sentence across processes."""
+    """The job ended with this error, sent as an event because ZeroGPU drops the sentence of a raised error."""
 
     error: InpaintError
 

@@ -1,7 +1,7 @@
 """Run one job at a time, in one thread; waiting jobs are told their position.
 
-Gradio frees its own queue slot as soon as a job is cancelled, before the step under way has ended; this queue is what
-keeps two jobs from sharing a device.
+Gradio frees its own queue's slot as soon as a job is cancelled, before the current step has ended; this queue waits
+for that, so that two jobs never share a device.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Ended:
 
 
 class CancelToken:
-    """Cancel the jobs of one press of a button, and any that it would queue later.  Thread-safe."""
+    """Cancel the jobs of one press of a button, including those that it has not queued yet.  Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class CancelToken:
 
     @contextmanager
     def calls(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Call `stop` on `cancel` while the block runs; at once if `cancel` was called before."""
+        """Call `stop` if `cancel` is called while the block runs, or was called before."""
         with self._lock:
             self._stop = stop
             cancelled = self.cancelled
@@ -75,20 +75,20 @@ class QueuedJob:
         self.messages: asyncio.Queue[Event | _Ended] = asyncio.Queue()
 
     def send(self, message: Event | _Ended) -> None:
-        """Send an event from any thread to the job's follower; log an error if nobody follows."""
+        """Send an event, from any thread, to the coroutine that runs the job; without one, log only errors."""
         if self.loop is None:
             if isinstance(message, _Ended) and message.error is not None:
                 log.warning("%s", message.error)
             return
-        with suppress(RuntimeError):  # the loop may be closed, perhaps this moment: the queue goes on
+        with suppress(RuntimeError):  # the event loop may just be closing
             self.loop.call_soon_threadsafe(self.messages.put_nowait, message)
 
 
 class JobQueue:
-    """`async for event in queue.run(work)` yields `Waiting`, then what the work yields, or `Stopped`."""
+    """Queue jobs: `async for event in queue.run(work)` yields `Waiting`, then the work's events, or `Stopped`."""
 
     def __init__(self, longest: int = 100, share: int = 100):
-        """Let at most `longest` jobs wait, and `share` of one address, so that nobody fills the queue alone."""
+        """Let at most `longest` jobs wait, and at most `share` of one address, so that nobody fills the queue."""
         self.longest, self.share, self.waiting, self.changed = (
             longest,
             share,
@@ -105,7 +105,7 @@ class JobQueue:
             return self.current is None and not self.waiting
 
     async def run(self, work: Work, *, address: str = "", cancel: CancelToken | None = None) -> AsyncIterator[Event]:
-        """Yield the events of the work until it is over.  Raise QueueFull, or the work's own error.
+        """Yield the events of the work until it ends; raise QueueFull, or the work's own error.
 
         Closing this iterator, or `cancel.cancel()`, stops the work within one step.
         """
@@ -125,10 +125,10 @@ class JobQueue:
                         case event:
                             yield event
             finally:
-                self.cancel(job)  # never waits: this may run on the event loop
+                self.cancel(job)  # does not wait, since this may run on the event loop
 
     def submit(self, job: QueuedJob) -> None:
-        """Add the job to the end of the queue.  Raise QueueFull."""
+        """Add the job to the end of the queue; raise QueueFull."""
         with self.changed:
             ahead = len(self.waiting) + (self.current is not None)
             own = sum(other.address == job.address for other in self.waiting) if job.address else 0
@@ -171,13 +171,13 @@ def _work(job: QueuedJob) -> None:
         events = job.work() if not job.stop.is_set() else iter(())
         for event in events:
             if job.stop.is_set():
-                job.send(Stopped())  # before the tidying up, which may take a while
+                job.send(Stopped())  # before the clean-up, which may take a while
                 if isinstance(events, Generator):
                     events.close()
                 return
             job.send(event)
         job.send(Stopped() if job.stop.is_set() else _Ended())
-    except BaseException as error:  # also a library's SystemExit: the queue goes on with the next job
+    except BaseException as error:  # even SystemExit from a library must not stop the queue
         if not isinstance(error, Exception):
             error = RuntimeError(f"the work ended with {type(error).__name__}")
         job.send(Stopped() if job.stop.is_set() else _Ended(error))

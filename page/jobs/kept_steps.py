@@ -1,7 +1,8 @@
 """Keep the steps of finished runs while their model is loaded; afterwards only their pictures.
 
-A step holds tensors and, through its preview, the model.  Wherever one is kept (a session's film, an event on its way
-to a slow browser), it is kept through `KeptStep`, and all of them let go before another model is loaded.
+A step holds tensors and, through its preview, the model.  So wherever a step is kept (in a session's film, or in an
+event that waits for a slow browser), a `KeptStep` holds it, and all of them release theirs before another model is
+loaded.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _lock = threading.Lock()
 
 
 class KeptStep:
-    """A step until `release`, then a picture of it."""
+    """A step; after `release` only its picture."""
 
     def __init__(self, step: Step):
         self.step: Step | None = step

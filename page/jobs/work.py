@@ -1,4 +1,4 @@
-"""Estimate the work in a request before it starts."""
+"""Estimate how many denoising steps a request takes, before it starts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from inpaint import Request
 
-MOST_ISLANDS = 64  # of which `islands` joins more
+MOST_ISLANDS = 64  # `mask.islands` returns no more
 
 
 def steps_of(request: Request) -> int:
@@ -21,7 +21,7 @@ def most_steps_of(request: Request) -> int:
 
 
 def close_ups(request: Request) -> int:
-    """Return the most close-ups that can be painted: one, or with `islands` one for each island of the mask."""
+    """Return how many close-ups are painted at most: one, or with `islands` one for each island of the mask."""
     if not request.islands or request.whole or request.picture is None:
         return 1
     from inpaint.pixels import mask

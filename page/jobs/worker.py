@@ -1,6 +1,6 @@
-"""Turn requests into events: previews while the pictures form, then the results.
+"""Run requests and yield their events: previews while the pictures form, then the results.
 
-Everything here runs in the job queue's thread, on ZeroGPU in a process of its own.
+All of this runs in the job queue's thread; on ZeroGPU in a separate process.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 PAUSE = 0.2  # at most five previews a second …
 COST = 0.02  # … and at most this share of the run's time spent on them
 
-Resume = tuple[KeptStep, bool]  # a step to go on from, and whether to finish its picture at once
+Resume = tuple[KeptStep, bool]  # a step to continue from, and whether to finish its picture at once
 
 
 def requests_for(request: Request, method: str) -> list[Request]:
-    """Return one request, or the two for `compare`, on the same noise."""
+    """Return the request for this method; for `compare` two, with the same seed."""
     if request.seed is None:
         request = replace(request, seed=random.SystemRandom().randrange(2**32))
     if method != "compare":
@@ -42,7 +42,7 @@ def requests_for(request: Request, method: str) -> list[Request]:
 def paint(name: str, requests: list[Request], resume: Resume | None = None) -> Iterator[Event]:
     """Yield Loading if the model must be loaded, a Preview for every step, and Finished for every request.
 
-    Raise InpaintError, also for what ZeroGPU itself refuses, with its sentence.
+    Raises InpaintError, also for ZeroGPU's own refusals, with its sentence.
     """
     try:
         with closing(_paint(name, requests, resume)) as events:
@@ -56,12 +56,12 @@ def paint(name: str, requests: list[Request], resume: Resume | None = None) -> I
 
 @gpu(duration=seconds)
 def _paint(name: str, requests: list[Request], resume: Resume | None) -> Iterator[Event]:
-    """Yield as `paint` does, in the process that has the GPU; errors with a sentence become events."""
+    """Yield what `paint` yields, in the process that has the GPU; an InpaintError becomes a Failed event."""
     try:
         yield from current_model.switch_to(name)
         yield from _steps(requests, resume)
     except InpaintError as error:
-        error.__traceback__ = None  # its frames hold the job
+        error.__traceback__ = None  # its frames hold the job's tensors
         yield Failed(error)
 
 
@@ -87,8 +87,10 @@ def _stream(request: Request, resume: Resume | None) -> Iterator[Step | Result]:
         return painter.stream(request)
     kept, finish = resume
     step = kept.step
-    if step is None:  # the job has waited while another model was loaded
-        raise InvalidRequest("picture", "This step is gone: another model was loaded since.", "Run again.")
+    if step is None:  # another model was loaded while the job waited
+        raise InvalidRequest(
+            "picture", "This step is no longer available: another model was loaded since.", "Run again."
+        )
     return painter.resume(step, request, finish)
 
 
@@ -106,7 +108,7 @@ class _Pacer:
         began = perf_counter()
         picture = jpeg(step.preview(SIDE))
         took = perf_counter() - began
-        if self.last is not None:  # the first one also scales the picture down and fits the colours, once
+        if self.last is not None:  # the first one takes longer: it also scales the picture and fits the colours
             self.spent += took
         self.last = now + took
         return picture

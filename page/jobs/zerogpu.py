@@ -1,8 +1,9 @@
-"""Borrow a GPU for one call on Hugging Face ZeroGPU; elsewhere do nothing, with or without `spaces` installed.
+"""Run a job on a GPU that Hugging Face ZeroGPU lends for one call; elsewhere run it as it is.
 
-On ZeroGPU the decorated generator runs in a forked worker: what goes in and what it yields is pickled, and flags and
-locks are not shared with it; only closing it reaches it, at its next yield.  A model that is on the GPU before the
-page is launched, loaded in the main thread, is there in every worker; any other is loaded in borrowed time.
+On ZeroGPU the decorated generator runs in a forked process.  Its arguments and the values it yields are pickled;
+flags and locks are not shared with it, so it can be stopped only by closing it, which takes effect at its next
+yield.  A model that the main thread has loaded before the page is launched is available in every such process; any
+other model is loaded in the time for which the GPU is lent.
 """
 
 from __future__ import annotations
@@ -19,22 +20,23 @@ if TYPE_CHECKING:
 
     from inpaint import Request
 
-# The variable by which `spaces` itself knows; Hugging Face installs the package into every Gradio Space.
+# The variable that the package `spaces` itself checks; Hugging Face installs the package in every Gradio Space.
 ACTIVE = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 if ACTIVE:
     import spaces  # before torch, as ZeroGPU asks
 
-START, STEP, LOAD, LONGEST = 15, 0.25, 60, 120  # seconds: worker, denoising step, loading a model, most one may ask
+START, STEP, LOAD = 15, 0.25, 60  # seconds for the process to start, for a denoising step, for loading a model
+LONGEST = 120  # seconds: ZeroGPU lends no GPU for longer
 
 
 def gpu(duration: Callable[..., int]) -> Callable[[Callable], Callable]:
-    """Return the decorator; `duration` takes the call's own arguments and returns seconds."""
+    """Return the decorator that asks for a GPU; `duration` takes the call's own arguments and returns seconds."""
     return spaces.GPU(duration=duration) if ACTIVE else lambda function: function
 
 
 def seconds(name: str, requests: list[Request], *_: object) -> int:
-    """Estimate the job's seconds sparingly: a short job waits less in ZeroGPU's queue."""
+    """Estimate the job's seconds; not generously, since a short job waits less in ZeroGPU's queue."""
     from .current_model import current_model
     from .work import steps_of
 
@@ -44,9 +46,11 @@ def seconds(name: str, requests: list[Request], *_: object) -> int:
 
 
 def translated(error: gr.Error) -> Exception:
-    """Translate an error of `spaces`: its own sentence on quotas and queues, or that the worker failed."""
+    """Turn an error of `spaces` into ours: its sentence on quotas and queues, or that the process failed."""
     if getattr(error, "title", "") != "ZeroGPU worker error":
         return InpaintError(str(error.message))
     if "aborted" in str(error.message):
-        return InpaintError("The job took longer than ZeroGPU lends a GPU for.", "Choose fewer steps or variations.")
+        return InpaintError(
+            "The job took longer than the time for which ZeroGPU lends a GPU.", "Choose fewer steps or variations."
+        )
     return RuntimeError(str(error.message))

@@ -1,1 +1,1 @@
-"""Hold the Paint tab: the mask editor, its controls, and the handlers of its events."""
+"""Build the Paint tab: the mask editor, its controls, and the handlers of its events."""

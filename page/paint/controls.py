@@ -1,6 +1,6 @@
-"""Build the panel beside the picture: task, prompt and button; all other settings folded away.
+"""Build the panel beside the picture: task, prompt and button, and all other settings under Advanced.
 
-The folded part is made from the request's own declared options, so a new field appears here by itself.
+The Advanced part is made from the request's declared options, so a new option appears there without further work.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ..words.options import GROUPS
 from ..words.say import i18n
 from .presets import TASKS
 
-FIRST = ("prompt", "method", "speed", "expand", "seed", "count")  # shown by hand, not under Advanced
-UNASKED = ("width", "height", "invert")  # no picture-less runs here; the editor inverts
+FIRST = ("prompt", "method", "speed", "expand", "seed", "count")  # built one by one, not under Advanced
+UNASKED = ("width", "height", "invert")  # on the page there is always a picture, and the editor inverts masks
 METHODS = ("auto", "base", "inpaint", "compare")
 RANDOM = ("auto", "random", "none", "-1")
 
@@ -94,7 +94,7 @@ class Controls:
                 elem_classes="segments",
             )
             with gr.Column(min_width=120, elem_id="seedbox"):
-                # text, since a number box would lose the last digits of a long seed
+                # a text box, since a number box would lose the last digits of a long seed
                 self.by_name["seed"] = gr.Textbox(
                     label=word("seed"), placeholder=word("seed_random"), max_lines=1, max_length=400, elem_id="seed"
                 )
@@ -125,7 +125,7 @@ class Controls:
             return gr.Checkbox(default, **words)
         if kind is str:
             return gr.Textbox(to_text(field, default), **words)
-        if optional(field):  # text, since an empty number box turns into 0 once it is seen
+        if optional(field):  # a text box, since an empty number box turns into 0 once it is shown
             return gr.Textbox("", placeholder=AUTO, max_lines=1, max_length=40, **words)
         step = meta["step"] or (1 if kind is int else 0.05)
         most = min(meta["high"], getattr(self.limits, name, meta["high"]))
@@ -145,12 +145,12 @@ class Controls:
         try:
             component.preprocess(value)
             component.postprocess(value)
-        except Exception:  # each kind of component refuses in its own way
+        except Exception:  # each kind of component raises its own errors
             return False
         return True
 
     def settings(self, values) -> dict[str, Any]:
-        """Return {option: value} from the components in their order; InvalidRequest for a text without a value."""
+        """Return {option: value} from the components' values, in order; raise InvalidRequest for a wrong text."""
         settings = dict(zip(self.names, values, strict=True))
         settings["expand"] = settings["expand"] or ""
         settings["seed"] = seed_of(settings["seed"])
@@ -174,7 +174,7 @@ class Controls:
 
 
 def seed_of(text: Any) -> Any:
-    """Return the seed in a text, any whole number; None for an empty text.  Raise InvalidRequest otherwise."""
+    """Return the seed in a text, any whole number; None for an empty text.  Raises InvalidRequest for other texts."""
     text = unicodedata.normalize("NFKC", str("" if text is None else text)).strip()
     if not text or text.lower() in RANDOM:
         return None

@@ -1,8 +1,8 @@
-"""Show the picture with its brush, the mask editor: a `gr.HTML` whose script is in assets/page/.
+"""Build the mask editor, in which a visitor paints on the picture: a `gr.HTML` whose script is in assets/page/.
 
-Why an own canvas and not gr.ImageEditor: the editor exports and uploads three full-size PNGs at every status message
-once it is an event's input, has no soft brush, and places a preloaded layer wrongly; here only the mask travels, as
-one small PNG, and the picture stays on the server as it is.
+It has its own canvas, because gr.ImageEditor exports and uploads three full-size PNGs at every status message once it
+is an event's input, has no soft brush, and places a preloaded layer wrongly.  Here only the mask is sent, as one
+small PNG, and the picture stays on the server unchanged.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ EXPORT = re.compile(r"^export (?:async function|function|class|const) (\w+)", re
 
 @cache
 def script() -> str:
-    """Return the editor's modules as the body of one function of the arguments that Gradio gives a script."""
+    """Return the editor's modules as the body of one function, whose arguments are those that Gradio passes."""
     parts = [enclosed(name) for name in modules("main")]
     return "\n".join([*parts, "$main.main({ element, props, trigger, watch, upload });"])
 
 
 def modules(name: str) -> list[str]:
     """Return the names of a module and of all its imports, each after the modules it needs."""
-    found: list[str] = []
+    before: list[str] = []
     for _, needed in IMPORT.findall(source(name)):
-        found += [one for one in modules(needed) if one not in found]
-    return [*found, name]
+        before += [module for module in modules(needed) if module not in before]
+    return [*before, name]
 
 
 @cache
@@ -60,17 +60,17 @@ def style() -> str:
 
 @cache
 def known() -> list[str]:
-    """Return the names that the built-in model knows, offered while a prompt is typed."""
+    """Return the words that the built-in model knows; they are suggested while a prompt is typed."""
     file = MODEL / "words.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
 def editor(examples: list[dict[str, str]], limits: dict[str, int | str]) -> gr.HTML:
-    """Return the component; it receives messages (messages.py).
+    """Return the component; it receives the messages of messages.py.
 
-    It sends "open", "example", "mask", "act", "copy" and "scrub".
+    It sends the events "open", "example", "mask", "act", "copy" and "scrub".
     """
-    # no subclass of gr.HTML: gradio would write a .pyi beside this file
+    # not a subclass of gr.HTML, because gradio would write a .pyi file beside this one
     return gr.HTML(
         html_template="<div class='editor'></div>",
         js_on_load=script(),

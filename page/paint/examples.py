@@ -26,19 +26,19 @@ def listed() -> list[dict[str, str]]:
 
 @cache
 def thumbnails() -> list[dict[str, Any]]:
-    """Return what the editor shows of each example: name, label in both languages and a small picture."""
+    """Return each example's name, its label in both languages and a small picture, for the editor."""
     return [
         {
-            "name": one["name"],
-            "label": {"en": one["label"], "zh": one["label_zh"]},
-            "thumb": images.encoded(images.small(thumbnail(FOLDER / f"{one['name']}.jpg"), 240), 80),
+            "name": example["name"],
+            "label": {"en": example["label"], "zh": example["label_zh"]},
+            "thumb": images.encoded(images.small(thumbnail(FOLDER / f"{example['name']}.jpg"), 240), 80),
         }
-        for one in listed()
+        for example in listed()
     ]
 
 
 def thumbnail(path: Path) -> Image.Image:
-    """Return a small RGB picture of a JPEG file, decoded at a fraction of the cost."""
+    """Return a small RGB picture of a JPEG file, decoded quickly at a reduced size."""
     with Image.open(path) as image:
         image.draft("RGB", (320, 320))
         return image.convert("RGB")
@@ -46,7 +46,7 @@ def thumbnail(path: Path) -> Image.Image:
 
 def read(name: str) -> tuple[Picture, Image.Image, str]:
     """Return an example's picture, its mask and a prompt; raise UnreadablePicture for an unknown name."""
-    for one in listed():
-        if one["name"] == name:
-            return (Picture.open(FOLDER / f"{name}.jpg"), open_mask(FOLDER / f"{name}-mask.png"), one["prompt"])
+    for example in listed():
+        if example["name"] == name:
+            return (Picture.open(FOLDER / f"{name}.jpg"), open_mask(FOLDER / f"{name}-mask.png"), example["prompt"])
     raise UnreadablePicture("There is no such example.", "Choose one of those shown.")

@@ -12,11 +12,11 @@ _serial = itertools.count(1)
 
 
 def message(kind: str = "", **content: Any) -> Message:
-    """Return a numbered message of this kind; Gradio drops a value that equals the one before."""
+    """Return a message of this kind; it is numbered, because Gradio drops a value that equals the one before."""
     return {"kind": kind, "n": next(_serial), **content}
 
 
-def told(sentence: str, bad: bool = False) -> Message:
+def notice(sentence: str, bad: bool = False) -> Message:
     """Show a sentence in the line below the picture; `bad` if it reports a problem."""
     return message(say=sentence, bad=bad)
 
@@ -24,34 +24,38 @@ def told(sentence: str, bad: bool = False) -> Message:
 def picture(src: str, full: tuple[int, int], name: str, *, alpha: str | None, back: bool, forward: bool, **more: Any):
     """Show a picture to paint on.
 
-    src     `data:` address of its display copy;  full  its own size in pixels;  name  its file's name without ending
-    alpha   `data:` address of its transparency as a mask, None if it has none
-    back    whether an earlier picture can be gone back to;  forward  likewise
-    more    mask (a `data:` address), opened (it comes from a file), keep_mask, say
+    src      `data:` URL of its display copy
+    full     its own width and height in pixels
+    name     its file's name without suffix
+    alpha    `data:` URL of its transparency as a mask; None if it has none
+    back     whether there is an earlier picture to return to
+    forward  whether there is a later one
+    more     mask (a `data:` URL), opened (it comes from a file), keep_mask, say
     """
     return message("picture", src=src, full=list(full), name=name, alpha=alpha, back=back, forward=forward, **more)
 
 
 def mask(src: str, sentence: str, bad: bool) -> Message:
-    """Use a grey picture as the mask."""
+    """Use a grey picture, given as a `data:` URL, as the mask, and show a sentence."""
     return message("mask", src=src, say=sentence, bad=bad)
 
 
 def wait(text: str) -> Message:
-    """Show in the step bar what a run waits for."""
+    """Show in the progress bar what a run is waiting for."""
     return message("wait", text=text)
 
 
 def step(fraction: float, text: str, src: str | None, area: str | None) -> Message:
-    """Move the step bar; show a preview, if there is one, where the stencil `area` is opaque."""
+    """Move the progress bar; show the preview `src`, if there is one, where the stencil `area` is opaque."""
     return message("step", fraction=fraction, text=text, src=src, area=area)
 
 
 def result(items: list[dict[str, Any]], *, frames: int, branches: bool, back: bool, forward: bool) -> Message:
     """Show the results of a run.
 
-    items     for each picture src, caption, label, report (a line) and details (lines)
-    frames    steps that can be looked at;  branches  whether a run can go on from one of them
+    items     for each picture: src, caption, label, report (a line) and details (lines)
+    frames    how many steps can be shown
+    branches  whether a run can continue from one of them
     """
     return message("result", items=items, chosen=0, frames=frames, branches=branches, back=back, forward=forward)
 
@@ -62,7 +66,7 @@ def frame(index: int, src: str) -> Message:
 
 
 def paint(back: bool, forward: bool) -> Message:
-    """Show the picture without a result."""
+    """Show the picture for painting, without a result."""
     return message("paint", back=back, forward=forward)
 
 
@@ -77,5 +81,5 @@ def file(path: Path) -> Message:
 
 
 def copy(path: Path, of: Any) -> Message:
-    """Let the browser keep a file of this session as the picture that message number `of` has shown."""
+    """Let the browser store a file of this session as its copy of the picture that message number `of` showed."""
     return message("copy", path=str(path), name=path.name, of=of)

@@ -1,4 +1,4 @@
-"""Open an uploaded file or an example; a result saved by this page restores everything."""
+"""Open an uploaded file or an example; a saved result restores its picture, mask and settings."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ..words.core import in_words, translated
 from ..words.say import language, say
 from . import examples, messages, presets
 
-SALT = 16  # bytes the page adds to every upload, so that the stored copy is nobody else's
+SALT = 16  # random bytes that the page adds to every upload, so that no two visitors share a stored copy
 
 
 class Opening:
     """The handlers of the editor's events "open", "example" and "mask".
 
-    The first two answer (message, task, fresh seed, *settings).
+    The first two return (message, task, fresh seed, *settings).
     """
 
     def __init__(self, page):
         self.page = page
 
     def opened(self, event: gr.EventData, request: gr.Request):
-        """Open the uploaded file; answer in one sentence if it is no picture."""
+        """Open the uploaded file; if it is not a picture, return a message that says so."""
         session = self.page.sessions.of(request)
         session.language = language(request)
         try:
@@ -52,11 +52,11 @@ class Opening:
         except InpaintError as error:
             return self.sorry(in_words(error, session.language))
         self.place(session, picture, say("example_name", session.language))
-        told = self.picture(session, mask=images.shown_grey(mask), opened=True)
+        message = self.picture(session, mask=images.shown_grey(mask), opened=True)
         if event._data.get("settings"):
-            return told, *self.restored(event._data["settings"])
+            return message, *self.restored(event._data["settings"])
         settings = {"prompt": prompt, "expand": ""}
-        return told, gr.update(value="fill"), gr.skip(), *self.settings(settings)
+        return message, gr.update(value="fill"), gr.skip(), *self.settings(settings)
 
     def mask(self, event: gr.EventData, request: gr.Request):
         """Use the uploaded file, any kind of mask, as the mask of the current picture."""
@@ -70,16 +70,16 @@ class Opening:
             opened = open_mask(data)
             mask, notes = fitted(opened, session.picture.size, session.picture.orientation)
             empty = mask.getbbox() is None
-            told = [
+            sentences = [
                 say("mask_is_empty" if empty else "mask_loaded", session.language),
                 *(translated(note, session.language) for note in [*notes_of(opened), *notes]),
             ]
-            return messages.mask(images.shown_grey(mask), " ".join(told), empty)
+            return messages.mask(images.shown_grey(mask), " ".join(sentences), empty)
         except InpaintError as error:
-            return messages.told(in_words(error, session.language), bad=True)
+            return messages.notice(in_words(error, session.language), bad=True)
 
     def put(self, session: Session, data: bytes, name: str, values: Any = None):
-        """Open these bytes as a picture, or restore what their record holds; `values` go back into the controls."""
+        """Open these bytes as a picture or a saved result; `values`, if given, are restored in the controls."""
         self.page.limits.check_file(data, session.language)
         try:
             record = Request.from_image(data, max_pixels=round(self.page.limits.megapixels * 1e6))
@@ -95,14 +95,14 @@ class Opening:
         self.place(session, record.picture, filenames.stem(name))
         mask = images.shown_grey(record.mask) if record.mask is not None else None
         missing = " ".join(translated(note, session.language) for note in record.picture.notes)
-        told = self.picture(session, mask=mask, opened=True, say=missing or say("restored", session.language))
+        message = self.picture(session, mask=mask, opened=True, say=missing or say("restored", session.language))
         if values:
-            return told, *self.restored(values)
+            return message, *self.restored(values)
         settings = record.settings()
-        return told, gr.update(value=presets.task_of(settings)), gr.update(value=False), *self.settings(settings)
+        return message, gr.update(value=presets.task_of(settings)), gr.update(value=False), *self.settings(settings)
 
     def place(self, session: Session, picture: Picture, name: str) -> None:
-        """Make this the current picture, and stop what is running for another one."""
+        """Make this the current picture, and stop the run on the one before."""
         session.cancel("paint")
         session.put(picture, self.page.limits.session_megabytes)
         session.name = name
@@ -126,11 +126,11 @@ class Opening:
         )
 
     def sorry(self, sentence: str):
-        """Return an answer that gives the reason and changes nothing."""
-        return messages.told(sentence, bad=True), gr.skip(), gr.skip(), *self.skips()
+        """Return an answer that says why nothing was opened, and changes nothing."""
+        return messages.notice(sentence, bad=True), gr.skip(), gr.skip(), *self.skips()
 
     def restored(self, values: Any) -> list[Any]:
-        """Return updates for task, fresh seed and all controls, from what the run button sent before a reload."""
+        """Return updates for task, fresh seed and all controls, from the values that the page had before a reload."""
         names = self.page.controls.names
         if not isinstance(values, list) or len(values) != 3 + len(names):
             return [gr.skip(), gr.skip(), *self.skips()]
@@ -148,7 +148,7 @@ class Opening:
         return [gr.skip() for _ in self.page.controls.names]
 
     def settings(self, settings: dict[str, Any]) -> list[Any]:
-        """Return updates for the controls, in their order; those that `settings` does not name stay unchanged."""
+        """Return updates for the controls, in their order; controls that are not in `settings` stay unchanged."""
         shown: dict[str, dict[str, Any]] = {}
         if "expand" in settings:
             shown["expand"] = {"visible": bool(settings["expand"])}
@@ -162,13 +162,13 @@ class Opening:
 
 
 def taken(path: str) -> bytes:
-    """Read the uploaded bytes and remove the stored copy.  Raise UnreadablePicture for any file not uploaded."""
+    """Read the uploaded bytes and remove the stored copy; raise UnreadablePicture if the file was not uploaded."""
     try:
         file, folder = Path(path).resolve(), files_folder()
         if folder not in file.parent.parents or folder / "sessions" in file.parents or not file.is_file():
             raise UnreadablePicture("The file did not arrive.", "Choose it again.")
         data = file.read_bytes()
-    except (OSError, ValueError, RuntimeError) as error:  # a zero byte, a loop of links, a name without end
+    except (OSError, ValueError, RuntimeError) as error:  # a zero byte, a loop of links, an endless name
         raise UnreadablePicture("The file did not arrive.", "Choose it again.") from error
     shutil.rmtree(file.parent, ignore_errors=True)
     return data[:-SALT]

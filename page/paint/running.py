@@ -1,4 +1,4 @@
-"""Turn the page's state into a request, and the job's events into messages for the editor."""
+"""Turn the page's settings into a request, and the job's events into messages for the editor."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class Running:
         self.page = page
 
     async def run(self, request: gr.Request, packed: Any, task: Any, model: Any, fresh: Any, *values: Any):
-        """Yield messages while the picture forms, then the results; (message, seed) each time.
+        """Yield (message, seed): messages while the picture forms, then the results.
 
-        The values come as the browser sent them: whatever is wrong with one is told in a sentence of ours.
+        The values are as the browser sent them; Gradio does not check them, so a wrong one gets a sentence of ours.
         """
         session = self.page.sessions.of(request)
         session.language = language(request)
         try:
-            # in a thread: a mask of many megapixels takes a while, and meanwhile nobody else would get an answer
+            # in a thread, since a mask of many megapixels takes a while and must not hold up other visitors
             asked, method, resume = await anyio.to_thread.run_sync(self.asked, session, packed, task, fresh, values)
             model = self.page.model_named(str(model or self.page.shown_model), session.language)
             requests = worker.requests_for(asked, method)
             await anyio.to_thread.run_sync(self.page.limits.check_jobs, requests, session.language)
-            async for told in self.watch(session, model, requests, resume):
-                yield told, gr.skip()
+            async for message in self.watch(session, model, requests, resume):
+                yield message, gr.skip()
             if session.pending:
                 yield gr.skip(), session.pending[0].result.request.seed
         except Exception as error:
@@ -62,8 +62,8 @@ class Running:
         try:
             if kept is None or kept.step is None:
                 raise InvalidRequest("picture", say("no_result", session.language))
-            async for told in self.watch(session, current_model.name, [session.asked], (kept, True)):
-                yield told
+            async for message in self.watch(session, current_model.name, [session.asked], (kept, True)):
+                yield message
         except Exception as error:
             yield refusal(error, session.language)
 
@@ -83,14 +83,14 @@ class Running:
         self.page.limits.check(settings, session.language)
         mask = images.mask_from(packed.get("mask"), session.picture.size)
         if mask is None and not settings["expand"] and not settings["mask_from_alpha"]:
-            mask = Image.new("L", session.picture.size)  # nothing is painted: the core says so
+            mask = Image.new("L", session.picture.size)  # for an empty mask the core says that nothing is painted
         asked = Request(
             picture=session.picture, mask=mask, method="auto" if method == "compare" else method, **settings
         )
         return asked, method, self.branch(session, packed.get("branch"))
 
     def branch(self, session: Session, index: Any):
-        """Return the kept step with that number in the last run; None for a run from the beginning."""
+        """Return the kept step with that number in the last run; None to start from noise."""
         if not isinstance(index, int) or not 0 <= index < len(session.film):
             return None
         kept = session.film[index].kept
@@ -105,7 +105,7 @@ class Running:
             async for event in self.page.queue.run(work, address=session.address, cancel=cancel):
                 if session.picture is not requests[0].picture:
                     cancel.cancel()
-                    continue  # to its end, which comes within one step
+                    continue  # until the job ends, within one step
                 match event:
                     case Waiting(position):
                         yield messages.wait(say("waiting", words, place=position))
@@ -129,7 +129,7 @@ class Running:
         yield await anyio.to_thread.run_sync(self.page.results.finished, session)
 
     def step(self, preview: Preview, words: str, area: str | None) -> messages.Message:
-        """Return the step bar's text and, if it is new, the preview and where it may be shown."""
+        """Return the message with the progress and, if there is a new one, the preview and where it may be shown."""
         done = preview.index + 1
         eta = preview.seconds / done * (preview.total - done)
         text = say("step", words, i=done, n=preview.total, eta=max(0, round(eta)))
@@ -149,7 +149,7 @@ class Running:
 
 
 class Stencil:
-    """Where the previews of one run may differ from the picture; everything else stays sharp on the screen."""
+    """The part of the picture that the previews of one run may change; the rest stays sharp on the screen."""
 
     def __init__(self):
         self.seen, self.mask = None, None
@@ -159,13 +159,13 @@ class Stencil:
         render = getattr(preview.step, "render", None)
         if render is None or render is self.seen or render.composite is None:
             return None
-        self.seen, now = render, images.reduced(render.composite.whole())
-        self.mask = now if self.mask is None else ImageChops.lighter(self.mask, now)  # islands are painted in turn
+        self.seen, mask = render, images.reduced(render.composite.whole())
+        self.mask = mask if self.mask is None else ImageChops.lighter(self.mask, mask)  # islands are painted in turn
         return images.stencil(self.mask)
 
 
 def refusal(error: Exception, words: str) -> messages.Message:
-    """Return the message that unlocks the page with one sentence, and names the field to change."""
+    """Return the message that ends a run with a sentence about the error, and names the field to change."""
     match error:
         case QueueFull():
             sentence = say("busy", words, n=error.position)
@@ -178,7 +178,7 @@ def refusal(error: Exception, words: str) -> messages.Message:
 
 
 def unpacked(packed: Any) -> dict[str, Any]:
-    """Return the values that the editor sent as JSON; none if it is no JSON object."""
+    """Return the values that the editor sent as JSON; {} if that is not a JSON object."""
     try:
         values = json.loads(packed or "{}")
     except (TypeError, ValueError, RecursionError):

@@ -1,1 +1,1 @@
-"""Harden Gradio and speed up its start."""
+"""Protect Gradio's server and speed up its start."""

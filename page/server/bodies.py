@@ -10,14 +10,14 @@ from starlette.types import Message, Receive, Scope
 
 
 def announced(scope: Scope) -> int:
-    """Return the body's size from its header; 0 if there is none, since it is counted as it arrives."""
+    """Return the body's size from its header; 0 if the header is missing (the body is counted as it arrives)."""
     text = dict(scope["headers"]).get(b"content-length", b"0")
     return int(text) if text.isdigit() else 0
 
 
 def too_long(most: int) -> str:
     """Return the sentence for a body of more than `most` bytes."""
-    return f"A request may bring at most {most // 2**20} MB. Send less at a time."
+    return f"A request may have at most {most // 2**20} MB. Send less at a time."
 
 
 def limited(receive: Receive, most: int) -> Receive:
@@ -52,7 +52,7 @@ async def read(receive: Receive) -> tuple[bytes, Receive]:
 
 def names_address(body: bytes) -> bool:
     """Return whether this JSON names a file by a network address; invalid JSON is left for Gradio to refuse."""
-    if not any(sign in body for sign in (b"://", b"\\", b"\0")):  # as it is, with escapes, or in UTF-16
+    if not any(sign in body for sign in (b"://", b"\\", b"\0")):  # the plain sign, escapes, or UTF-16
         return False
     try:
         return _addressed(json.loads(body))

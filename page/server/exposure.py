@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from .origins import is_loopback
 
-# Where Hugging Face's proxies are: what they say about a visitor's address is believed (uvicorn reads the variable).
+# The addresses of Hugging Face's proxies, which are trusted to name a visitor's address (uvicorn reads the variable).
 PRIVATE_NETWORKS = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
 
@@ -22,7 +22,7 @@ def is_exposed(host: str | None, share: bool, names: set[str]) -> bool:
     return share or bool(names) or not is_loopback(host)
 
 
-def believe_proxies(environment: dict[str, str] | os._Environ = os.environ) -> None:
+def trust_proxies(environment: dict[str, str] | os._Environ = os.environ) -> None:
     """Trust the proxies in front of a Space; elsewhere those named in FORWARDED_ALLOW_IPS."""
     if environment.get("SPACE_ID"):
         environment.setdefault("FORWARDED_ALLOW_IPS", PRIVATE_NETWORKS)

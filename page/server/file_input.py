@@ -1,4 +1,4 @@
-"""Take uploaded files as paths, without the empty temporary file that Gradio makes for each of them."""
+"""Build file inputs whose handlers receive paths, without the empty temporary file that Gradio makes for each."""
 
 from __future__ import annotations
 

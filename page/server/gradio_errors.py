@@ -1,6 +1,6 @@
 """Replace Gradio's own errors by a sentence: they may contain paths, and names that mean nothing to visitors.
 
-Should Gradio no longer call these two methods, its errors reach nobody (`show_error` is off) and no words leak.
+If a future Gradio no longer calls these two methods, visitors see no error text at all, since `show_error` is off.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def translate_errors(demo: gr.Blocks) -> None:
     for method, sentence in (("preprocess_data", _malformed), ("call_function", _unexpected)):
         original = getattr(demo, method, None)
         if original is None:
-            log.warning("this Gradio has no %s: its errors will have no words", method)
+            log.warning("this Gradio has no %s: visitors will see no text for its errors", method)
             continue
         setattr(demo, method, _translated(original, sentence))
 

@@ -1,9 +1,8 @@
-"""Start faster: skip work of gradio, at import and while a page is built, that this page does not need.
+"""Start faster: skip work that gradio does at import and while a page is built, but that this page does not need.
 
-At import it writes .pyi stubs for editors beside its modules and a docstring for every event of every component:
-together more than half of its import time.  While a page is built it makes the whole web application twice, only to
-make it again at launch.  Each of these is left out where this version of gradio has it, and nothing is touched where
-it has not.
+At import gradio writes .pyi stubs beside its modules and a docstring for every event of every component: together
+more than half of its import time.  While a page is built it makes the whole web application twice, and again at
+launch. Each of these is skipped only if this version of gradio does it; otherwise nothing is changed.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ TRIMS: dict[str, Callable] = {"gradio.component_meta": _no_stubs, "gradio.events
 
 
 class _Trimming(importlib.abc.MetaPathFinder):
-    """Find the modules of TRIMS as usual, and trim each once it is loaded."""
+    """Import the modules of TRIMS as usual, then trim each of them."""
 
     def find_spec(self, name, path=None, target=None):
         if name not in TRIMS:
@@ -57,7 +56,7 @@ def install() -> None:
 
 @contextmanager
 def one_app() -> Iterator[None]:
-    """Keep gradio from making a web application while a page is built inside the block; launch() makes it."""
+    """Keep gradio from making a web application while a page is built inside the block; launch() makes one."""
     from gradio.routes import App
 
     real = App.__dict__.get("create_app")

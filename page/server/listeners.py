@@ -1,6 +1,6 @@
-"""Track which answers somebody is listening to.
+"""Track for which answers a client is listening.
 
-Gradio runs what was posted to its queue to the end although nobody ever comes for the answer.
+Gradio runs every call posted to its queue to the end, even if nobody ever fetches the answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class Listeners:
     """The open connections that read messages, by event or session; for one event loop."""
 
     def __init__(self) -> None:
-        self.counting = False  # without the middleware nobody counts, and everybody counts as heard
+        self.counting = False  # the middleware sets this; without it, every request counts as heard
         self._open: Counter[str] = Counter()
         self._changed = asyncio.Event()
 
@@ -32,9 +32,9 @@ class Listeners:
                 del self._open[key]
 
     async def heard(self, keys: Collection[str], seconds: float) -> bool:
-        """Wait up to that many seconds until somebody listens to one of these; return whether somebody does.
+        """Wait up to that many seconds for a listener to one of these keys; return whether there is one.
 
-        Without keys the request did not come through Gradio's queue, and whoever makes it waits for the answer.
+        A request without keys did not come through Gradio's queue, so its client is waiting for the answer itself.
         """
         end = asyncio.get_running_loop().time() + seconds
         while keys and self.counting and not any(self._open[key] for key in keys):

@@ -21,7 +21,7 @@ from ..words.say import language, say
 from . import bodies, origins, routes, upload_cleanup
 from .listeners import Listeners
 
-BODY = 16  # megabytes of a request that is no upload: a mask of 4096 × 4096 in base64 fits
+BODY = 16  # megabytes of a request that is not an upload; a mask of 4096 × 4096 in base64 fits
 HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
 READING = ("GET", "HEAD", "OPTIONS")
 
@@ -38,7 +38,7 @@ class Guarded(Protocol):
 class Hardening:
     """ASGI middleware for one page.
 
-    hosts  names besides this machine's own that a Host header may hold; None where any may, on a network
+    hosts  names besides this machine's own that a Host header may hold; None allows all, for a page on a network
     mcp    whether the page is an MCP server, too
     """
 
@@ -66,11 +66,11 @@ class Hardening:
             answer = JSONResponse({"detail": refusal.detail}, status_code=refusal.status_code)
             return await answer(scope, receive, send_hardened)
         async with self._known(scope, path):
-            with upload_cleanup.swept(), suppress(ClientDisconnect):  # who has gone needs no answer
+            with upload_cleanup.swept(), suppress(ClientDisconnect):  # a client that has left needs no answer
                 await self.app(scope, receive, send_hardened)
 
     async def _check(self, scope: Scope, headers: Headers, path: str, words: str) -> None:
-        """Raise HTTPException for a request refused by its address and headers alone."""
+        """Raise HTTPException for a request that must be refused because of its address or headers."""
         if self.hosts is not None and not origins.knows_host(headers.get("host"), self.hosts):
             raise HTTPException(421, say("unknown_host", words))
         if routes.names_address(path):
@@ -101,7 +101,7 @@ class Hardening:
         return receive
 
     def _most(self, path: str) -> int:
-        """Return the allowed megabytes of a request to this address; MCP sends pictures inside, as base64."""
+        """Return the allowed megabytes of a request to this address; MCP requests hold pictures as base64."""
         limits = self.page.limits
         if path == routes.UPLOAD:
             return limits.megabytes * limits.batch
@@ -109,7 +109,7 @@ class Hardening:
 
     @asynccontextmanager
     async def _known(self, scope: Scope, path: str) -> AsyncIterator[None]:
-        """Register who is connected and who listens through this request while the block runs."""
+        """Record, while the block runs, which session is connected or listens through this request."""
         async with AsyncExitStack() as stack:
             if session := routes.heartbeat_of(path):
                 self.page.sessions.connected(session)
@@ -129,7 +129,7 @@ def guards(
 ) -> dict[str, Any]:
     """Return the arguments of `launch()` that guard the page, listening on `host`.
 
-    `names` are further names by which the page is asked for, those of a proxy or a share link; they may grow.
+    names  further host names of the page, those of a proxy or a share link; more may be added later
     """
     upload_cleanup.watch()
     hosts = names if origins.is_loopback(host) else None
@@ -137,5 +137,5 @@ def guards(
         "app_kwargs": {"middleware": [Middleware(Hardening, page=page, hosts=hosts, mcp=mcp)]},
         "max_file_size": page.limits.megabytes * 2**20,
         "strict_cors": True,
-        "show_error": False,  # errors without a sentence of ours may hold paths
+        "show_error": False,  # errors that are not ours may hold paths
     }

@@ -1,6 +1,6 @@
-"""Keep uploads and downloads in a folder of this process alone, removed when it ends.
+"""Keep uploads and downloads in a folder that only this process uses, and remove it when the process ends.
 
-A process that was killed cannot tidy up; the next one to start does, once the dead one's lock is free.
+A process that was killed cannot remove its folder; the next one to start does, since the lock is free then.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ PREFIX, LOCK = "inpaint-", "lock"
 
 
 def private_folder() -> Path:
-    """Make the folder, to be removed when the process ends, and remove those of ended processes."""
+    """Make and return the folder, which is removed when the process ends; also remove those of ended processes."""
     parent = Path(tempfile.gettempdir())
     remove_abandoned(parent)
     home = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     lock = FileLock(home / LOCK)
     lock.acquire()
     atexit.register(_remove, home, lock)
-    folder = home / "files"  # the lock is not among them: Gradio would serve it
+    folder = home / "files"  # without the lock file, which Gradio would serve
     folder.mkdir()
     return folder
 
@@ -38,7 +38,7 @@ def remove_abandoned(parent: Path) -> None:
             if not home.is_symlink() and (home / LOCK).is_file():
                 lock.acquire()
                 _remove(home, lock)
-        except (Timeout, OSError):  # alive, or somebody else's
+        except (Timeout, OSError):  # still in use, or another user's
             continue
 
 

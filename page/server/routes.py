@@ -1,7 +1,7 @@
-"""List the addresses the page needs; every other address of Gradio is closed.
+"""List the addresses that the page needs; every other address of Gradio is closed.
 
-Gradio fetches any public address for whoever asks (`proxy=`), runs ffmpeg on recordings, copies a session's state
-into a file and keeps a history of runs; none of that is needed here, nor what its next version may bring.
+Gradio fetches any public address on request (`proxy=`), runs ffmpeg on recordings, copies a session's state into a
+file and keeps a history of runs.  The page needs none of that, and new routes of later versions stay closed too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ API = "/gradio_api"
 UPLOAD, MCP = f"{API}/upload", f"{API}/mcp"
 
 _NAME = r"[^/]+"
-_PAGE = (  # the page and what its browser fetches; a page with a password also has a login
+_PAGE = (  # the page itself and the files its browser fetches; login is for a page with a password
     r"/",
     r"/config/?",
     r"/theme\.css",
@@ -25,7 +25,7 @@ _PAGE = (  # the page and what its browser fetches; a page with a password also 
     r"/login/?",
     r"/logout",
 )
-_API = (  # what the page's script and programs call
+_API = (  # the routes that the page's script and other programs call
     r"/theme\.css",
     r"/info/?",
     r"/openapi\.json",
@@ -62,13 +62,13 @@ def names_address(path: str) -> bool:
 
 
 def heartbeat_of(path: str) -> str | None:
-    """Return the session whose tab keeps this connection open; None for any other address."""
+    """Return the session of a heartbeat, a connection that a tab keeps open; None for any other address."""
     found = _HEARTBEAT.fullmatch(path)
     return found[1] if found else None
 
 
 def followed_by(path: str, query: Mapping[str, str]) -> str | None:
-    """Return the event or session whose messages are read at this address; None for any other."""
+    """Return the event or session whose messages are read at this address; None for any other address."""
     if path == f"{API}/queue/data":
         return query.get("session_hash")
     found = _LISTENS.fullmatch(path)

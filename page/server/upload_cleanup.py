@@ -11,15 +11,15 @@ from pathlib import Path
 
 from ..storage import files_folder
 
-STALE = 1800  # seconds without a write after which a file that is no complete upload can go
+STALE = 1800  # seconds without a write after which an incomplete upload is removed
 
 _written: ContextVar[list[str] | None] = ContextVar("written", default=None)
 
 
 def watch() -> bool:
-    """Record the names of the files that Gradio makes for uploads; return False if it makes them otherwise.
+    """Record the names of the files that Gradio makes for uploads; return False if this Gradio makes them otherwise.
 
-    What is then not removed at once is removed by its age.
+    In that case `remove_stale` removes incomplete uploads later, by their age.
     """
     from gradio import route_utils
 
@@ -41,7 +41,7 @@ def watch() -> bool:
 
 @contextmanager
 def swept() -> Iterator[None]:
-    """Remove, at the end of one request, those of its uploads that Gradio has not moved into place."""
+    """Remove the incomplete uploads of one request when the block ends; Gradio has moved the complete ones."""
     names: list[str] = []
     before = _written.set(names)
     try:
@@ -54,7 +54,7 @@ def swept() -> Iterator[None]:
 
 
 def remove_stale(folder: Path | None = None) -> None:
-    """Remove files directly in the folder, all unfinished uploads, that have not been written to for long."""
+    """Remove incomplete uploads, the files directly in the folder, that have not been written to for long."""
     with suppress(OSError), os.scandir(folder or files_folder()) as entries:
         for entry in entries:
             with suppress(OSError):

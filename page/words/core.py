@@ -1,7 +1,7 @@
-"""Translate the core's sentences, errors and notes that visitors can meet, into Chinese.
+"""Translate the library's errors and notes that visitors may see into Chinese.
 
-English is written where a sentence is raised; here its pattern, with {} for what is filled in, leads to the Chinese,
-where {0}, {1}, … stand for the same.  A sentence that is not here is shown in English.
+The keys are the English sentences as they are written in the library, with {} for the parts that are filled in; in
+the Chinese {0}, {1}, … stand for these parts.  A sentence that is not listed here is shown in English.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ CHINESE: dict[str, str] = {
     "There is no such example.": "没有这个示例。",
     "Choose one of those shown.": "请选择所列的示例。",
     "Several frames or pages: only the first is used.": "有多帧或多页：只使用第一帧。",
-    "Its colour profile is not for RGB: left out.": "颜色配置文件不适用于 RGB，已略去。",
+    "Its colour profile is not for RGB, so it was left out.": "颜色配置文件不适用于 RGB，已略去。",
     "CMYK: converted to RGB by {}.": "CMYK 已按{0}转换为 RGB。",
     "LAB: converted to RGB.": "LAB 已转换为 RGB。",
     "Floating point: scaled to 8 bits.": "浮点数据已缩放为 8 位。",
@@ -162,10 +162,11 @@ CHINESE: dict[str, str] = {
     "A run over several islands has no single step to branch from.": "分多个孤岛的运行没有单一的步骤可供分支。",
     "Paint one place, or switch islands off.": "请只涂一处，或关闭“逐个孤岛”。",
     "{} step {} of seed {}.": "{0}种子 {2} 的第 {1} 步。",
-    "The UNet produced invalid numbers.": "UNet 没有给出有效数值。",
     "The UNet produced invalid numbers, even in float32.": "UNet 没有给出有效数值，float32 也不行。",
     "Try another seed, prompt or model.": "请换一个种子、提示词或模型。",
-    "Load the model with dtype float32.": "请以 float32 载入模型。",
+    "The UNet produced invalid numbers in {} and runs in {} from here on.": (
+        "UNet 在 {0} 下没有给出有效数值，此后改用 {1}。"
+    ),
     "This model knows {} noise levels.": "此模型有 {0} 个噪声级。",
     "Choose fewer than {} steps.": "步数请少于 {0}。",
     "The article's spacing leaves the schedule at {} steps.": "按原文间距，{0} 步会超出噪声表。",
@@ -181,7 +182,9 @@ CHINESE: dict[str, str] = {
     "Memory ran out: attention is computed in slices, slower.": "内存不足：注意力分片计算，较慢。",
     "Memory ran out: networks take turns on the device.": "内存不足：各网络轮流使用设备。",
     "Memory ran out: layers take turns on the device, slowly.": "内存不足：各层轮流使用设备，较慢。",
-    "Memory ran out: torch runs the UNet now, without OpenVINO's copy of it.": "内存不足：改由 torch 运行 UNet。",
+    "Memory ran out: torch runs the UNet, without OpenVINO's copy of its weights.": (
+        "内存不足：改由 torch 运行 UNet，不再使用 OpenVINO 的权重副本。"
+    ),
     # models
     "There is no model {} here.": "这里没有模型 {0}。",
     "Name one of {}, a folder, a .safetensors file or a Hub id.": (
@@ -202,7 +205,7 @@ CHINESE: dict[str, str] = {
     "Check the id; for a private model log in with `hf auth login`.": (
         "请检查编号；私有模型请先运行 `hf auth login`。"
     ),
-    "{} is no model on the Hub.": "{0} 不是 Hub 上的模型。",
+    "{} is not the id of a model on the Hub.": "{0} 不是 Hub 上的模型。",
     "The download of the model {} was cut off after {} of a file.": "模型 {0} 的下载在 {1} 处中断。",
     "Check the network and try again: the download continues from there.": "请检查网络后重试：会从中断处继续。",
     "There is not enough disk space for the model {}.": "磁盘空间不足以存放模型 {0}。",
@@ -217,14 +220,14 @@ CHINESE: dict[str, str] = {
 
 
 def in_words(error: InpaintError, language: str) -> str:
-    """Return the sentence of a core error in the reader's language."""
+    """Return the sentence of a library error in the reader's language."""
     if language == "en" or not error.problem:
         return str(error)
     return translated(error.problem, language) + translated(error.advice, language)
 
 
 def translated(sentence: str, language: str) -> str:
-    """Return a sentence of the core in the reader's language; in English if it has no translation."""
+    """Return a sentence of the library in the reader's language; in English if it has no translation."""
     if language == "en" or not sentence:
         return sentence
     for pattern, chinese in patterns():
@@ -241,6 +244,6 @@ def _part(text: str) -> str:
 
 @cache
 def patterns() -> list[tuple[re.Pattern[str], str]]:
-    """Return a pattern for each sentence, those with the most fixed words first."""
+    """Return (pattern, Chinese) for each sentence, those with the most fixed words first."""
     rows = sorted(CHINESE.items(), key=lambda row: -len(row[0].replace("{}", "")))
     return [(re.compile("(.*?)".join(map(re.escape, english.split("{}"))), re.S), zh) for english, zh in rows]

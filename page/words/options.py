@@ -1,6 +1,6 @@
-"""Name the request's options in English and Chinese.
+"""List the names of the request's options in English and Chinese, and their help in Chinese.
 
-The help is here in Chinese only; in English it is declared with each option.
+The English help is declared with each option.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Look up the page's sentences by key, in English or Chinese.
 
-`for_page()` goes to the editor's script, `i18n()` to Gradio's own components, `say` is what handlers use.
+The editor's script uses `for_page()`, Gradio's components use `i18n()`, and handlers use `say`.
 """
 
 from __future__ import annotations

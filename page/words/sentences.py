@@ -1,4 +1,4 @@
-"""List the page's sentences, key: (English, 中文); `words.say` or the page's script fills in {names}."""
+"""List the page's sentences as key: (English, 中文); `words.say` or the page's script fills in {names}."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "example": ("Example", "示例"),
     "example_name": ("example", "示例"),
     "opening": ("Opening …", "正在打开……"),
-    "no_file": ("There was no picture in that. Drop or paste an image file.", "其中没有图片。请拖放或粘贴图片文件。"),
+    "no_file": ("That was not a picture. Drop or paste an image file.", "其中没有图片。请拖放或粘贴图片文件。"),
     "too_large": ("This file is larger than {mb} MB. Choose a smaller one.", "文件超过 {mb} MB。请选择较小的文件。"),
     "upload_failed": ("The file did not arrive. Check the connection and try again.", "上传失败。请检查网络后重试。"),
     "no_camera": (
-        "There is no camera, or the browser may not use it. Choose a file instead.",
+        "There is no camera, or the browser is not allowed to use it. Choose a file instead.",
         "没有摄像头或未获授权。请改为选择文件。",
     ),
     "restored": (
@@ -40,11 +40,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "图片为 {mp:.0f} 百万像素，上限为 {limit:.0f}。请选择较小的图片。",
     ),
     "not_taken": (
-        "That could not be done: the server refused it or cannot be reached. Your picture and mask are still here.",
+        "That did not work: the server refused it or cannot be reached. Your picture and mask are still here.",
         "未能完成：服务器拒绝了请求或无法连接。图片和蒙版仍在。",
     ),
     "lost": (
-        "The connection to the server is lost. Your picture and mask are kept; the page comes back by itself.",
+        "The connection to the server is lost. Your picture and mask are kept; the page reconnects by itself.",
         "与服务器的连接已断开。图片和蒙版会保留；连接恢复后页面会自动回来。",
     ),
     "back": ("Your picture, mask and settings are back.", "图片、蒙版和设置已恢复。"),
@@ -114,9 +114,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "knows": ("The built-in model draws {n} things, such as", "内置模型能画 {n} 种东西，例如（英文）"),
     "known": ("The built-in model knows this. It also draws", "内置模型认识它。它还能画（英文）"),
     "unknown": ("The built-in model may not know this. It draws", "内置模型可能不认识它。它能画（英文）"),
-    "prompt_remove": ("Nothing needed: the surroundings close over it", "无需填写：由周围自然补全"),
+    "prompt_remove": ("May stay empty: the surroundings fill it", "无需填写：由周围自然补全"),
     "prompt_replace": ("A red scarf, a wooden bench, …", "红围巾、木长椅……"),
-    "prompt_touch": ("What it shows, to keep it the same but better", "描述画面，使其保持不变但更好"),
+    "prompt_touch": ("Describe what is there; it stays the same, but better", "描述画面，使其保持不变但更好"),
     "prompt_expand": ("What lies beyond the edge? May stay empty", "画面之外是什么？可留空"),
     "negative": ("Avoid", "避免"),
     "method": ("Method", "方法"),
@@ -160,11 +160,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "use_preview": ("Make a picture of it", "用它成图"),
     "stopped_early": ("Cancelled before the first step. Nothing has changed.", "在第一步之前已取消，未作任何改变。"),
     "unexpected": (
-        "Something went wrong that should not have ({error}). Your picture and mask are still here.",
+        "Sorry, something went wrong ({error}). Your picture and mask are still here.",
         "出现意外错误（{error}）。图片和蒙版仍在。",
     ),
     "malformed": (
-        "What was sent cannot be read. Send what the API's description asks for, files as uploads.",
+        "This request cannot be read. Send what the API's description asks for, with files as uploads.",
         "无法读取所发送的内容。请按 API 说明发送，文件须先上传。",
     ),
     # keeping
@@ -199,7 +199,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "no_picture": ("There is no picture yet. Open a photo first.", "还没有图片。请先打开照片。"),
     "no_result": ("There is no result yet. Paint over something and run first.", "还没有结果。请先涂抹并运行。"),
     "gone": (
-        "This session was idle for long and has been cleared. Open the photo again.",
+        "This session was idle for a long time and has been cleared. Open the photo again.",
         "会话闲置过久已被清除。请重新打开照片。",
     ),
     "not_here": (
@@ -217,7 +217,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "共需 {value} 步（步数 × 变体 × 区域 × 方法），本页上限为 {limit}。请减少，或少涂几处。",
     ),
     "unknown_host": (
-        "This page does not answer to that name. Open it as http://127.0.0.1, or start it with INPAINT_HOSTS=NAME.",
+        "This page is not served under that name. Open it as http://127.0.0.1, or start it with INPAINT_HOSTS=NAME.",
         "本页不以该名称提供服务。请用 http://127.0.0.1 打开，或以 INPAINT_HOSTS=名称 启动。",
     ),
     "over_limit": (
@@ -226,20 +226,20 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     # batch
     "batch_about": (
-        "Many pictures, one mask for all or a mask each (same name), one zip back.",
+        "Repaint many pictures, with one mask for all or one each (of the same name), and get a zip.",
         "多张图片，共用一个蒙版或各自对应（同名），打包返回。",
     ),
     "batch_pictures": ("Pictures", "图片"),
     "batch_masks": ("Masks: one for all, or one for each picture", "蒙版：共用一个或每图一个"),
     "batch_run": ("Repaint all", "全部重绘"),
     "batch_zip": ("Results", "结果"),
-    "batch_told": ("What was done", "处理情况"),
+    "batch_report": ("What was done", "处理情况"),
     "batch_state": ("{i} of {n} · {name}", "{i}/{n} · {name}"),
     "batch_done": ("Ready: {n} of {all}.", "已完成：{n}/{all}。"),
-    "batch_note": ("Prompt and settings are those of the Paint tab.", "提示词与设置取自绘制页。"),
+    "batch_note": ("The prompt and the settings are those of the Paint tab.", "提示词与设置取自绘制页。"),
     # learn
     "learn_about": (
-        "Run something on the Paint tab; this page then takes its last run apart, step by step.",
+        "Run something on the Paint tab; this page then shows your last run step by step.",
         "先在绘制页运行一次；此页随后逐步拆解最近一次运行。",
     ),
     "learn_step": ("Step", "步骤"),
@@ -249,5 +249,5 @@ WORDS: dict[str, tuple[str, str]] = {
     "learn_latent_mask": ("Mask on the latent grid", "潜空间网格上的蒙版"),
     "learn_seen": ("x_t, as the UNet saw it", "x_t（UNet 所见）"),
     "learn_x": ("x, after this step", "x，此步之后"),
-    "learn_x0": ("pred_x0: what the model believes", "pred_x0：模型的预测"),
+    "learn_x0": ("pred_x0: the model's prediction", "pred_x0：模型的预测"),
 }

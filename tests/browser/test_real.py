@@ -130,8 +130,8 @@ def test_a_batch_comes_back_as_a_zip(page, tmp_path):
     page.wait_for_function("document.querySelectorAll('#batch-pictures .file').length === 3")
     page.wait_for_function("document.querySelectorAll('#batch-masks .file').length === 1")
     page.locator("#batch-run").click()
-    page.wait_for_function("document.querySelector('#batch-told textarea').value.includes('Ready: 2 of 3')")
-    assert "✗ broken.png" in page.locator("#batch-told textarea").input_value()
+    page.wait_for_function("document.querySelector('#batch-report textarea').value.includes('Ready: 2 of 3')")
+    assert "✗ broken.png" in page.locator("#batch-report textarea").input_value()
     with page.expect_download() as download:
         page.locator("#batch-zip a").first.click()
     archive = zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes()))

@@ -325,7 +325,7 @@ def test_bad_input_is_one_line_and_status_2_before_anything_is_loaded(workdir, p
         (
             RuntimeError("boom\nat many\nlines"),
             1,
-            "It failed inside: RuntimeError: boom at many lines. Repeat with --debug",
+            "Something unexpected went wrong: RuntimeError: boom at many lines. Repeat with --debug",
         ),
         (MemoryError(), 1, "MemoryError"),
         (KeyboardInterrupt(), 130, "Stopped."),

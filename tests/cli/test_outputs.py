@@ -25,13 +25,13 @@ def snapshot() -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["-o", "cat.png"], "result would be written over the picture"),
-        (["-o", "mask.png"], "result would be written over the mask"),
-        (["-o", "link.png"], "result would be written over the picture"),
-        (["-o", "hard.png"], "result would be written over the mask"),
-        (["-o", "o.png", "--film", "cat.png"], "film would be written over the picture"),
-        (["-o", "o.png", "--film", "./mask.png"], "film would be written over the mask"),
-        (["--film", "link.png"], "film would be written over the picture"),
+        (["-o", "cat.png"], "result would overwrite the picture"),
+        (["-o", "mask.png"], "result would overwrite the mask"),
+        (["-o", "link.png"], "result would overwrite the picture"),
+        (["-o", "hard.png"], "result would overwrite the mask"),
+        (["-o", "o.png", "--film", "cat.png"], "film would overwrite the picture"),
+        (["-o", "o.png", "--film", "./mask.png"], "film would overwrite the mask"),
+        (["--film", "link.png"], "film would overwrite the picture"),
         (["-o", "o.png", "--film", "o.png"], "both be"),
         (["-o", "o.png", "--film", "./O.PNG"], "both be"),
         (["-o", "o.png", "--count", "3", "--film", "o-2.png"], "both be"),
@@ -61,7 +61,7 @@ def test_a_saved_result_is_not_written_over_by_its_own_variation(workdir, painte
     before = snapshot()
     for words in (["-o", "made.png"], ["-o", "o.png", "--film", "made.png"]):
         code, err = failing(["--from", "made.png", *words], capsys)
-        assert code == 2 and "over the saved result" in err and snapshot() == before
+        assert code == 2 and "overwrite the saved result" in err and snapshot() == before
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

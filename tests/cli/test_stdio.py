@@ -81,7 +81,7 @@ def test_nothing_is_written_over(workdir):
                 "cat-inpainted.png", "cat-inpainted-1.png"]  # fmt: skip
             for out in ("cat.png", "mask.png", "cat-inpainted.png"):
                 refused = await session.call_tool("inpaint", {**given, "out": out})
-                assert refused.isError and "is there already" in refused.content[0].text
+                assert refused.isError and "exists already" in refused.content[0].text
             named = await session.call_tool("inpaint", {**given, "out": "new.webp"})
             assert not named.isError and opened("new.webp").format == "WEBP"
 
@@ -95,9 +95,9 @@ WRONG = [
     ({"picture": ["cat.png"]}, "is not text"),
     ({"mask": "log"}, "log"),
     ({"settings": {"stepz": 1}}, "no option named stepz"),
-    ({"settings": []}, "no JSON object"),
-    ({"settings": "[1]"}, "no JSON object"),
-    ({"settings": "{"}, "no JSON"),
+    ({"settings": []}, "not a JSON object"),
+    ({"settings": "[1]"}, "not a JSON object"),
+    ({"settings": "{"}, "not valid JSON"),
     ({"settings": {"steps": 0}}, "from 1 to 150"),
     ({"settings": {"prompt": "a"}, "prompt": "b"}, "two prompts"),
     ({"steps": 3}, "Options belong in settings"),

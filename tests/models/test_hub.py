@@ -126,7 +126,7 @@ FAULTS = {  # what the Hub does: (where, status, what is said)
     "out of order": ("list", 503, r"out of order at the moment \(503\).* Try again"),
     "forbidden": ("list", 403, r"refuses access to the model someone/tiny \(403\).* token"),
     "a bad token": ("list", 401, r"refuses this machine's token \(401\).*`hf auth"),
-    "gated": ("list", 4030, r"accept the terms\. Accept them on https://huggingface\.co/someone/tiny"),
+    "gated": ("list", 4030, r"accept the terms first\. Accept them on https://huggingface\.co/someone/tiny"),
     "a hotel's page": ("list", "page", r"does not let requests through to the Hub\. Log in to the network"),
     "unknown": ("list", 404, r"no public model someone/tiny\. Check the id"),
     "too many for a file": (UNET, 429, r"too many requests from here \(429\)"),
@@ -247,7 +247,7 @@ def test_what_arrives_damaged_is_asked_for_once_more(stub, monkeypatch):
 
     monkeypatch.setattr(hub_stub._Handler, "file", file)
     limit = 2
-    with pytest.raises(ModelUnavailable, match="arrived damaged, twice"):
+    with pytest.raises(ModelUnavailable, match="arrived damaged twice"):
         hub.fetch(REPO)
     limit = 3
     assert (hub.fetch(REPO) / UNET).read_bytes() == stub.repos[REPO][UNET] and len(wrong) == 3

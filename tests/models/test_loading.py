@@ -84,7 +84,7 @@ def test_a_second_model_lends_its_inpainting_unet(nine):
 def test_what_cannot_be_combined_is_said_at_once(nine, tmp_path):
     with pytest.raises(ModelError, match="does not fit"):
         load(str(LDM), config=str(CONFIG), inpaint="builtin")
-    with pytest.raises(ModelError, match="to lend"):
+    with pytest.raises(ModelError, match="has no inpainting UNet"):
         load(str(LDM), config=str(CONFIG), inpaint=str(LDM))
     with pytest.raises(ModelError, match="XL"):
         shutil.copytree(CONFIG / "unet", tmp_path / "xl" / "unet")

@@ -94,7 +94,7 @@ def test_a_file_of_stable_diffusion_2_that_says_nothing_is_asked_by_one_pass(tur
     source = SingleFile(marked(tmp_path / "mine.safetensors", weights=wide(turned)))
     assert source.predicts() == (V if turned else EPS)
     assert source.side() == (768 if turned else 8 * config["sample_size"])
-    assert [note.endswith("by one pass it is v.") for note in source.notes] == ([True] if turned else [])
+    assert [note.endswith("a test pass shows that it is v.") for note in source.notes] == ([True] if turned else [])
     told = SingleFile(
         marked(
             tmp_path / "told.safetensors",

@@ -126,7 +126,7 @@ def test_files_that_cannot_be_read(tmp_path):
     for path, words in (
         ("nowhere.safetensors", "no embedding file"),
         (tmp_path, "no embedding file"),
-        (tmp_path / "broken.safetensors", "no safetensors file"),
+        (tmp_path / "broken.safetensors", "not a safetensors file"),
         (tmp_path / "a.pt", "is a pickle"),
     ):
         with pytest.raises(ModelError, match=words):

@@ -73,11 +73,11 @@ def test_the_program_in_the_readme_runs(endpoint, files, capsys):
 WRONG = [
     ('{"stepz": 4}', "no option named stepz"),
     ({"num_inference_steps": 3}, "no option named num_inference_steps"),
-    ("{", "no JSON"),
+    ("{", "not valid JSON"),
     ('{"steps": 0}', "Choose a value from 1"),
-    ("[1]", "no JSON object"),
-    ("[]", "no JSON object"),
-    ([], "no JSON object"),
+    ("[1]", "not a JSON object"),
+    ("[]", "not a JSON object"),
+    ([], "not a JSON object"),
     ({"metadata": "all"}, "metadata"),
     ({"prompt": "another"}, "two prompts"),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from page.server.exposure import believe_proxies, is_exposed, known_names, name_of
+from page.server.exposure import is_exposed, known_names, name_of, trust_proxies
 from page.server.origins import is_cross_site, is_loopback, knows_host
 from tests import gradio_aside
 from tests.robustness.hostile.visitor import PREFIX, Visitor, hosted, png
@@ -87,7 +87,7 @@ def test_who_can_reach_a_page(host, loopback):
 def test_proxies_are_believed_on_a_space_only():
     home, space, own = {}, {"SPACE_ID": "a/b"}, {"SPACE_ID": "a/b", "FORWARDED_ALLOW_IPS": "1.1.1.1"}
     for environment in (home, space, own):
-        believe_proxies(environment)
+        trust_proxies(environment)
     assert home == {} and "10.0.0.0/8" in space["FORWARDED_ALLOW_IPS"] and own["FORWARDED_ALLOW_IPS"] == "1.1.1.1"
     assert name_of("https://abc.gradio.live") == {"abc.gradio.live"} and name_of(None) == set()
 
