@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image, ImageCms
 
 from inpaint import InvalidRequest, Picture
+from inpaint.files.mask_file import understood
 from inpaint.pixels.mask import fitted
 
 PIXELS = 2_000_000  # of a display copy
@@ -118,4 +119,4 @@ def mask_from(address: Any, size: tuple[int, int]) -> Image.Image | None:
         mask = image.convert("L")
     except (AttributeError, TypeError, ValueError, OSError, binascii.Error, SyntaxError) as error:
         raise InvalidRequest("mask", "The mask did not arrive completely.", "Press Repaint again.") from error
-    return fitted(mask, size)[0]
+    return understood(fitted(mask, size)[0])  # no label map, however faintly it is painted

@@ -58,7 +58,7 @@ function arrowKeys(bar) {
   });
 }
 
-// a button that opens `menu`; a press outside or Escape closes it
+// a button that opens `menu`; a press outside or Escape closes it, and on the picture does no more than that
 export function menuButton(className, image, key, menu, text = false) {
   const node = button(className, image, key, () => toggle(), text);
   node.setAttribute("aria-expanded", "false");
@@ -71,8 +71,10 @@ export function menuButton(className, image, key, menu, text = false) {
   };
   menu.close = () => toggle(false);
   document.addEventListener("pointerdown", (event) => {
-    if (!menu.hidden && !menu.contains(event.target) && !node.contains(event.target)) toggle(false);
-  });
+    if (menu.hidden || menu.contains(event.target) || node.contains(event.target)) return;
+    toggle(false);
+    if (event.target.closest(".port")) event.stopPropagation();
+  }, true); // before the picture hears of it
   // on the holder: a menu of mere words has nothing to focus, its button keeps the keys
   return el("div.holder", { onkeydown: (event) => {
     if (event.key !== "Escape" || menu.hidden) return;

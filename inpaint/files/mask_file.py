@@ -5,7 +5,7 @@ colours                  everything but the background: black, or else the colou
 strokes on transparency  the strokes; if some are black and some white, only the white ones
 a photo, partly erased   the transparent part
 
-    greys            white = repaint; of the values 0 and 1, 1 is white
+    greys            white = repaint; of the values 0 and 1, 1 is white; of a label map all but 0
     colours          all but the background, which is the colour most of the border has, or black
     strokes on clear the strokes; white ones alone if there are black ones too
     erased photo     what is transparent
@@ -13,6 +13,7 @@ a photo, partly erased   the transparent part
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from PIL import Image, ImageChops
 
 from ..errors import UnreadablePicture
 from . import pixel_modes
+from .label_map import FAINT, is_label_map
 from .picture import Picture
 from .reading import opened
 
@@ -33,7 +35,7 @@ LABELS, SHARE = 64, 0.6  # a mask's commonest colours cover so much of it; a pho
 DRAWN = 0.9  # of what is seen, if most of the border is: strokes are black or white, but for their soft edges
 OUTLINES = 0.05  # of the pixels: less black than that on a white background is drawn on it
 RARE = 0.1  # of the commonest: a colour between two others is their soft edge
-FAINT, OPAQUE = 26, 128  # levels: what counts as black, what counts as visible
+OPAQUE = 128  # levels: what counts as visible; below FAINT they count as black
 
 
 def open_mask(source: Any) -> Image.Image:
@@ -54,7 +56,11 @@ def open_mask(source: Any) -> Image.Image:
     if alpha is not None and alpha.getextrema()[0] == 255:
         alpha = None
     mask, notes = _on_clear(colours.convert("RGB"), alpha) if alpha else _opaque(colours, indexed)
-    mask = mask.copy() if mask is colours else mask
+    return understood(mask.copy() if mask is colours else mask, notes)
+
+
+def understood(mask: Image.Image, notes: Sequence[str] = ()) -> Image.Image:
+    """Mark a mask (L) as one whose levels already mean how much may change, with notes on it; return it."""
     mask.info = {NOTES: tuple(notes)}
     return mask
 
@@ -65,15 +71,12 @@ def notes_of(mask: Image.Image) -> list[str]:
 
 
 def _as_levels(source: Any) -> Any:
-    """Return whole-number arrays of only 0 and 1 as bool: there they nearly always mean no and yes."""
-    if (
-        getattr(getattr(source, "dtype", None), "kind", "") in ("i", "u")
-        and source.size
-        and source.min() >= 0
-        and source.max() == 1
-    ):
+    """Return whole-number arrays of only 0 and 1 as bool, where they mostly mean no and yes; uint16 as uint8."""
+    if getattr(getattr(source, "dtype", None), "kind", "") not in ("i", "u") or not source.size:
+        return source
+    if source.min() >= 0 and source.max() == 1:
         return source.astype(bool)
-    return source
+    return pixel_modes.scaled(source)[0] if source.dtype == np.uint16 else source
 
 
 def _opaque(colours: Image.Image, indexed: bool = False) -> tuple[Image.Image, list[str]]:
@@ -97,9 +100,14 @@ def _opaque(colours: Image.Image, indexed: bool = False) -> tuple[Image.Image, l
 
 
 def _greys(grey: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Return the levels, with 0 and 1 read as black and white."""
-    if grey.getextrema()[1] == 1:
+    """Return the levels, with 0 and 1 read as black and white, and so the numbers of a label map."""
+    highest = grey.getextrema()[1]
+    if highest == 1:
         return grey.point(lambda v: 255 * v), ["The mask's values are 0 and 1: 1 is taken as white."]
+    if is_label_map(np.asarray(grey)):
+        return grey.point(lambda v: 255 * (v > 0)), [
+            f"The mask numbers its objects, up to {highest}: all of them are repainted."
+        ]
     return grey, []
 
 
@@ -178,9 +186,12 @@ def _flat(colours: Image.Image) -> np.ndarray:
 
 
 def _background(colours: Image.Image, found: Palette) -> np.ndarray:
-    """Return the colour of most of the border; or black, as in label maps, if there is enough of it."""
+    """Return the colour of most of the border; or black, as in label maps, if there is enough of it.
+
+    Beside a border of grey or white that is more than it covers: less is drawn on it in black.
+    """
     border = Palette.of(_rim(np.asarray(colours))).colours[0]
-    enough = SPECKS if np.ptp(border) > COLOURFUL else OUTLINES
+    enough = SPECKS if np.ptp(border) > COLOURFUL else max(OUTLINES, found.share_of(border))
     return np.zeros(3, np.uint8) if found.blackness() > enough else border
 
 
@@ -219,6 +230,11 @@ class Palette(NamedTuple):
     def blackness(self) -> float:
         """Return the share of pixels that are black, or nearly."""
         return float(self.counts[self.colours.max(1, initial=0) < FAINT].sum() / max(1, self.counts.sum()))
+
+    def share_of(self, colour: np.ndarray) -> float:
+        """Return the share of pixels that have a colour (uint8 [3]), or nearly."""
+        near = np.abs(self.colours.astype(int) - colour).max(1, initial=0) < APART
+        return float(self.counts[near].sum() / max(1, self.counts.sum()))
 
     def labels(self, background: np.ndarray | None) -> list[np.ndarray]:
         """Return the colours that mark something: neither the background nor a soft edge between two others."""

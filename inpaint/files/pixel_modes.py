@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BITS = (8, 10, 12, 16)  # how many bits of each sample a file may use; scanners and cameras store 12 bits in 16
 ROWS = 256
+SAMPLE_FORMAT = 339  # TIFF's tag; 1 is unsigned
 DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
@@ -48,6 +49,23 @@ def alpha_of(image: Image.Image) -> Image.Image | None:
     if image.mode in ("1", "L", "P", "RGB") and "transparency" in image.info:
         return image.convert("RGBA").getchannel("A")
     return None
+
+
+def unsigned(image: Image.Image) -> Image.Image:
+    """Return the image as mode F if it came from a TIFF of unsigned 32-bit numbers that Pillow reads as negative."""
+    if image.format != "TIFF" or image.mode != "I":
+        return image
+    kind = image.tag_v2.get(SAMPLE_FORMAT, 1)  # type: ignore[attr-defined]  # a TIFF has one
+    if (kind[0] if isinstance(kind, tuple) else kind) != 1:
+        return image
+    import numpy as np
+
+    values = np.asarray(image)
+    if values.min() >= 0:
+        return image
+    found = Image.fromarray(values.view(np.uint32).astype(np.float32))
+    found.info = image.info
+    return found
 
 
 def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
 from . import infotext, original, reading
+from .mask_file import understood
 from .original import damaged
 from .picture import Picture
 from .reading import MAX_PIXELS
@@ -213,7 +214,7 @@ def _original(
     picture, notes = original.rebuilt(record["picture"], shown, parts)
     mask = None
     if record.get("mask") is not None:
-        mask = original.unpng(parts, "mask", original.size(record["mask"]), "L")
+        mask = understood(original.unpng(parts, "mask", original.size(record["mask"]), "L"))
     return picture, mask, notes
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadablePicture
-from . import exif, metadata, other_formats
+from . import exif, metadata, other_formats, pixel_modes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,7 +174,15 @@ def _decoded(image: Image.Image, name: str) -> Opened:
         samples = exif.turned_samples(samples, orientation)
     notes = tuple(filter(None, [image.info.get(other_formats.NOTE)]))
     info = metadata.of(image)
-    return Opened(exif.turned(image, orientation), exif.exif_of(image), several, orientation, samples, info, notes)
+    return Opened(
+        exif.turned(pixel_modes.unsigned(image), orientation),
+        exif.exif_of(image),
+        several,
+        orientation,
+        samples,
+        info,
+        notes,
+    )
 
 
 def _several(image: Image.Image) -> bool:

@@ -16,6 +16,7 @@ from PIL.ImageChops import lighter
 
 from ..errors import InvalidRequest
 from ..files.exif import TURNS
+from ..files.label_map import FAINT
 from ..files.mask_file import notes_of
 from . import morphology
 from .crop import Box, merged, stretch
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..files.picture import Picture
     from ..request import Request
 
-FAINT, FULL = 26, 253  # levels below a tenth count as 0, above 99 % as 255: a soft brush has a foot and a top
+FULL = 253  # levels above 99 % count as 255, and those below FAINT as 0: a soft brush has a top and a foot
 SAME_SHAPE = 1.02  # how much more one side may be scaled than the other without a word
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 NEARLY_ALL = 0.95  # of the picture is painted: a note says that little is left to work from

@@ -69,6 +69,9 @@ CHINESE: dict[str, str] = {
     ),
     "The mask looks like a photo: its bright parts are repainted.": "蒙版像一张照片：亮处会重绘。",
     "The mask's values are 0 and 1: 1 is taken as white.": "蒙版的值为 0 和 1：1 视为白色。",
+    "The mask numbers its objects, up to {}: all of them are repainted.": (
+        "蒙版为物体编号，最大为 {0}：全部物体都会重绘。"
+    ),
     "The mask has black strokes on a transparent ground: they are repainted.": (
         "蒙版是透明底上的黑色笔画：笔画会重绘。"
     ),

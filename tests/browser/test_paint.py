@@ -68,6 +68,15 @@ def test_shapes_invert_holes_and_growth(painter):
     assert hands.level(painter, 0.5, 0.5) == 255
 
 
+def test_a_press_on_the_picture_that_closes_a_menu_paints_nothing(painter):
+    painter.locator("[data-do=mask_menu]").click()
+    x, y = hands.at(painter, 0.8, 0.8)
+    painter.mouse.click(x, y)
+    assert painter.locator(".maskmenu").is_hidden() and hands.painted(painter) == 0
+    painter.mouse.click(x, y)
+    assert hands.painted(painter) > 0
+
+
 def test_pick_by_colour_mask_file_alpha_and_download(visit, fake, tmp_path):
     page = visit(fake)
     picture = Image.new("RGBA", (400, 300), (20, 60, 200, 255))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from inpaint import Picture, Request
-from inpaint.files.mask_file import notes_of, open_mask
+from inpaint.files.mask_file import notes_of, open_mask, understood
 
 SIZE, BOX = (120, 90), (40, 30, 79, 59)
 INSIDE = np.zeros(SIZE[::-1], bool)
@@ -125,6 +125,57 @@ def test_of_the_values_0_and_1_one_is_white(mode):
     mask = open_mask(image)
     assert np.array_equal(np.asarray(mask) == 255, INSIDE) and [n for n in notes_of(mask) if "0 and 1" in n]
     assert np.array_equal(np.asarray(open_mask(ones)) == 255, INSIDE)
+
+
+def numbered(*numbers) -> np.ndarray:
+    """A label map with a square for each number, side by side."""
+    labels = np.zeros((40, 20 * len(numbers)), np.int32)
+    for place, number in enumerate(numbers):
+        labels[10:30, 20 * place + 4 : 20 * place + 18] = number
+    return labels
+
+
+LABEL_MAPS = [(1, 2), (3,), (15, 7), tuple(range(1, 20)), (7, 8, 11, 23, 26, 33), (5, 40, 90)]
+
+
+@pytest.mark.parametrize("numbers", LABEL_MAPS)
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32])
+def test_of_a_label_map_all_objects_are_repainted_and_it_is_said(numbers, kind):
+    labels = numbered(*numbers)
+    sources = [labels.astype(kind)]
+    sources += [] if kind is np.int32 else [encoded(Image.fromarray(sources[0]))]
+    for source in sources:
+        mask = open_mask(source)
+        assert np.array_equal(np.asarray(mask), np.where(labels > 0, 255, 0))
+        assert f"up to {max(numbers)}:" in notes_of(mask)[0]
+
+
+def test_faint_noise_soft_edges_and_gradients_are_no_label_maps():
+    specks = np.random.default_rng(1).integers(0, 4, (90, 120)).astype(np.uint8)
+    soft = np.asarray(drawn("L", colour=90).filter(ImageFilter.GaussianBlur(9)))
+    slow = np.arange(900, dtype=np.uint16).repeat(30).reshape(900, 30) // 9
+    levels = np.where(INSIDE, np.uint8(40), np.uint8(0)) + np.uint8(60) * np.eye(90, 120, dtype=np.uint8)
+    for level in (specks, soft, slow.astype(np.uint8), levels, np.full((9, 9), 12, np.uint8)):
+        assert np.array_equal(np.asarray(open_mask(level)), level) and notes_of(open_mask(level)) == []
+
+
+def test_a_mask_of_ours_is_no_label_map_however_faint(tmp_path):
+    from tests.fakes import result_of
+
+    mask = understood(drawn("L", colour=13))
+    request = Request(picture=photo(), mask=mask)
+    assert request.mask.getextrema() == (0, 13)
+    result_of(request).save(tmp_path / "a.png")
+    assert Request.from_image(tmp_path / "a.png").mask.tobytes() == mask.tobytes()
+
+
+@pytest.mark.parametrize("paper", [(255, 255, 255), (200, 200, 200)])
+def test_black_and_another_colour_on_paper_are_both_mask(paper):
+    image = drawn(background=paper, colour="red")
+    ImageDraw.Draw(image).rectangle((5, 5, 34, 84), fill="black")
+    wanted = INSIDE.copy()
+    wanted[5:85, 5:35] = True
+    assert np.array_equal(np.asarray(open_mask(image)) == 255, wanted)
 
 
 @pytest.mark.parametrize("grey", [False, True])

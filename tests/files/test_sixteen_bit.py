@@ -227,6 +227,21 @@ def test_masks_of_16_bits(make):
     assert np.array_equal(np.asarray(open_mask(make(values))) == 255, values > 0)
 
 
+@pytest.mark.parametrize("top", [2**32 - 1, 3_000_000_000, 2_000_000_000])
+def test_unsigned_numbers_of_32_bits_are_not_read_as_negative(top):
+    values = np.round(np.linspace(0, 1, H * W) * top).astype(np.uint32).reshape(H, W)
+    seen = np.asarray(Picture.open(tiff(values)).rgb)[..., 0]
+    assert np.abs(seen / 255 - values / top).max() < 0.003
+    assert np.array_equal(
+        np.asarray(open_mask(tiff(np.where(values > top // 2, np.uint32(top), np.uint32(0))))) == 255,
+        values > top // 2,
+    )
+    signed = values.astype(np.int64) - top // 2
+    if top < 2**31:
+        seen = np.asarray(Picture.open(tiff(signed.astype(np.int32))).rgb)[..., 0]
+        assert np.abs(seen / 255 - values / top).max() < 0.003
+
+
 @pytest.mark.parametrize("cut", [30, 60, 200, 2000])
 @pytest.mark.parametrize("make", [png, tiff])
 def test_damaged_files_of_16_bits_are_refused_in_a_sentence(make, cut):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from inpaint import Picture
+from inpaint import Picture, Request
 from page import images
 
 
@@ -54,6 +54,16 @@ def test_a_mask_comes_back_at_the_pictures_size_and_stays_hard(size):
     assert back.size == size and set(np.unique(np.asarray(back))) == {0, 255}
     share = np.asarray(back).mean() / np.asarray(mask).mean()
     assert share == pytest.approx(1, rel=0.01)
+
+
+def test_what_the_editor_paints_faintly_stays_faint():
+    buffer = io.BytesIO()
+    mask = Image.new("L", (60, 40))
+    mask.paste(13, (10, 10, 40, 30))  # the least opacity of a brush
+    mask.save(buffer, "PNG")
+    address = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    request = Request(picture=Image.new("RGB", mask.size), mask=images.mask_from(address, mask.size))
+    assert request.mask.tobytes() == mask.tobytes()
 
 
 def test_a_stencil_is_clear_where_nothing_changes():
