@@ -1,8 +1,8 @@
-// Notices during a run that the server is gone: Gradio itself says nothing more then, waits, and reloads the page.
+// Detects during a run that the server cannot be reached; Gradio itself would only wait, and later reload the page.
 
 import { say } from "./dom.js";
 
-const QUIET = 4000, EVERY = 2000; // milliseconds without a word from the server, and between two looks
+const QUIET = 4000, EVERY = 2000; // milliseconds without a message from the server, and between two checks
 
 export function watchConnection(editor) {
   setInterval(async () => {

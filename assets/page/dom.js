@@ -1,8 +1,8 @@
-// Small helpers: elements, icons, sentences, pictures.
+// Provides small helpers for elements, icons, sentences and pictures.
 
 let sentences = {};
 
-// takes {language: {key: sentence}} and speaks the browser's language from then on
+// sets the sentences, {language: {key: sentence}}, of which those in the browser's language are used
 export function speak(words) {
   sentences = words[language()];
 }
@@ -11,7 +11,7 @@ export function language() {
   return (navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en";
 }
 
-// the sentence of that key, with its {values} filled in
+// returns the sentence with this key, with its {values} filled in
 export const say = (key, values = {}) => (sentences[key] || key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
 const ICONS = {
@@ -78,7 +78,7 @@ export function slider(key, low, high, value, oninput, unit = "") {
   return node;
 }
 
-// the loaded image at an address
+// returns a promise of the loaded image at an address
 export function picture(src) {
   return new Promise((resolve, reject) => {
     const image = new Image();
@@ -88,7 +88,7 @@ export function picture(src) {
   });
 }
 
-// RGBA bytes of an image drawn at w × h
+// returns the RGBA bytes of an image drawn at w × h
 export function pixels(image, w, h) {
   const canvas = el("canvas", { width: w, height: h });
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -1,5 +1,5 @@
-// Keeps the photo, the mask and the settings in this browser tab, so that a reload brings them back.
-// Only this tab can see them; they go after a day.
+// Stores the photo, the mask and the settings in this browser tab, so that they are restored after a reload.
+// Only this tab can read them; they are deleted after a day.
 
 const STORE = "drafts", DAY = 86_400_000;
 
@@ -11,27 +11,27 @@ export class Draft {
     this.writing = Promise.resolve();
   }
 
-  // adds to what is kept; what is given as null is forgotten
+  // stores these parts beside the ones stored before; null deletes a part
   keep(parts) {
     Object.assign(this.record, parts, { at: Date.now() });
     this.writing = this.writing.then(() => store((drafts) => drafts.put(this.record, this.id))).catch(() => {});
-    return this.writing; // without storage (a private window, a full disk) the page works as well, it only forgets
+    return this.writing; // without storage (a private window, a full disk) the page still works, but restores nothing
   }
 
-  // {file, name, example, mask, settings} as they were in this tab, or null
+  // returns {file, name, example, mask, settings} as they were in this tab, or null
   async found() {
     try {
       const old = await store((drafts) => drafts.get(this.id));
       await store((drafts) => forget(drafts));
       if (old && Date.now() - old.at < DAY && (old.file || old.example)) return (this.record = old);
     } catch (error) {
-      // as above
+      // no storage, as above
     }
     return null;
   }
 }
 
-// one request to the store, as a promise of its result
+// makes one request to the store; returns a promise of its result
 function store(ask) {
   return new Promise((resolve, reject) => {
     const opening = indexedDB.open("inpaint", 1);
@@ -46,7 +46,7 @@ function store(ask) {
   });
 }
 
-// drafts of tabs that were closed long ago
+// deletes the drafts of tabs that were closed long ago
 function forget(drafts) {
   const walk = drafts.openCursor();
   walk.onsuccess = () => {

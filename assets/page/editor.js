@@ -1,4 +1,4 @@
-// The mask editor: puts its parts together, knows its mode (empty, paint, run, result, stopped), sends what is asked.
+// Builds the mask editor from its parts, keeps its mode (empty, paint, run, result, stopped), and sends its events.
 
 import { watchConnection } from "./connection.js";
 import { button, download, el, picture, say } from "./dom.js";
@@ -41,12 +41,12 @@ export class MaskEditor {
     document.addEventListener("click", (event) => event.target.closest?.("#cancel") && this.cancelling());
     document.addEventListener("input", (event) => {
       unmarked(event.target.closest?.(".wrong"));
-      // a seed that is typed or pasted is meant; Gradio's own event does not tell of what is pasted
+      // a seed that was typed or pasted is to be used, so "new seed" is switched off; Gradio has no event for pasting
       if (event.target.closest?.("#seed")) document.querySelector("#fresh input:checked")?.click();
     });
   }
 
-  // the row under the picture; its height is always the same, so that nothing moves when there is a result
+  // builds the rows under the picture; their height never changes, so that nothing moves when a result appears
   below() {
     const { thumbs, film, report, details, actions } = this.results;
     this.about = el("p.about");
@@ -54,10 +54,10 @@ export class MaskEditor {
     const rescue = button("quiet", "check", "use_preview", () => { this.start(); this.trigger("rescue"); }, true);
     rescue.classList.add("rescue");
     return el("div.below", {}, el("div.row.above", {}, this.about, thumbs, film),
-      el("div.row.told", {}, el("div.words", {}, this.status, report, details), rescue, actions));
+      el("div.row.outcome", {}, el("div.words", {}, this.status, report, details), rescue, actions));
   }
 
-  // pixels that the bars cover: left, top, right, bottom
+  // returns the pixels that the bars cover: [left, top, right, bottom]
   insets() {
     const port = this.view.port.getBoundingClientRect(), gap = 10;
     const tools = this.tools.getBoundingClientRect(), corner = this.corner.getBoundingClientRect();
@@ -67,7 +67,7 @@ export class MaskEditor {
     return [side, corner.height ? corner.bottom - port.top + gap : gap, gap, Math.max(0, ...lowest) + gap];
   }
 
-  // what was here before the page was reloaded
+  // restores what was open before the page was reloaded
   async restore() {
     const old = await this.draft.found();
     if (!old || this.current !== "empty") return;
@@ -76,7 +76,7 @@ export class MaskEditor {
     else this.upload.send(new File([old.file], old.name, { type: old.file.type }), old.settings);
   }
 
-  // a picture has been opened: its mask may be one from before a reload
+  // is called when a picture has been opened; puts back its mask from before a reload
   async opened() {
     const { restoring } = this;
     this.restoring = null;
@@ -90,7 +90,7 @@ export class MaskEditor {
     this.announce(say("back"));
   }
 
-  // keeps the mask once the hand has rested for a moment
+  // stores the mask, once nothing has been painted for a moment
   keepMask() {
     clearTimeout(this.resting);
     this.resting = setTimeout(() => {
@@ -125,7 +125,7 @@ export class MaskEditor {
     if (this.current !== "empty" && !stroke && !points) this.keepMask();
   }
 
-  // the first thing to do, until something is painted
+  // shows how to begin, until something is painted
   hint() {
     this.status.dataset.hint = this.current === "paint" && !this.pointer.mask?.past.length ? say("hint_start") : "";
   }
@@ -144,7 +144,7 @@ export class MaskEditor {
     this.busy(false);
   }
 
-  // says what is wrong with a setting, beside its field as well
+  // marks a setting's field as wrong and shows the sentence beside it
   fault(field, sentence) {
     const node = document.querySelector(`#option-${field}, #${field}`)?.closest(".block");
     if (!node || !document.querySelector("#panel")?.contains(node)) return;
@@ -163,7 +163,7 @@ export class MaskEditor {
     this.trigger("act", { do: what, index: this.result?.chosen ?? 0, ...more });
   }
 
-  // what the run button sends: the mask, and the step to branch from; settings are the values of all controls
+  // returns what the run button sends, as JSON: the mask and the step to branch from; settings are all controls' values
   collect(settings) {
     this.draft.keep({ settings });
     document.querySelectorAll("#panel .wrong").forEach(unmarked);
@@ -195,7 +195,7 @@ export class MaskEditor {
     this.waiting = setTimeout(() => this.failed(say("no_answer")), PATIENCE);
   }
 
-  // Gradio refused, the line was cut, or nobody answers: back to where the person was
+  // goes back to the state before a run, when Gradio refuses it, the connection breaks or no answer comes
   failed(sentence = say("not_taken")) {
     this.busy(false);
     if (this.current === "run") {
@@ -237,7 +237,7 @@ export class MaskEditor {
     document.querySelector("#prompt textarea")?.focus();
   }
 
-  // the server reads the file, since it knows more kinds of masks than the browser
+  // sends a mask file to the server, which can read more kinds of masks than the browser
   async loadMask(file) {
     if (!this.pointer.mask) return;
     const path = await sent(this.gradio, file, (text, bad) => this.announce(text, bad));

@@ -1,4 +1,4 @@
-// Names that Gradio gives its own parts in English only, for screen readers: in Chinese where the page is.
+// Translates the labels for screen readers that Gradio has in English only, if the page is in Chinese.
 
 import { language } from "./dom.js";
 
@@ -13,7 +13,7 @@ const CHINESE = [
   [/^common\.upload$/, "上传"],
 ];
 
-// the Chinese name, or the same if it is not one of Gradio's
+// returns the Chinese name, or the same name if it is not one of Gradio's
 export function chinese(name) {
   for (const [english, zh] of CHINESE) if (english.test(name)) return name.replace(english, zh);
   return name;
@@ -21,16 +21,16 @@ export function chinese(name) {
 
 export function translateLabels() {
   if (language() !== "zh") return;
-  const mend = (node) => {
-    const name = node.getAttribute?.("aria-label"), better = name && chinese(name);
-    if (better && better !== name) node.setAttribute("aria-label", better);
+  const translate = (node) => {
+    const name = node.getAttribute?.("aria-label"), translated = name && chinese(name);
+    if (translated && translated !== name) node.setAttribute("aria-label", translated);
   };
-  const mendAll = (root) => { mend(root); root.querySelectorAll?.("[aria-label]").forEach(mend); };
+  const translateAll = (root) => { translate(root); root.querySelectorAll?.("[aria-label]").forEach(translate); };
   new MutationObserver((changes) => {
     for (const { type, target, addedNodes } of changes) {
-      if (type === "attributes") mend(target);
-      else addedNodes.forEach(mendAll);
+      if (type === "attributes") translate(target);
+      else addedNodes.forEach(translateAll);
     }
   }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["aria-label"] });
-  mendAll(document.body);
+  translateAll(document.body);
 }

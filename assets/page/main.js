@@ -1,11 +1,11 @@
-// Builds the editor into its element and listens to the server.
+// Starts the editor in its element, and passes it the server's messages.
 
 import { speak } from "./dom.js";
 import { MaskEditor } from "./editor.js";
 import { translateLabels } from "./labels.js";
 import { Suggest } from "./suggest.js";
 
-// gradio: what Gradio hands to the script of a gr.HTML
+// takes the arguments that Gradio passes to the script of a gr.HTML
 export function main({ element, props, trigger, watch, upload }) {
   speak(props.words);
   const editor = new MaskEditor(element.querySelector(".editor"), { props, trigger, upload });

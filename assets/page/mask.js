@@ -1,12 +1,12 @@
-// The mask: one byte a pixel, 255 = repaint, greys = how much may change.  Every edit is one undo step.
+// Holds the mask: one byte per pixel, 255 = repaint, greys = how much may change.  Every edit is one undo step.
 
 import { el, pixels } from "./dom.js";
 import { border, boundingBox, flood, grown } from "./morphology.js";
 
-const MOST = 2 ** 22; // pixels: a picture up to this size has a mask of its own resolution
+const MOST = 2 ** 22; // pixels: the mask of a picture up to this size has the picture's own resolution
 const EDITS = 100, MEMORY = 2 ** 27; // undo steps, and bytes they may take together
 
-// [w, h] of the mask of a picture: its own size, reduced to at most `most` pixels in its own shape
+// returns [w, h] of a picture's mask: the picture's own size, or scaled down to at most `most` pixels
 export function maskSize([w, h], most = MOST) {
   const scale = Math.min(1, Math.sqrt(most / (w * h)));
   return [Math.max(1, Math.round(w * scale)), Math.max(1, Math.round(h * scale))];
@@ -25,14 +25,14 @@ export class Mask {
     return !this.data.some((v) => v);
   }
 
-  // change(data) writes into the mask
+  // calls change(data), which writes into the mask, as one undo step
   edit(change) {
     const before = this.data.slice();
     change(this.data);
     this.remember(before);
   }
 
-  // what differs from `before` becomes one undo step; returns its box, null if nothing does
+  // makes everything that differs from `before` one undo step; returns its box, or null if nothing differs
   remember(before) {
     const box = boundingBox(this.w, this.h, (i) => before[i] !== this.data[i]);
     if (!box) return null;
@@ -68,13 +68,13 @@ export class Mask {
     return out;
   }
 
-  // from a grey image of any size
+  // reads the mask from a grey image of any size
   load(image) {
     const rgba = pixels(image, this.w, this.h);
     this.edit((data) => { for (let i = 0; i < data.length; i++) data[i] = rgba[4 * i]; });
   }
 
-  // grey canvas; w × h when given, else the mask's own size
+  // returns the mask as a grey canvas of w × h, by default its own size
   canvas(w = this.w, h = this.h) {
     const small = el("canvas", { width: this.w, height: this.h });
     const image = new ImageData(this.w, this.h);
@@ -102,7 +102,7 @@ export class Mask {
     this.edit((data) => { for (let i = 0; i < data.length; i++) if (!outside[i] && data[i] < 128) data[i] = 255; });
   }
 
-  // a copy of `data`, dilated by so many pixels; negative erodes
+  // returns a copy of `data`, dilated by this many pixels, or eroded if negative
   grown(data, by) {
     return grown(data, this.w, this.h, by);
   }

@@ -1,11 +1,11 @@
-// What the server sends and what the editor does about it: one function for each kind of message.
+// Handles the server's messages to the editor: one function for each kind.
 
 import { download, picture } from "./dom.js";
 
 const KINDS = { picture: onPicture, mask: onMask, wait: onWait, step: onStep, result: onResult, frame: onFrame,
   paint: onPaint, stopped: onStopped, file: onFile, copy: onCopy };
 
-// messages are handled one after the other, in the order they came
+// handles one message; the editor calls this for one after the other, in the order in which they came
 export async function handle(editor, message) {
   await KINDS[message?.kind]?.(editor, message);
   if (message?.say) editor.announce(message.say, message.bad);
@@ -34,7 +34,7 @@ async function onPicture(editor, message) {
   if (message.opened) {
     editor.draft.keep({ mask: null, settings: null, ...editor.restoring, ...editor.upload.chosen });
     await editor.opened();
-  } else editor.trigger("copy", { of: message.n }); // a result that was kept: a reload is to bring this one back
+  } else editor.trigger("copy", { of: message.n }); // a result was kept: fetch a copy, to restore it after a reload
   view.fit();
   if (away) view.port.focus({ preventScroll: true });
   editor.root.dataset.ready = message.n;
@@ -57,7 +57,7 @@ async function onStep(editor, message) {
   editor.root.dataset.previews = +(editor.root.dataset.previews || 0) + 1;
 }
 
-// an expanded picture has another shape: the world takes it, the mask hides
+// shows a preview or result; if the picture is being expanded, the view takes its new shape and the mask is hidden
 async function show(editor, src, area) {
   const image = await picture(src), { view } = editor;
   const [w, h] = [view.photo.naturalWidth, view.photo.naturalHeight];
@@ -89,7 +89,7 @@ function onPaint(editor, message) {
   editor.corner.history(message);
 }
 
-// shows the picture without a result, ready to be painted on
+// shows the picture without a result, ready for painting
 export function paint(editor) {
   const { view } = editor;
   view.shown.hidden = true;
@@ -100,7 +100,7 @@ export function paint(editor) {
   editor.mode("paint");
 }
 
-// cancelled or refused: the last preview stays to be looked at, the mask is as it was
+// ends a run that was cancelled or refused; the last preview stays visible, and the mask is unchanged
 function onStopped(editor, message) {
   editor.busy(false);
   if (editor.current !== "run") return;
@@ -120,7 +120,7 @@ async function onCopy(editor, message) {
   if (editor.root.dataset.ready === String(message.of)) editor.draft.keep({ file, name: message.name, example: null });
 }
 
-// where a file of this session can be fetched
+// returns the address of a file of this session
 function address(path) {
   const { root = "", api_prefix = "/gradio_api" } = window.gradio_config || {};
   return `${root}${api_prefix}/file=${encodeURI(path)}`;

@@ -1,6 +1,6 @@
-// Mathematics on the mask's grid: flood fill, distances, dilation and erosion.
+// Computes on the mask's grid: flood fill, distances, dilation and erosion.
 
-// indices of the grid's outermost pixels
+// returns the indices of the grid's outermost pixels
 export function border(w, h) {
   const seeds = [];
   for (let x = 0; x < w; x++) seeds.push(x, (h - 1) * w + x);
@@ -8,7 +8,7 @@ export function border(w, h) {
   return seeds;
 }
 
-// 1 where a 4-connected path of pixels i with passes(i) leads from a seed
+// returns 1 for each pixel that a 4-connected path of pixels i with passes(i) reaches from a seed, else 0
 export function flood(w, h, seeds, passes) {
   const seen = new Uint8Array(w * h);
   const stack = [];
@@ -24,8 +24,8 @@ export function flood(w, h, seeds, passes) {
   return seen;
 }
 
-// squared distance of every pixel to the nearest one inside (Felzenszwalb & Huttenlocher 2012);
-// `nearest` becomes that one's index
+// returns each pixel's squared distance to the nearest pixel i with inside(i) (Felzenszwalb & Huttenlocher 2012);
+// `nearest` receives the index of that pixel
 export function distances(w, h, inside, nearest = new Int32Array(w * h)) {
   const far = 1e9, grid = new Float32Array(w * h);
   for (let i = 0; i < grid.length; i++) { grid[i] = inside(i) ? 0 : far; nearest[i] = i; }
@@ -53,7 +53,7 @@ export function distances(w, h, inside, nearest = new Int32Array(w * h)) {
   return grid;
 }
 
-// [x0, y0, x1, y1] around the pixels i with holds(i); null if there are none
+// returns [x0, y0, x1, y1] around the pixels i with holds(i), or null if there are none
 export function boundingBox(w, h, holds) {
   let [x0, y0, x1, y1] = [w, h, 0, 0];
   for (let y = 0, i = 0; y < h; y++) {
@@ -68,8 +68,8 @@ export function boundingBox(w, h, holds) {
   return x1 ? [x0, y0, x1, y1] : null;
 }
 
-// a copy of the levels, dilated by so many pixels (negative: eroded), soft over the last one; what is added has the
-// level of what it adjoins, and levels inside stay
+// returns a copy of the levels, dilated by this many pixels (eroded if negative) with a soft edge of one pixel;
+// added pixels get the level of the nearest one inside, and levels inside stay
 export function grown(data, w, h, by) {
   const box = boundingBox(w, h, (i) => data[i]), out = data.slice();
   if (!box || !by) return out;

@@ -1,4 +1,4 @@
-// Mouse, pen and touch on the picture: they become strokes, shapes, picks, zoom and pan.
+// Turns mouse, pen and touch on the picture into strokes, shapes, picks, zoom and pan.
 
 import { clamp, pixels } from "./dom.js";
 import { Mask, maskSize } from "./mask.js";
@@ -23,7 +23,7 @@ export class Pointer {
     port.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
-  // a new picture of `full` pixels, shown by `image`: an empty mask
+  // starts an empty mask for a new picture, whose size is `full` and whose display copy is `image`
   begin(image, full) {
     this.mask = new Mask(...maskSize(full));
     this.replace(image);
@@ -34,7 +34,7 @@ export class Pointer {
     this.refresh();
   }
 
-  // another image in the same place; the mask stays
+  // replaces the image under the mask
   replace(image) {
     this.image = image;
     this.rgba = null;
@@ -131,7 +131,7 @@ export class Pointer {
     }
   }
 
-  // two fingers: what the first one began is taken back, then both zoom and pan
+  // is called when a second finger comes down: drops the stroke of the first one; from then on both zoom and pan
   pinch() {
     this.stroke?.abandon();
     this.stroke = this.points = null;
@@ -155,7 +155,7 @@ export class Pointer {
     this.ring();
   }
 
-  // the stroke or shape under way goes into the mask, or is dropped
+  // puts the current stroke or shape into the mask, or drops it
   complete(dropped = false) {
     const { stroke, points } = this;
     let box;
@@ -180,14 +180,14 @@ export class Pointer {
     this.refresh();
   }
 
-  // the last pick again, with another tolerance
+  // repeats the last pick with the new tolerance
   repick() {
     if (!this.picked) return;
     if (this.pickedSome) this.mask.undo();
     this.pickAt(this.picked);
   }
 
-  // without a pointer: arrows move the brush, Enter puts it down and lifts it
+  // moves the brush by an arrow key; `press`, by Enter, puts it down or lifts it
   arrow(dx, dy, big) {
     if (!this.mask) return;
     const { w, h } = this.mask, by = (big ? 32 : 8) * Math.max(1, Math.max(w, h) / 1024);

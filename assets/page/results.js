@@ -1,4 +1,4 @@
-// What comes back: the step bar, the before/after line, the variations, the film, the report, saving.
+// Shows a run and its results: progress bar, before/after line, variations, film, report, and saving.
 
 import { button, clamp, el, icon, say } from "./dom.js";
 import { menuButton } from "./toolbar.js";
@@ -37,7 +37,7 @@ export class Compare {
     this.place();
   }
 
-  // the whole of what was repainted lies to the right of the line at first
+  // places the line at first so that everything repainted is to its right
   begin(mask) {
     let left = mask.w;
     for (let y = 0; y < mask.h; y++) {
@@ -78,7 +78,7 @@ export function progressBar() {
   return bar;
 }
 
-// The parts that stand below the picture once there is something to keep: thumbs, film, report and actions.
+// Builds the parts shown below the picture once there is a result: thumbs, film, report and actions.
 export function results(editor) {
   const thumbs = el("div.thumbs", { role: "group", "aria-label": say("variations") });
   const report = el("p.report"), facts = el("ul.facts");
@@ -95,9 +95,9 @@ export function results(editor) {
     report.title = report.textContent;
     facts.replaceChildren(...(item.details || []).map((line) => el("li", {}, line)));
     details.hidden = !facts.children.length;
-    thumbs.replaceChildren(...(message.items.length > 1 ? message.items.map((one, i) => el("button.thumb", {
-      type: "button", "aria-pressed": i === message.chosen, title: one.caption, "aria-label": one.caption,
-      onclick: () => editor.choose(i) }, el("img", { src: one.src, alt: "" }), el("span", {}, one.label))) : []));
+    thumbs.replaceChildren(...(message.items.length > 1 ? message.items.map((item, i) => el("button.thumb", {
+      type: "button", "aria-pressed": i === message.chosen, title: item.caption, "aria-label": item.caption,
+      onclick: () => editor.choose(i) }, el("img", { src: item.src, alt: "" }), el("span", {}, item.label))) : []));
     film.show(message.frames, message.branches);
   };
   return { thumbs, film, report, details, actions, show };
@@ -120,7 +120,7 @@ function savePanel(editor) {
   return panel;
 }
 
-// a slider over the run's steps; the last place is the result
+// builds a slider over the run's steps; its last position shows the result
 function filmStrip(editor) {
   const text = el("output");
   const input = el("input", { type: "range", min: 1, step: 1, "aria-label": say("film") });

@@ -1,8 +1,8 @@
-// The keyboard: shortcuts anywhere but in a text field, arrows and Enter on the picture.
+// Handles the keyboard: shortcuts everywhere except in text fields, arrows and Enter on the picture.
 
 const TYPING = "input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
 
-// listens to the whole page for one editor; the root has data-keys while the keyboard was used last
+// listens on the whole page for one editor; its root has data-keys while the keyboard was used last, not the pointer
 export function shortcuts(editor) {
   document.addEventListener("keydown", (event) => {
     editor.root.dataset.keys = "";
@@ -17,7 +17,7 @@ export function shortcuts(editor) {
   });
 }
 
-// Tab leads past the open list of a drop-down and closes it; Gradio would leave it open over the next controls
+// lets Tab leave and close the open list of a drop-down; Gradio would leave it open over the next controls
 function leaveList(event) {
   if (event.key !== "Tab" || event.target.getAttribute?.("role") !== "combobox") return;
   for (const list of document.querySelectorAll("ul[role=listbox]")) list.tabIndex = -1;

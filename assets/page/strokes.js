@@ -1,9 +1,10 @@
-// Shapes that are put into the mask: a brush stroke, a polygon, a pick by colour.
+// Draws into the mask: a brush stroke, a polygon, a pick by colour.
 
 import { clamp, el } from "./dom.js";
 import { flood } from "./morphology.js";
 
-// A stroke never builds up on itself: `ink` is the strongest touch so far, opacity applies once.
+// Draws one stroke.  Where it crosses itself it does not get stronger: `ink` is the strongest touch of each pixel so
+// far, and opacity is applied to it once.
 export class Stroke {
   // brush: size in pixels of the mask, hardness and opacity 0 … 1, erase
   constructor(mask, brush) {
@@ -13,7 +14,7 @@ export class Stroke {
     this.ink = new Uint8ClampedArray(mask.data.length);
   }
 
-  // soft capsule from a to b, both [x, y, pressure]; returns the touched box
+  // draws a soft line from a to b, both [x, y, pressure]; returns the box that it touches
   line(a, b) {
     const { mask, brush } = this;
     const radius = (brush.size / 2) * b[2], inner = Math.min(radius * brush.hardness, radius - 1);
@@ -33,7 +34,7 @@ export class Stroke {
     return box;
   }
 
-  // becomes one undo step
+  // makes the stroke one undo step
   commit() {
     return this.mask.remember(this.base);
   }
@@ -49,7 +50,7 @@ function boxAround(mask, points, by) {
     Math.min(mask.w, Math.ceil(Math.max(...xs) + by)), Math.min(mask.h, Math.ceil(Math.max(...ys) + by))];
 }
 
-// fills a polygon, smoothed at its edge
+// fills a polygon, with a smooth edge
 export function fillShape(mask, points, brush) {
   const canvas = el("canvas", { width: mask.w, height: mask.h });
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -61,7 +62,7 @@ export function fillShape(mask, points, brush) {
   mask.edit((data) => stamp(data, (i) => rgba[4 * i + 3], brush));
 }
 
-// ink(i), 0 … 255, put into every pixel with the brush's opacity; erases with an eraser
+// adds ink(i), 0 … 255, to every pixel with the brush's opacity, or erases it
 export function stamp(data, ink, brush) {
   for (let i = 0; i < data.length; i++) {
     const touch = (ink(i) * brush.opacity) / 255;
@@ -71,7 +72,7 @@ export function stamp(data, ink, brush) {
 
 export const corners = ([x0, y0], [x1, y1]) => [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
 
-// everything that looks like the pixel at (x, y): within `tolerance` in every channel
+// paints everything that looks like the pixel at (x, y): each channel differs by `tolerance` at most
 export function pickColour(mask, rgba, x, y, tolerance, everywhere, brush) {
   const at = (clamp(Math.floor(y), 0, mask.h - 1) * mask.w + clamp(Math.floor(x), 0, mask.w - 1)) * 4;
   const near = (i) => Math.abs(rgba[4 * i] - rgba[at]) <= tolerance

@@ -1,14 +1,14 @@
-// What the built-in model knows: a row of names under the prompt's field, taken by mouse or by arrow keys.
-// It has its place in the page, so that nothing is ever covered by it or moves as it changes.
+// Suggests words that the built-in model knows, in a row under the prompt, chosen with the mouse or the arrow keys.
+// The row is always there, so that it covers nothing and nothing moves when it changes.
 
 import { el, say } from "./dom.js";
 
-const SHOWN = 8; // as many as fit are seen
+const SHOWN = 8; // of these, those that fit into the row are visible
 
-// as one compares: small letters, one kind of blank and apostrophe
+// returns the text in the form in which texts are compared: lower case, single blanks, plain apostrophes
 const plain = (text) => text.toLowerCase().replace(/\s+/g, " ").replaceAll("’", "'");
 
-// names that the typed text begins, or one of whose words it does; the former first
+// returns the names that begin with the typed text, then those of which another word begins with it
 export function matching(names, text) {
   const typed = plain(text).trimStart();
   const starts = names.filter((name) => plain(name).startsWith(typed));
@@ -36,7 +36,8 @@ export class Suggest {
     return document.querySelector("#prompt textarea");
   }
 
-  // of these names; with one already in the text, or with nothing that fits it, a few others
+  // returns the key of the hint and the names to suggest: those that fit the text, or a few others if none fits or
+  // the text already holds one
   state(typed) {
     const text = ` ${plain(typed).replace(/[^\p{L}\p{N}'-]+/gu, " ").trim()} `;
     if (!typed.trim()) return ["knows", this.few];
@@ -48,8 +49,8 @@ export class Suggest {
   offer() {
     const field = this.field, builtin = document.querySelector("#model input")?.value === "builtin";
     this.box.hidden = !(field && builtin);
-    if (this.box.hidden || this.told === field.value && this.box.isConnected) return;
-    this.told = field.value;
+    if (this.box.hidden || this.offered === field.value && this.box.isConnected) return;
+    this.offered = field.value; // the text that the suggestions are for
     this.at = -1;
     const [word, found] = this.state(field.value);
     this.hint.textContent = say(word, { n: this.names.length });
@@ -60,7 +61,7 @@ export class Suggest {
     if (!this.box.isConnected) field.closest("#prompt").append(this.box);
   }
 
-  // a few from all over the list, others each time
+  // returns a few names from all over the list, different ones each time
   some() {
     const from = Math.floor(Math.random() * this.names.length), stride = Math.ceil(this.names.length / SHOWN);
     return Array.from({ length: SHOWN }, (_, n) => this.names[(from + n * stride) % this.names.length]);
@@ -72,7 +73,7 @@ export class Suggest {
     this.field.focus();
   }
 
-  // down and up walk along the row; Enter takes the name that is marked
+  // handles keys in the prompt: up and down move along the row, Enter takes the marked name
   key(event) {
     const items = [...this.row.children].filter((item) => item.offsetTop === this.row.firstChild.offsetTop);
     if (this.box.hidden || event.isComposing || !items.length) return;

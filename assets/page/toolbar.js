@@ -1,4 +1,4 @@
-// The controls around the picture: tools at the side, options below, the mask's menu, the view's bar in the corner.
+// Builds the controls around the picture: tools at the side, options below, the mask menu, the view bar in the corner.
 
 import { button, el, say, slider } from "./dom.js";
 import { TYPES } from "./upload.js";
@@ -29,7 +29,7 @@ export function toolbar(pointer, menu) {
   return bar;
 }
 
-// back, forward, open, look, zoom; act(name) asks the server
+// builds the bar with back, forward, open, mask style and zoom
 export function viewBar(editor) {
   const { view } = editor, level = el("output");
   const back = button("tool", "back", "picture_back", () => editor.act("back"));
@@ -46,7 +46,7 @@ export function viewBar(editor) {
   return bar;
 }
 
-// the arrows move along the bar, besides Tab
+// lets the arrow keys move along a bar, as Tab does
 function arrowKeys(bar) {
   bar.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
@@ -58,7 +58,7 @@ function arrowKeys(bar) {
   });
 }
 
-// a button that opens `menu`; a press outside or Escape closes it, and on the picture does no more than that
+// builds a button that opens `menu`; a press outside it or Escape closes it, and on the picture does no more than that
 export function menuButton(className, image, key, menu, text = false) {
   const node = button(className, image, key, () => toggle(), text);
   node.setAttribute("aria-expanded", "false");
@@ -75,7 +75,7 @@ export function menuButton(className, image, key, menu, text = false) {
     toggle(false);
     if (event.target.closest(".port")) event.stopPropagation();
   }, true); // before the picture hears of it
-  // on the holder: a menu of mere words has nothing to focus, its button keeps the keys
+  // keys are handled on the holder, since a menu that holds only text has nothing to focus
   return el("div.holder", { onkeydown: (event) => {
     if (event.key !== "Escape" || menu.hidden) return;
     toggle(false);
@@ -106,7 +106,7 @@ export function optionsBar(pointer) {
   return bar;
 }
 
-// grows and shrinks what is in the mask while it is dragged; one undo step for all of it
+// builds a slider that grows or shrinks the mask while it is dragged; the whole drag is one undo step
 function growSlider(pointer) {
   let base = null;
   const node = slider("grow", -64, 64, 0, (by) => {
@@ -126,7 +126,7 @@ function growSlider(pointer) {
   return node;
 }
 
-// actions: load(file), alpha(), save(), hasAlpha()
+// builds the mask's menu; actions: load(file), alpha(), save(), hasAlpha()
 export function maskMenu(pointer, actions) {
   const item = (key, change) => button("item", null, key, () => pointer.mask && pointer.edit(change), true);
   const file = el("input.hide", { type: "file", accept: TYPES, tabindex: "-1", "aria-label": say("mask_from_file"),

@@ -1,11 +1,11 @@
-// Ways in: a file, a drop, a paste, the camera, an example.  Files go to the server as they are.
+// Opens pictures: from a file, a drop, a paste, the camera, or an example.  Files are sent to the server unchanged.
 
 import { button, el, icon, language, say } from "./dom.js";
 
 export const TYPES = "image/*,.png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.avif,.heic,.heif";
-const SALT = 16; // random bytes at the end make the stored copy this session's own; the server cuts them off
+const SALT = 16; // random bytes added at the end, so that no two visitors share a stored copy; the server removes them
 
-// sends a file to the server; its path there, or null after the reason was announced
+// sends a file to the server; returns its path there, or null after announcing what is wrong
 export async function sent(gradio, file, announce) {
   const most = gradio.props.limits.bytes;
   if (!file) announce(say("no_file"), true);
@@ -23,8 +23,8 @@ export async function sent(gradio, file, announce) {
 }
 
 export class Upload {
-  // announce(text, isError) shows a sentence; begin() says that something is on its way
-  // `chosen` is {file, name, example} of what was sent last
+  // announce(text, isError) shows a sentence; begin() is called before something is sent;
+  // `chosen` holds {file, name, example} of the last picture sent
   constructor(root, gradio, announce, begin) {
     Object.assign(this, { root, gradio, announce, begin });
     this.file = el("input.hide", { type: "file", accept: TYPES, "aria-label": say("open"), tabindex: "-1",
@@ -49,7 +49,7 @@ export class Upload {
     this.file.click();
   }
 
-  // settings: values of the controls to go with it, after a reload
+  // sends a file; settings are the values of the controls to restore with it after a reload
   async send(file, settings = null) {
     if (file) this.begin();
     const path = await sent(this.gradio, file, this.announce);
@@ -88,7 +88,7 @@ export class Upload {
   }
 }
 
-// what is seen before there is a picture; examples: [{name, thumb, label: {en, zh}}]
+// builds the view shown before there is a picture; examples: [{name, thumb, label: {en, zh}}]
 export function welcome(upload, examples) {
   const cards = examples.map(({ name, thumb, label }) => el("button.example", {
     type: "button", "aria-label": `${say("example")}: ${label[language()]}`, onclick: () => upload.example(name) },

@@ -1,11 +1,11 @@
-// The picture in its window: zoom, pan, the mask's overlay, the ring that shows the brush.
+// Shows the picture in its window: zoom, pan, the mask's overlay, and the ring that shows the brush.
 
 import { clamp, el, say } from "./dom.js";
 
 export const COLOURS = ["#ff3b6b", "#00c2ff", "#ffd400", "#2fe36c"];
 
 export class Viewport {
-  // insets() -> pixels [left, top, right, bottom] that toolbars cover
+  // insets() returns the pixels that the toolbars cover: [left, top, right, bottom]
   constructor(insets) {
     this.insets = insets;
     this.photo = el("img.photo", { alt: "", draggable: "false" });
@@ -23,7 +23,7 @@ export class Viewport {
     new ResizeObserver(() => this.size && this.fit()).observe(this.port);
   }
 
-  // the world takes the size of what it shows; the mask keeps its own
+  // sets the size of the picture that is shown; the mask keeps its own resolution
   resize(w, h) {
     if (this.size && this.size[0] === w && this.size[1] === h) return;
     this.size = [w, h];
@@ -48,7 +48,8 @@ export class Viewport {
     this.port.dispatchEvent(new Event("viewchange"));
   }
 
-  // per cent of the screen's pixels that a pixel of the picture takes; `detail` is the picture's pixels in one of ours
+  // returns the zoom in per cent, 100 = one screen pixel per pixel of the original; `detail` is how many pixels of the
+  // original one pixel of the display copy stands for
   get level() {
     return (100 * this.scale * (window.devicePixelRatio || 1)) / this.detail;
   }
@@ -67,7 +68,7 @@ export class Viewport {
     this.apply();
   }
 
-  // a pointer event's place in the mask's pixels
+  // returns a pointer event's position in the mask's pixels
   place(event) {
     const box = this.port.getBoundingClientRect(), [w, h] = this.size;
     const x = (event.clientX - box.left - this.x) / this.scale, y = (event.clientY - box.top - this.y) / this.scale;
@@ -79,12 +80,12 @@ export class Viewport {
     return [event.clientX - box.left, event.clientY - box.top];
   }
 
-  // screen pixels that a pixel of the mask takes
+  // returns how many screen pixels one pixel of the mask takes
   get unit() {
     return (this.size[0] / this.overlay.width) * this.scale;
   }
 
-  // ring of `size` mask pixels around a place of the port
+  // shows a ring of `size` mask pixels around a point of the window
   showRing(at, size, erase) {
     this.ring.hidden = !at;
     if (!at) return;
@@ -100,7 +101,7 @@ export class Viewport {
     this.shown.style.maskImage = area ? `url("${area}")` : "";
   }
 
-  // draws the mask's box: a tint by level, and an outline in two tones that shows on any picture
+  // draws the mask in this box: a tint by level, and an outline in two tones that is visible on any picture
   paint(mask, box = [0, 0, mask.w, mask.h]) {
     const { w, h, data } = mask;
     if (this.overlay.width !== w || this.overlay.height !== h) {
@@ -131,7 +132,7 @@ export class Viewport {
     this.overlay.getContext("2d").putImageData(image, x0, y0);
   }
 
-  // the shape being drawn
+  // shows the outline of the shape that is being drawn
   sketch(points) {
     const context = this.draft.getContext("2d");
     context.clearRect(0, 0, this.draft.width, this.draft.height);
