@@ -1,12 +1,12 @@
-"""Does the built-in model draw what is asked, in any hole, sharp and without a box around it, and is it quick?
+"""Measure whether the built-in model draws what is asked, in any hole, sharp, without a visible box, and quickly.
 
     python -m bench.builtin draws|colours|erases|keeps|quick [--model FOLDER] [--work training/work] [--photos FOLDER]
                             [--holes plain|painted] [--count 100] [--guidance G] [--methods inpaint base]
                             [--sheet PATH]
 
-On the photos that training never saw (training/photos.py), with the stickers that npm fetches (training/stickers.py).
-A classifier that was trained on renderings of stickers alone says what was drawn (bench/judge.py); what the figures
-mean is said in bench/builtin_figures.py.  `erases` also needs `pip install opencv-python-headless`, its peer.
+It uses photos that training never saw (training/photos.py) and the stickers that npm fetches (training/stickers.py).
+A classifier trained only on renderings of stickers says what was drawn (bench/judge.py); bench/builtin_figures.py
+explains the figures.  `erases` compares with OpenCV and needs `pip install opencv-python-headless`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ HUES = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 
 
 class World:
-    """What the measurements share: stickers, held-out photos, the judge and the painter."""
+    """The things that all measurements share: stickers, held-out photos, the classifier and the painter."""
 
     def __init__(self, given: argparse.Namespace):
         self.given = given
@@ -52,21 +52,21 @@ class World:
         folder = given.photos or given.work / "photos"
         self.seen = Library(photos.load(folder), stickers.load(given.work / "npm"))
         self.held_out = Library(photos.load(folder, held_out=True), self.seen.stickers)
-        # A folder is measured as it would be in the built-in model's place: its guidance, no words added.
+        # a folder is measured with the built-in model's settings: its guidance, no words added to prompts
         loading.FAMILIES["builtin"] = replace(loading.FAMILIES["builtin"], base=(str(given.model),))
         self.painter = inpaint.load("builtin")
         self.methods = [method for method in given.methods if method in self.painter.model.methods]
 
     @property
     def judge(self):
-        """Return the classifier, trained on the first call, and report its own accuracy."""
+        """Return the classifier, trained on the first call, and print its own accuracy."""
         found = judge.load(self.seen, self.given.work)
         right, bare = judge.accuracy(found, self.seen, self.held_out)
         print(f"The classifier names {right:.1%} of renderings on held-out photos, and {bare:.1%} of bare grounds.")
         return found
 
     def place(self, rng: Generator, kind: str = "plain") -> tuple[Image.Image, Image.Image]:
-        """Return (photo of 256 × 256 px, hole of a kind): the middle of a held-out photo, at one of two scales."""
+        """Return (photo of 256 × 256 px, hole): the middle of a held-out photo at one of two scales."""
         photo = self.held_out.photos[rng.integers(len(self.held_out.photos))]
         picture = photos.middle(photo, SIZE, share=float(rng.choice((1.0, 0.6))))
         if kind == "painted":
@@ -80,7 +80,7 @@ class World:
         return picture, mask
 
     def true(self, sticker: Image.Image, picture: Image.Image, mask: Image.Image) -> figures.Truth:
-        """Return the sticker itself, as large as the hole allows: what a perfect model would draw."""
+        """Return what a perfect model would draw: the sticker itself, as large as the hole allows."""
         alpha = torch.from_numpy(np.array(sticker.getchannel("A").resize((48, 48)))) / 255.0
         hole = torch.from_numpy(np.asarray(mask) > 0)
         side, middle, _ = placed(alpha[None, None], hole[None, None])
@@ -223,7 +223,7 @@ def quick(world: World) -> None:
     for n in range(8):
         request = inpaint.Request(
             "pizza", photo, mask, seed=int(rng.integers(1_000)), steps=20, fill="noise" if n % 2 else "auto"
-        )  # another way to fill, so that nothing is remembered
+        )  # the fill alternates, so that no run finds its picture in the cache
         began, first = time.perf_counter(), None
         for event in world.painter.stream(request):
             if first is None:

@@ -1,11 +1,11 @@
 """Measure a drawn picture against the one that a perfect model would have drawn.
 
-recognised   the classifier names the sticker asked for, of all of them (and: it is among its first five)
-sharpness    mean absolute Laplacian inside the thing, to that of the true sticker at the same size; 1 is as sharp
-likeness     distance from 0 to 2 between what the classifier sees in the drawn thing and in the true one, and SSIM
+recognised   whether the classifier names the sticker asked for, of all of them (and whether it is in its first five)
+sharpness    mean absolute Laplacian inside the thing, relative to the true sticker at the same size; 1 is as sharp
+likeness     distance, 0 to 2, between the classifier's features of the drawn thing and of the true one; and SSIM
 ground       mean difference of colour, in levels, between the hole beside the thing and the photo that was there,
              and the ratio of their mean absolute Laplacians
-box          how often a classifier tells a drawn picture from an untouched photo by what it measures along the
+box          how often a classifier can tell a drawn picture from an untouched photo by measurements along the
              hole's edge, beside the thing; 50 % is chance
 """
 
@@ -36,12 +36,12 @@ class Truth(NamedTuple):
 
     @property
     def thing(self) -> np.ndarray:
-        """Return bool [H, W]: well inside the sticker and the hole."""
+        """Return bool [H, W]: the pixels well inside both the sticker and the hole."""
         return shrunk(self.alpha > 200, 1) & self.hole
 
     @property
     def beside(self) -> np.ndarray:
-        """Return bool [H, W]: the hole without the thing and its surroundings."""
+        """Return bool [H, W]: the hole without the thing and the pixels next to it."""
         return self.hole & ~grown(self.alpha > 8, 4)
 
 
@@ -58,7 +58,7 @@ class Table:
         seen, true = judge.features(self.found, squares)
         ground, row = truth.beside, [float(guesses[0] == which), float(which in guesses)]
         row += [ratio(drawn, truth.whole, truth.thing), (seen - true).norm().item()]
-        row += [ssim(*(np.asarray(one.convert("L"), float) for one in squares))]
+        row += [ssim(*(np.asarray(picture.convert("L"), float) for picture in squares))]
         if ground.sum() >= 64:
             row += [np.abs(drawn[ground].astype(float).mean(0) - truth.photo[ground].mean(0)).mean()]
             row += [ratio(drawn, truth.photo, ground)]
@@ -96,7 +96,7 @@ def laplacian(picture: np.ndarray) -> np.ndarray:
 
 
 def ratio(drawn: np.ndarray, true: np.ndarray, where: np.ndarray) -> float:
-    """Return how sharp one picture is there, relative to the other."""
+    """Return how sharp the drawn picture is in `where`, relative to the true one."""
     return (
         float((laplacian(drawn)[where].mean() + 0.5) / (laplacian(true)[where].mean() + 0.5)) if where.any() else 1.0
     )

@@ -1,10 +1,10 @@
-"""Simulate up to fifty clients on one device: does each get a picture or a queue position, in order of arrival?
+"""Simulate fifty clients on one device, and measure whether each gets a picture or a queue position, in fair order.
 
     python -m bench.crowd [--clients 50] [--steps 10] [--leaving 5] [--queue 100] [--at-once] [app.py's arguments …]
 
-The clients ask over HTTP on the loopback, each as soon as the one before has heard from the server, or all at once;
-some leave in the middle of their run.  The first crowd warms the server up (caches, thread pools, the allocator's
-arenas); the ones after it are measured, and memory is compared between them.
+The clients send their requests over HTTP on the loopback, each as soon as the server has answered the one before, or
+all at once; some leave in the middle of their run.  The first crowd warms the server up (caches, thread pools, the
+allocator's arenas); the later ones are measured, and memory is compared between them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PREFIX = "/gradio_api"
 
 @dataclass
 class Seen:
-    """What one client observed; times in seconds since the crowd began, None for events that never came."""
+    """The observations of one client; times in seconds since the crowd began, None for events that never came."""
 
     number: int
     asked: float = 0.0
@@ -59,22 +59,22 @@ async def crowd(
     """Return what each client observed; the first `leaving` clients leave after their first preview."""
     seen, began = [Seen(n) for n in range(clients)], time.perf_counter()
     pair = files or (Path(f"{EXAMPLE}.jpg"), Path(f"{EXAMPLE}-mask.png"))
-    apart = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # as many browsers, not as one
-    async with httpx.AsyncClient(base_url=address, timeout=600, limits=apart) as http:
+    separate = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # like many browsers, not like one
+    async with httpx.AsyncClient(base_url=address, timeout=600, limits=separate) as http:
 
-        async def one(it: Seen) -> None:
+        async def run(client: Seen) -> None:
             try:
                 picture, mask = [await uploaded(http, path) for path in pair]
-                if it.number and not at_once:
-                    await seen[it.number - 1].heard.wait()
-                settings = json.dumps({"steps": steps, "seed": it.number})
-                await follow(http, it, [picture, mask, prompt, settings, ""], it.number < leaving, began)
+                if client.number and not at_once:
+                    await seen[client.number - 1].heard.wait()
+                settings = json.dumps({"steps": steps, "seed": client.number})
+                await follow(http, client, [picture, mask, prompt, settings, ""], client.number < leaving, began)
             except httpx.HTTPError as error:
-                it.error = f"the connection: {type(error).__name__}"  # counts as lost
+                client.error = f"the connection: {type(error).__name__}"  # counts as lost
             finally:
-                it.heard.set()
+                client.heard.set()
 
-        await asyncio.gather(*map(one, seen))
+        await asyncio.gather(*map(run, seen))
     return seen
 
 
@@ -83,12 +83,12 @@ async def uploaded(http: httpx.AsyncClient, path: Path) -> dict:
     return {"path": answer.raise_for_status().json()[0], "meta": {"_type": "gradio.FileData"}}
 
 
-async def follow(http: httpx.AsyncClient, it: Seen, data: list, leave: bool, began: float) -> None:
-    """Send a request, and listen to the end or to the first preview."""
-    it.asked = time.perf_counter() - began
+async def follow(http: httpx.AsyncClient, client: Seen, data: list, leave: bool, began: float) -> None:
+    """Send a request, and listen until it ends or, if this client leaves, until the first preview."""
+    client.asked = time.perf_counter() - began
     asked = await http.post(f"{PREFIX}/call/inpaint", json={"data": data})
     if asked.status_code != 200:
-        it.error = asked.text
+        client.error = asked.text
         return
     async with http.stream("GET", f"{PREFIX}/call/inpaint/{asked.json()['event_id']}") as lines:
         kind = ""
@@ -96,40 +96,40 @@ async def follow(http: httpx.AsyncClient, it: Seen, data: list, leave: bool, beg
             if line.startswith("event: "):
                 kind = line[7:]
             elif line.startswith("data: ") and kind in ("generating", "complete", "error"):
-                note(it, kind, json.loads(line[6:]), time.perf_counter() - began)
-                it.heard.set()
-                if leave and it.first is not None:
-                    it.left = True
+                record_message(client, kind, json.loads(line[6:]), time.perf_counter() - began)
+                client.heard.set()
+                if leave and client.first is not None:
+                    client.left = True
                     return
 
 
-def note(it: Seen, kind: str, told, now: float) -> None:
+def record_message(client: Seen, kind: str, message, now: float) -> None:
     """Record one message of the server."""
     if kind == "error":
-        it.error = str(told.get("error") if isinstance(told, dict) else told) or "an error without words"
+        client.error = str(message.get("error") if isinstance(message, dict) else message) or "an error without words"
         return
-    files, report = told[0], json.loads(told[1])
+    files, report = message[0], json.loads(message[1])
     if report["state"] == "waiting":
-        it.places.append(report["place"])
+        client.places.append(report["place"])
     elif report["state"] == "step" and files:
-        it.previews += 1
-        it.first = now if it.first is None else it.first
+        client.previews += 1
+        client.first = now if client.first is None else client.first
     elif report["state"] == "done":
-        it.first, it.done = now if it.first is None else it.first, now
-        it.right = report["seed"] == it.number
+        client.first, client.done = now if client.first is None else client.first, now
+        client.right = report["seed"] == client.number
 
 
 def overtaken(seen: list[Seen]) -> list[int]:
     """Return, for each served client in order of asking, how many later ones began before it."""
-    served = sorted((it for it in seen if it.first is not None), key=lambda it: it.asked)
-    return [sum(other.first < it.first for other in served[n + 1 :]) for n, it in enumerate(served)]
+    served = sorted((client for client in seen if client.first is not None), key=lambda client: client.asked)
+    return [sum(other.first < client.first for other in served[n + 1 :]) for n, client in enumerate(served)]
 
 
 def turns(seen: list[Seen]) -> list[float]:
-    """Return seconds from the end of one job to the first preview of the next, where that was waiting."""
-    served = sorted((it for it in seen if it.first is not None), key=lambda it: it.first)
-    pairs = [(before.done, it) for before, it in pairwise(served) if before.done is not None]
-    return [it.first - ended for ended, it in pairs if it.asked < ended <= it.first]
+    """Return the seconds from the end of each job to the first preview of the next one, if that was waiting."""
+    served = sorted((client for client in seen if client.first is not None), key=lambda client: client.first)
+    pairs = [(before.done, client) for before, client in pairwise(served) if before.done is not None]
+    return [client.first - ended for ended, client in pairs if client.asked < ended <= client.first]
 
 
 def percentile(values: list[float], part: float) -> float:
@@ -139,30 +139,31 @@ def percentile(values: list[float], part: float) -> float:
 
 def row(seen: list[Seen]) -> dict[str, object]:
     """Return the table's columns for one crowd."""
-    done, refused = [it for it in seen if it.right], [it for it in seen if it.error]
-    waits, late = [it.first - it.asked for it in seen if it.first is not None], overtaken(seen)
-    ends = [it.done for it in done]
+    done, refused = [client for client in seen if client.right], [client for client in seen if client.error]
+    waits = [client.first - client.asked for client in seen if client.first is not None]
+    ends, late = [client.done for client in done], overtaken(seen)
+    told_position, left = sum("number" in client.error for client in refused), sum(client.left for client in seen)
     return {
         "finished": len(done),
-        "refused with the line's length": sum("number" in it.error for it in refused),
-        "left": sum(it.left for it in seen),
-        "lost": len(seen) - len(done) - sum("number" in it.error for it in refused) - sum(it.left for it in seen),
+        "refused, with the queue's length": told_position,
+        "left": left,
+        "lost": len(seen) - len(done) - told_position - left,
         "wall": f"{max(ends, default=0):.1f} s",
         "wait p50 / p95": f"{percentile(waits, 0.5):.1f} / {percentile(waits, 0.95):.1f} s",
         "first preview after its turn, p95": f"{1000 * percentile(turns(seen), 0.95):.0f} ms",
-        "previews a job": f"{middle([it.previews for it in done] or [0]):.0f}",
+        "previews a job": f"{middle([client.previews for client in done] or [0]):.0f}",
         "overtaken by others": f"{sum(n > 0 for n in late)} jobs, at most by {max(late, default=0)}",
     }
 
 
 def megabytes(pid: int) -> float:
-    """Return a process's resident memory, MiB (Linux)."""
+    """Return a process's resident memory in MiB (Linux)."""
     return process_memory("VmRSS", pid) / 2**20
 
 
 @contextmanager
 def served(extra: list[str], queue: int):
-    """Run an app.py inside the block: (address, process id)."""
+    """Run app.py until the block ends; yield its address and process id."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -187,10 +188,10 @@ def served(extra: list[str], queue: int):
 def main() -> None:
     parser = arguments(__doc__, runs=2)
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--leaving", type=int, default=5, help="of them go after their first preview (5)")
+    parser.add_argument("--leaving", type=int, default=5, help="how many leave after their first preview (5)")
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--queue", type=int, default=100, help="the longest line the server allows (100)")
-    parser.add_argument("--at-once", action="store_true", help="nobody waits for the one before to be heard")
+    parser.add_argument("--queue", type=int, default=100, help="the longest queue that the server allows (100)")
+    parser.add_argument("--at-once", action="store_true", help="send all requests at the same time")
     asked, extra = parser.parse_known_args()
     rows = []
     with served(extra, asked.queue) as (address, pid):
@@ -199,7 +200,7 @@ def main() -> None:
             seen = asyncio.run(
                 crowd(address, asked.clients, leaving=asked.leaving, steps=asked.steps, at_once=asked.at_once)
             )
-            time.sleep(2)  # what is freed late
+            time.sleep(2)  # some memory is freed late
             if run:
                 after = megabytes(pid)
                 rows.append(
@@ -210,7 +211,7 @@ def main() -> None:
                     }
                 )
     print(
-        f"{asked.clients} clients, a line of at most {asked.queue}, {asked.steps} steps each; "
+        f"{asked.clients} clients, a queue of at most {asked.queue}, {asked.steps} steps each; "
         f"{date.today()}, {machine()}\n"
     )
     print(table(list(rows[0]), [list(each.values()) for each in rows]))

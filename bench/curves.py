@@ -2,10 +2,9 @@
 
     python -m bench.curves [hole picture steps count …] [--model builtin] [--runs 3] [--into bench/curves.json]
 
-The working size does not follow the hole: a close-up of any hole is scaled to the model's own size, so a run costs
-the same for all of them.  `--native` sets the request's size to the close-up's own pixels, at most 512: then time
-grows with the hole's area.  Memory is the most a process of its own had while it ran, beyond what it had when the
-model was loaded.
+A close-up of any hole is scaled to the model's own size, so a run takes the same time for all holes.  `--native` sets
+the request's size to the close-up's own pixels, at most 512; then time grows with the hole's area.  Each point is
+measured in its own process; its memory is the peak during the run beyond the memory after loading.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ AXES = {  # name: unit, values, value -> (picture's side, hole's side, steps, co
 
 
 def point(model: str, side: int, hole: int, steps: int, count: int, runs: int, native: bool) -> dict:
-    """Return the median seconds and the peak memory of such runs, in this process."""
+    """Return the median seconds, the peak memory beyond the loaded model, and the working size, in this process."""
     import time
 
     import inpaint
@@ -41,11 +40,11 @@ def point(model: str, side: int, hole: int, steps: int, count: int, runs: int, n
     painter = inpaint.load(model)
     start = (side - hole) // 2
     picture, mask = photo(side, side, (start, start, start + hole, start + hole))
-    size = min(MOST, max(64, -(-(max(1.5 * hole, hole + 64)) // 8) * 8)) if native else 0
+    size = int(min(MOST, max(64, -(-(max(1.5 * hole, hole + 64)) // 8) * 8))) if native else None
     painter(inpaint.Request("", picture.resize((64, 64)), mask.resize((64, 64)), steps=1, size=64))
     loaded, seconds = peak(), []
     for seed in range(runs):
-        request = inpaint.Request("pizza", picture, mask, seed=seed, steps=steps, count=count, size=int(size))
+        request = inpaint.Request("pizza", picture, mask, seed=seed, steps=steps, count=count, size=size)
         painter.encoder.cache.clear()
         began = time.perf_counter()
         report = painter(request).report
@@ -54,7 +53,7 @@ def point(model: str, side: int, hole: int, steps: int, count: int, runs: int, n
 
 
 def apart(given, side: int, hole: int, steps: int, count: int) -> dict:
-    """Measure the same in a process of its own."""
+    """Measure a point in its own process."""
     return alone(
         "curves",
         "--model",
@@ -70,7 +69,7 @@ def apart(given, side: int, hole: int, steps: int, count: int) -> dict:
     )
 
 
-def plot(title: str, unit: str, points: list[tuple[float, float]], what: str) -> Image.Image:
+def plot(title: str, unit: str, points: list[tuple[float, float]], quantity: str) -> Image.Image:
     """Draw a line through points (x, y) over axes that begin at 0."""
     wide, high, left, low = 460, 280, 58, 40
     image = Image.new("RGB", (wide, high), "white")
@@ -86,11 +85,11 @@ def plot(title: str, unit: str, points: list[tuple[float, float]], what: str) ->
         draw.text((at(x, 0)[0], high - low + 6), f"{x:.3g}", fill="#555", anchor="ma")
         draw.text((left - 6, at(0, y)[1]), f"{y:.3g}", fill="#555", anchor="rm")
         draw.line([at(0, y), at(most[0], y)], fill="#eee")
-    draw.line([at(*one) for one in points], fill="#e11d48", width=2)
-    for one in points:
-        x, y = at(*one)
+    draw.line([at(*point) for point in points], fill="#e11d48", width=2)
+    for point in points:
+        x, y = at(*point)
         draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill="#e11d48")
-    draw.text((left, 8), f"{title}: {what}", fill="#111")
+    draw.text((left, 8), f"{title}: {quantity}", fill="#111")
     draw.text((wide - 20, high - 18), unit, fill="#555", anchor="ra")
     return image
 
@@ -105,7 +104,7 @@ def main() -> None:
         nargs=4,
         type=int,
         metavar=("SIDE", "HOLE", "STEPS", "COUNT"),
-        help="only that, in this process, as JSON",
+        help="measure only this point, in this process, and print JSON",
     )
     given = parser.parse_args()
     if unknown := {*given.axes} - {*AXES}:
@@ -124,7 +123,7 @@ def main() -> None:
 
 
 def curve(given, name: str) -> None:
-    """Return one axis: its table and its two plots."""
+    """Measure one axis; print its table and save its two plots."""
     unit, values, job = AXES[name]
     kind = f"{name}{'-native' * given.native}"
     rows = Rows(given.into, f"curves {Path(given.model).name} {kind}")
@@ -134,12 +133,12 @@ def curve(given, name: str) -> None:
         for value, row in found
     ]
     print("\n" + table([unit, "seconds", "memory beside the loaded model", "working size"], lines), flush=True)
-    for what, key, scale in (("seconds", "seconds", 1), ("MB", "more", 1e-6)):
+    for quantity, key, scale in (("seconds", "seconds", 1), ("MB", "more", 1e-6)):
         image = plot(
             f"{name}{', native detail' * given.native}",
             unit,
             [(value, row[key] * scale) for value, row in found],
-            what,
+            quantity,
         )
         image.save(PLOTS / f"{kind}-{'time' if key == 'seconds' else 'memory'}.png", optimize=True)
 

@@ -1,12 +1,11 @@
-"""Run a hundred jobs and twenty model changes in one process: does memory return to where it was?
+"""Run a hundred jobs and twenty model changes in one process, and measure whether memory returns to where it was.
 
     python -m bench.endurance [--jobs 100] [--switches 20] [--steps 4] [--goal 5]
 
-The models take turns as they do on the page, through the same code: toy, the built-in one, and the small checkpoint
-that the tests ship with.  Pictures, masks, seeds and methods differ from job to job; results are encoded and dropped.
-A warm-up comes first, every size with every model, twice: for caches, thread pools, the libraries that are read only
-then, and the allocator's arenas, which stay as large as they once had to be.
-Memory is the process's resident pages, what it alone holds (anonymous) and what it has mapped from files told apart.
+The models take turns through the same code as on the page: toy, the built-in one, and the small checkpoint of the
+tests.  Pictures, masks, seeds and methods differ from job to job; results are encoded and dropped.  A warm-up comes
+first, every size with every model, twice: it fills caches and thread pools, loads libraries, and lets the allocator's
+arenas grow to their final size.  Memory is the process's resident pages, also without those mapped from files.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def models() -> list[tuple[str, dict]]:
 
 
 def megabytes() -> dict[str, float]:
-    """Return MiB: all resident memory, and the part that no file backs (Linux)."""
+    """Return MiB of resident memory: all of it, and the part not mapped from files (Linux)."""
     gc.collect()
     return {name: process_memory(name) / 2**20 for name in ("VmRSS", "RssAnon")}
 
@@ -65,7 +64,7 @@ def job(painter, rng: random.Random, steps: int, size: tuple[int, int] | None = 
 
 
 def endure(jobs: int, switches: int, steps: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Return (what was done, memory): after the warm-up, at every tenth of the work, and at the end."""
+    """Yield (description, memory): after the warm-up, at every tenth of the work, and at the end."""
     from page.jobs.current_model import CurrentModel
 
     current, rng, known = CurrentModel(), random.Random(5), models()
@@ -106,7 +105,7 @@ def main() -> None:
     )
     print(
         table(
-            ["after; loaded", "resident", "of it no file's", "against the start"],
+            ["after; loaded", "resident", "of it not from files", "against the start"],
             [
                 [
                     done,

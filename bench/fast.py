@@ -3,9 +3,9 @@
     python -m bench.fast time [--steps 20] [--runs 3] [--size 512] [--method inpaint] [--into ROWS.json]
     python -m bench.fast pictures [--model builtin] [--count 24] [--steps 20] [--sheet PATH]
 
-`time` runs whole requests on random weights, every lever in turn; `pictures` paints the same names from the same
-seeds into the same holes of the example photos.  `--clock cpu` counts this process's processor seconds, for a machine
-that does other work as well (use it with one thread).
+`time` runs whole requests on random weights with each setting in turn; `pictures` paints the same names from the same
+seeds into the same holes of the example photos.  `--clock cpu` counts this process's CPU seconds, for a machine that
+does other work as well (use it with one thread).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from .record import ROOT, Rows, arguments, machine, middle, table
 EXAMPLES = sorted((ROOT / "assets" / "examples").glob("*.jpg"))
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 NAMES = ("pizza", "red apple", "cat face", "rocket", "sunflower", "soccer ball", "guitar", "octopus")
-END = 0.8  # of the walk is guided, where guidance ends early
-FEWER = 0.45  # of the steps take at least as long as all of them in fast
+END = 0.8  # the share of the walk that is guided, if guidance ends early
+FEWER = 0.45  # this share of exact steps takes at least as long as all steps of fast
 
 
 def levers(steps: int) -> dict[str, dict]:
-    """Return the settings that are compared with the first of them."""
+    """Return {name: settings}; each is compared with the first."""
     return {
         "exact": {},
         f"exact, {round(FEWER * steps)} steps": {"steps": round(FEWER * steps)},
@@ -76,7 +76,7 @@ def seconds(given) -> str:
     )
     with tempfile.TemporaryDirectory() as folder:
         painter = real_size(folder)
-        painter(request(steps=1))  # weights are read, the picture is encoded
+        painter(request(steps=1))  # reads the weights and encodes the picture
         for turn in range(given.runs):
             for name, settings in levers(given.steps).items():
                 asked = request(**{"steps": given.steps, **settings})
@@ -119,7 +119,7 @@ def cases(given) -> list[tuple[str, Image.Image, Image.Image, int]]:
 
 
 def pictures(given) -> str:
-    """Measure how far each setting's picture is from the exact one, inside the hole; another seed shows the scale."""
+    """Measure how far each setting's picture is from the exact one inside the hole, with another seed for scale."""
     painter, all_cases, results = inpaint.load(given.model), cases(given), {}
     for name, settings in {**levers(given.steps), "exact, another seed": {"seed": 10_000}}.items():
         results[name] = [
@@ -187,15 +187,17 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     given: argparse.Namespace = parser.parse_args()
     given.clock_name, given.clock = given.clock, CLOCKS[given.clock]
-    timing.perf_counter = given.clock  # the report's seconds by the same clock
-    what = f"model {Path(given.model).name}"
+    timing.perf_counter = given.clock  # the report's seconds use the same clock
+    subject = f"model {Path(given.model).name}"
     if given.part == "time":
-        what = (
+        subject = (
             f"SD 1.5's size, random weights, {given.size} × {given.size}, {given.clock_name} clock, median of "
             f"{given.runs} runs"
         )
-    found = seconds(given) if given.part == "time" else pictures(given)
-    print(f"{date.today()}, {machine()}; {given.method} method, {given.steps} steps, guidance on, {what}\n\n{found}")
+    result = seconds(given) if given.part == "time" else pictures(given)
+    print(
+        f"{date.today()}, {machine()}; {given.method} method, {given.steps} steps, guidance on, {subject}\n\n{result}"
+    )
 
 
 if __name__ == "__main__":

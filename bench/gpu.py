@@ -3,18 +3,18 @@
     python -m bench.gpu [--into bench/gpu.md] [--device cuda] [--seconds 480] [--tiny]
 
 A model of Stable Diffusion 1.5's size with random weights is made on the device and kept in the system's temporary
-folder (4 GB); nothing is downloaded and its pictures mean nothing.  Then, each a table:
+folder (4 GB); nothing is downloaded, and its pictures mean nothing.  Each section prints a table:
 
-correct     pictures of the device beside the CPU's in float32, within the tolerance that the table names; four
-            variations in one batch beside each alone
-speed       this program beside diffusers' pipeline: the same dtype, DDIM, steps and size, both channels_last,
-            embeddings made beforehand; and its UNet compiled by torch.compile
-memory      seconds and peak of each memory policy
-variations  seconds a picture and peak, 1 to 8 at a time
-running out the process is given less and less memory: what a job gives up, and that it ends with a picture
+correct      the device's pictures compared with the CPU's in float32, within the tolerance named in the table; and
+             four variations in one batch compared with each alone
+speed        this program compared with diffusers' pipeline: the same dtype, DDIM, steps and size, both channels_last,
+             embeddings made beforehand; and with its UNet compiled by torch.compile
+memory       seconds and peak memory of each memory policy
+variations   seconds per picture and peak memory for 1 to 8 at a time
+running out  what a job gives up when the process gets less and less memory, and whether it still ends with a picture
 
-A section that fails says so in its table, and those for which no time is left are named; the others still run.  With
-`--tiny` a model of 0.3 million weights takes the place of the large one, and torch.compile is left out.
+If a section fails, its table says so and the others still run; sections for which no time is left are named.
+`--tiny` uses a model of 0.3 million weights instead, without torch.compile.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from .record import machine, table
 
 CONFIGS = Path(__file__).resolve().parent.parent / "assets" / "configs" / "sd15"
 TOLERANCE = {"float32": (0.05, 2), "float16": (1.0, 24), "bfloat16": (3.0, 64)}  # mean and largest, in levels
-FRACTIONS = (0.9, 0.6, 0.45, 0.3)  # of what one run with four variations took
+FRACTIONS = (0.9, 0.6, 0.45, 0.3)  # of the memory that one run with four variations took
 PROMPT = "a red scarf"
 
 
 class Bench:
-    """What the sections share: the model's folder, the device, and the size of a run."""
+    """The settings that all sections share: the model's folder, the device, and the size of a run."""
 
     def __init__(self, folder: Path, device: str, tiny: bool, deadline: float):
         self.folder, self.device, self.tiny, self.deadline = folder, device, tiny, deadline
@@ -53,7 +53,7 @@ class Bench:
         self.half = "float32" if device == "cpu" or tiny else "float16"
 
     def load(self, device: str = "", **options):
-        """Load the model, run by torch alone."""
+        """Load the model, to be run by torch."""
         return inpaint.load(str(self.folder), device=device or self.device, backend="torch", **options)
 
     def request(self, **settings) -> inpaint.Request:
@@ -93,7 +93,7 @@ class Bench:
 
 
 def make(folder: Path, device: str, tiny: bool) -> Path:
-    """Write a diffusers folder with both UNets, made on the device in half precision; an existing one is kept."""
+    """Return a diffusers folder with both UNets, made on the device in half precision if it does not exist yet."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -156,7 +156,7 @@ def speed(bench: Bench) -> tuple[list[str], list[list]]:
         ways["diffusers, compiled"] = lambda method, count: _pipeline(bench, method, count, compiled=True)
     rows = []
     for name, way in ways.items():
-        cells = [_told(lambda way=way, case=case: f"{bench.clock(way(*case)):.2f}")
+        cells = [_cell(lambda way=way, case=case: f"{bench.clock(way(*case)):.2f}")
                  for case in (("base", 1), ("inpaint", 1), ("inpaint", 4))]  # fmt: skip
         rows.append([name, *cells])
     return ["seconds a run", "base", "inpaint", "inpaint, 4 variations"], rows
@@ -178,7 +178,7 @@ def memory(bench: Bench) -> tuple[list[str], list[list]]:
 
 
 def variations(bench: Bench) -> tuple[list[str], list[list]]:
-    """Measure the time of several pictures at once."""
+    """Measure seconds per picture and peak memory for several pictures at once."""
     painter, rows = bench.load(dtype=bench.half, memory="resident"), []
     for count in (1, 2) if bench.tiny else (1, 2, 4, 8):
         with bench.peak() as peak:
@@ -188,7 +188,7 @@ def variations(bench: Bench) -> tuple[list[str], list[list]]:
 
 
 def running_out(bench: Bench) -> tuple[list[str], list[list]]:
-    """Restrict the process to less and less memory and record what a job gives up."""
+    """Restrict the process to less and less memory, and record what a job gives up."""
     if not bench.device.startswith("cuda"):
         return ["memory", "given up"], [["—", "only CUDA limits a process's memory"]]
     painter, rows = bench.load(dtype=bench.half, memory="resident"), []
@@ -200,12 +200,12 @@ def running_out(bench: Bench) -> tuple[list[str], list[list]]:
         torch.cuda.set_per_process_memory_fraction(min(1.0, fraction * peak[0] * 1e9 / total))
         try:
             notes = [note for note in painter(request).report["notes"] if "Memory" in note]
-            said = " ".join(notes) or "nothing"
+            outcome = " ".join(notes) or "nothing"
         except inpaint.OutOfMemory as error:
-            said = f"no picture: {error}"
+            outcome = f"no picture: {error}"
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
-        rows.append([f"{fraction * peak[0]:.2f} GB", said])
+        rows.append([f"{fraction * peak[0]:.2f} GB", outcome])
     after = [note for note in painter(request).report["notes"] if "Memory" in note]
     rows.append(["all again", " ".join(after) or "nothing"])
     return ["memory", "given up"], rows
@@ -255,9 +255,9 @@ def _fields(request: inpaint.Request) -> dict:
     return {**request.settings(), "picture": request.picture, "mask": request.mask}
 
 
-def _apart(one: Image.Image, other: Image.Image) -> tuple[float, int]:
+def _apart(a: Image.Image, b: Image.Image) -> tuple[float, int]:
     """Return the mean and the largest difference of two pictures, in levels."""
-    difference = np.abs(np.asarray(one, int) - np.asarray(other, int))
+    difference = np.abs(np.asarray(a, int) - np.asarray(b, int))
     return float(difference.mean()), int(difference.max())
 
 
@@ -265,7 +265,7 @@ def _levels(apart: tuple[float, float]) -> str:
     return f"{apart[0]:.2f}, at most {apart[1]:g}"
 
 
-def _told(work: Callable[[], str]) -> str:
+def _cell(work: Callable[[], str]) -> str:
     """Return what `work` returns, or the name of its error, so that one failed cell does not lose the table."""
     try:
         return work()
@@ -290,10 +290,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--into", type=Path, default=Path("bench") / "gpu.md", help="where the tables are written")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seconds", type=float, default=480, help="no section begins later than this")
-    parser.add_argument("--tiny", action="store_true", help="a tiny model, to see that the script runs")
+    parser.add_argument("--tiny", action="store_true", help="use a tiny model, to check that the script runs")
     given = parser.parse_args(argv)
     if given.device == "cpu" and not given.tiny:
-        print("There is no GPU here: nothing was measured. --tiny shows on the CPU that the script runs.")
+        print("There is no GPU here, so nothing was measured. --tiny checks on the CPU that the script runs.")
         return 1
     began = time.perf_counter()
     folder = Path(tempfile.gettempdir()) / f"inpaint-bench-gpu-{'tiny' if given.tiny else 'sd15'}"
@@ -305,7 +305,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     for key in SECTIONS:
         text += "\n" + section(bench, key) + "\n"
-        given.into.write_text(text, encoding="utf-8")  # what is measured is kept, whatever comes
+        given.into.write_text(text, encoding="utf-8")  # after each section, in case a later one crashes
     print(text)
     return 0
 

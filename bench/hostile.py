@@ -1,11 +1,12 @@
-"""Run ten thousand attacks: does each end in a right result or in one clear sentence?
+"""Run ten thousand attacks, and check that each ends in a right result or in one clear sentence.
 
     python -m bench.hostile --cases 10000 --seed 0 [--through api|cli|http|all]
     python -m bench.hostile --only 4711 --through api       one case alone, with the program's own traceback
 
-Case n is made from the number seed + n alone, so a failure is repeated by its number.  The API takes all cases, the
-command line a tenth of them in one process and forty as real processes, the running app.py a twentieth, and every
-malformed body of tests/hostile/envelope.py.  Prints a Markdown table, and what failed; the exit status tells too.
+Case n is made from the number seed + n alone, so a failure can be repeated by its number.  All cases go through the
+API, a tenth through the command line in one process and forty as real processes, and a twentieth to a running app.py,
+which also gets every malformed body of tests/robustness/hostile/envelope.py.  Prints a Markdown table and the
+failures; the exit status is 1 if there are any.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from tests.robustness.hostile.cases import Case, case
 from tests.robustness.hostile.verdict import LARGE, MEGABYTES, MORE, SECONDS, Verdict, judged
 
 ROUTES = ("api", "cli", "process", "http")
-FILES_ALONE = ("weights", "zip")  # cases that are no request
-SOUND = 25  # after so many cases an ordinary request is made, which must be answered
+FILES_ALONE = ("weights", "zip")  # cases that are not requests
+SOUND = 25  # after every 25 cases an ordinary request is sent, which must be answered
 
 
 class Table:
-    """The outcomes of the cases, by way and kind."""
+    """The outcomes of the cases, by route and kind."""
 
     def __init__(self):
         self.rows, self.faults = collections.defaultdict(list), []
@@ -57,12 +58,12 @@ class Table:
 
 @contextmanager
 def opened(route: str):
-    """Return (what runs a case, the process whose memory is watched)."""
+    """Yield (an object that runs cases, the process whose memory is watched) for a route."""
     with tempfile.TemporaryDirectory() as name:
         if route == "http":
             with http.served() as (address, process, _):
                 through = http.Through(address)
-                through.sound("unipc")  # its library is read at the first use
+                through.sound("unipc")  # loads its library
                 yield through, process.pid
         elif route == "api":
             yield api.Through(Path(name)), "self"
@@ -71,13 +72,13 @@ def opened(route: str):
 
 
 def attack(route: str, seeds: range, table: Table) -> None:
-    """Run the attacks, one after the other."""
+    """Run the attacks of a route, one after the other, and add their outcomes to the table."""
     with opened(route) as (through, pid):
         for n, seed in enumerate(seeds):
             made = case(seed, only_json=route != "api")
             if made.kind in ({"api": (), "http": FILES_ALONE}.get(route, ("zip",))):
                 continue
-            patience = made.patience * (3 if route == "process" else 1)  # its start reads torch
+            patience = made.patience * (3 if route == "process" else 1)  # a process imports torch first
             table.add(route, made.kind, str(made), judged(_run(through, made), pid, patience))
             if route == "http" and n % SOUND == 0:
                 table.add(route, "an ordinary request after them", f"after seed {seed}", judged(through.sound, pid))
@@ -100,7 +101,7 @@ def _images(through: http.Through, body) -> Callable[[], None]:
 
 
 def alone(route: str, seed: int) -> None:
-    """Run one case, and catch whatever it raises."""
+    """Run one case and let its error through, with the traceback."""
     with opened(route) as (through, _):
         made = case(seed, only_json=route != "api")
         print(made, made.settings)

@@ -1,8 +1,8 @@
 """Train a small classifier that names the sticker in a square, or says that there is none.
 
-It is trained on renderings of the stickers alone, never on what a model drew: stickers on crops of the training
-photos, a little moved, scaled, turned, lit and blurred, and bare crops as the class "nothing".  Five minutes of one
-core; the weights are kept beside the stickers.
+It is trained only on renderings of the stickers, never on a model's drawings: stickers on crops of the training
+photos, slightly moved, scaled, turned, lit and blurred, and bare crops as the class "nothing".  Training takes five
+minutes on one core; the weights are stored beside the stickers.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from training.grounds import ground
 from training.patches import lit
 from training.stickers import Library
 
-SIDE = 40  # px: enough to tell the stickers apart, and blind to fine texture
+SIDE = 40  # px: enough to tell the stickers apart, too small to show fine texture
 STEPS, BATCH, PEAK, SEED = 2_500, 128, 2e-3, 11
 NOTHING = 0.08  # share of bare grounds
-WARM = 96  # px: grounds are cropped so large ahead of time, and cut from that
+WARM = 96  # px: grounds are cropped to this size ahead of time, and squares are cut from them
 
 
 def network(classes: int) -> nn.Sequential:
@@ -63,7 +63,7 @@ class Renderings:
     def square(self, rng: Generator, which: int) -> Image.Image:
         """Return one square of 40 × 40 px."""
         picture = self.grounds[rng.integers(len(self.grounds))].copy()
-        side = int(rng.integers(40, WARM))  # how much of the ground is seen
+        side = int(rng.integers(40, WARM))  # how much of the ground is visible
         x, y = (int(at) for at in rng.integers(0, WARM - side + 1, 2))
         picture = picture.crop((x, y, x + side, y + side)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         if which < len(self.small):
@@ -86,12 +86,12 @@ class Renderings:
 
 def to_tensor(pictures: list[Image.Image]) -> Tensor:
     """Convert squares to [B, 3, 40, 40] in [-1, 1]."""
-    squares = [np.asarray(one.resize((SIDE, SIDE), Image.Resampling.BOX)) for one in pictures]
+    squares = [np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX)) for picture in pictures]
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def train(library: Library) -> nn.Sequential:
-    """Return the classifier after all its training steps."""
+    """Train the classifier and return it."""
     torch.manual_seed(SEED)
     judge, renderings = network(len(library.stickers)), Renderings(library, SEED)
     optimizer = torch.optim.AdamW(judge.parameters(), lr=PEAK, weight_decay=0.02)

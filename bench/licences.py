@@ -2,7 +2,7 @@
 
     python -m bench.licences [--requirements requirements.txt]
 
-Read from what is installed, offline; a package that another platform or an extra would bring is not shown.
+The list is read from the installed packages, offline; packages for other platforms or extras are not shown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from .record import ROOT, table
 
-# What may be used by a program under the MIT licence without further ado: permissive, or weak copyleft by the file
+# licences that a program under the MIT licence may use without further conditions: permissive, or weak copyleft
 FREE = re.compile(
     r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|0BSD|HPND|MPL|Mozilla|Unlicense|CC0|Zlib"
     r"|Public Domain|BSL-1\.0|NCSA|LGPL.*|CNRI.*)\b",
@@ -27,7 +27,7 @@ FREE = re.compile(
 
 
 def wanted(path: Path) -> list[Requirement]:
-    """Return the lines of a requirements file."""
+    """Return the requirements in a requirements file."""
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [Requirement(line) for line in lines if line and not line.startswith("-")]
 
@@ -55,7 +55,7 @@ def everything(first: list[Requirement]) -> dict[str, set[str]]:
 
 
 def applies(need: Requirement, extras: set[str]) -> bool:
-    """Return whether it is needed here, by itself or for one of the extras."""
+    """Return whether a dependency is needed on this platform, always or for one of the extras."""
     return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
@@ -65,15 +65,15 @@ def plain(name: str) -> str:
 
 def licence(found: metadata.PackageMetadata) -> str:
     """Return the SPDX expression if there is one, else the classifiers, else the first line of the licence field."""
-    told = found.get("License-Expression")
-    if told:
-        return told
+    expression = found.get("License-Expression")
+    if expression:
+        return expression
     classified = [
         each.rpartition(" :: ")[2] for each in found.get_all("Classifier") or [] if each.startswith("License ::")
     ]
     classified = [each for each in classified if each != "OSI Approved"]
     text = (found.get("License") or "").strip().splitlines()
-    return ", ".join(classified) or (text[0][:60] if text else "not told")
+    return ", ".join(classified) or (text[0][:60] if text else "not stated")
 
 
 def rows(asked: list[Requirement]) -> list[tuple[str, str, str, str]]:
@@ -82,14 +82,14 @@ def rows(asked: list[Requirement]) -> list[tuple[str, str, str, str]]:
     found = []
     for name, askers in sorted(everything(asked).items()):
         try:
-            told = metadata.metadata(name)
+            package = metadata.metadata(name)
         except metadata.PackageNotFoundError:
             found.append((name, "not installed", "", ", ".join(sorted(askers))))
             continue
-        version = told["Version"]
+        version = package["Version"]
         if name in pinned and not pinned[name].contains(version, prereleases=True):
-            version += f" (asked for: {pinned[name]})"
-        found.append((told["Name"], version, licence(told), ", ".join(sorted(askers))))
+            version += f" (pinned: {pinned[name]})"
+        found.append((package["Name"], version, licence(package), ", ".join(sorted(askers))))
     return found
 
 
@@ -99,11 +99,11 @@ def main() -> None:
     found = rows(wanted(parser.parse_args().requirements))
     odd = [row for row in found if row[2] and not FREE.search(row[2])]
     print(f"{len(found)} packages on Python {sys.version.split()[0]}, {sys.platform}; {date.today()}\n")
-    print(table(["package", "version", "licence", "asked for by"], [list(row) for row in found]))
+    print(table(["package", "version", "licence", "required by"], [list(row) for row in found]))
     print(
-        "\nTo be looked at by a person: " + ", ".join(f"{row[0]} ({row[2]})" for row in odd) + "."
+        "\nA person should look at: " + ", ".join(f"{row[0]} ({row[2]})" for row in odd) + "."
         if odd
-        else "\nEvery one of them names a permissive or weak copyleft licence."
+        else "\nAll of them name a permissive or weak copyleft licence."
     )
 
 

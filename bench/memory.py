@@ -2,10 +2,10 @@
 
     python -m bench.memory [--only WORD …] [--steps 2] [--dtype bfloat16] [--into bench/memory.json]
 
-Stable Diffusion 1.5's real size with random weights at 512 × 512, everything resident and with the low-memory policy;
-and the built-in model on a photo of 1 and of 12 megapixels, from the file to the saved result.  Weights are mapped
-from their files: what of them was touched counts here too, though the system can take it back.  `--dtype bfloat16`
-shows what a processor that has it would take also on one that has not, where it is emulated, slowly.
+The cases are Stable Diffusion 1.5's real size with random weights at 512 × 512, with everything resident and with the
+low-memory policy; and the built-in model on a photo of 1 and of 12 megapixels, from the file to the saved result.
+Weights are mapped from their files; their pages count once they have been read, though the system can reclaim them.
+`--dtype bfloat16` measures bfloat16 even on a processor without it, where it is emulated, slowly.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ CASES = {  # name: model, load's memory, method, picture's size, hole's box, who
 
 
 def peak() -> int:
-    """Return this process's peak memory so far in bytes, mapped and touched files included."""
+    """Return this process's peak memory so far in bytes, including the pages of mapped files that were read."""
     return process_memory("VmHWM")
 
 
 def anonymous() -> int:
-    """Return the bytes in memory now that no file backs: what only this process holds."""
+    """Return the bytes in memory now that are not mapped from files."""
     return process_memory("RssAnon")
 
 
@@ -92,7 +92,7 @@ def run(name: str, steps: int, dtype: str, folder: Path) -> dict:
 
 
 def apart(name: str, steps: int, dtype: str) -> dict:
-    """Run the same in its own process; another one makes its pictures."""
+    """Run a case in its own process, after another process has made its pictures."""
     with tempfile.TemporaryDirectory() as folder:
         case = "--case", name, folder, "--steps", steps, "--dtype", dtype
         alone("memory", *case, "--files")
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--dtype", default="auto", help="of Stable Diffusion's weights")
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="cases with such a word in the name")
-    parser.add_argument("--case", nargs=2, metavar=("NAME", "FOLDER"), help="that case in this process, as JSON")
+    parser.add_argument("--case", nargs=2, metavar=("NAME", "FOLDER"), help="run this case here, and print JSON")
     parser.add_argument("--files", action="store_true", help="with --case: only make its pictures")
     given = parser.parse_args()
     if given.case:
@@ -132,7 +132,15 @@ def main() -> None:
     print(
         "\n"
         + table(
-            ["case", "weights", "peak", "after loading", "at the end, of no file", "more than 1 megapixel", "goal"],
+            [
+                "case",
+                "weights",
+                "peak",
+                "after loading",
+                "at the end, not from files",
+                "more than 1 megapixel",
+                "goal",
+            ],
             shown,
         )
     )

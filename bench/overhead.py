@@ -1,10 +1,10 @@
-"""Measure the cost of a run beside its networks, of previews, of a second run, and of loading.
+"""Measure the time that a run takes outside its networks, and that of previews, of a second run, and of loading.
 
     python -m bench.overhead rest|previews|again|load|all [--model builtin] [--steps 20] [--runs 5] [--clock cpu]
 
-Inner timers around the model's four doors (embed, encode, unet, decode) say what the networks take; the rest is
-everything else in a run, from the request to the finished picture.  `--clock cpu` counts this process's processor
-seconds instead of the wall's, for a machine that does other work as well (use it with one thread).
+Timers around the model's four calls (embed, encode, unet, decode) measure the networks; the rest is everything else
+in a run, from the request to the finished picture.  `--clock cpu` counts this process's CPU seconds instead of wall-
+clock time, for a machine that does other work as well (use it with one thread).
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from inpaint.pipeline import timing
 from .record import Rows, arguments, machine, middle, table
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "assets" / "examples"
-DOORS = ("embed", "encode", "unet", "decode")
+CALLS = ("embed", "encode", "unet", "decode")
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 class Watch:
-    """Time and count the calls of each of a model's functions while it is wrapped."""
+    """Time and count the calls of a model's functions while they are wrapped."""
 
     def __init__(self, model, clock: Callable[[], float]):
         self.model, self.clock = model, clock
         self.reset()
 
     def reset(self) -> None:
-        self.seconds, self.calls = dict.fromkeys(DOORS, 0.0), dict.fromkeys(DOORS, 0)
+        self.seconds, self.calls = dict.fromkeys(CALLS, 0.0), dict.fromkeys(CALLS, 0)
 
-    def timed(self, door: str, run: Callable) -> Callable:
+    def timed(self, call: str, run: Callable) -> Callable:
         def timed(*args, **kwargs):
             began = self.clock()
             try:
                 return run(*args, **kwargs)
             finally:
-                self.seconds[door] += self.clock() - began
-                self.calls[door] += 1
+                self.seconds[call] += self.clock() - began
+                self.calls[call] += 1
 
         return timed
 
@@ -55,25 +55,25 @@ class Watch:
     def __call__(self):
         """Wrap the model's functions inside the block."""
         model, unet = self.model, self.model.unet
-        for door in ("embed", "encode", "decode"):
-            setattr(model, door, self.timed(door, getattr(model, door)))
+        for call in ("embed", "encode", "decode"):
+            setattr(model, call, self.timed(call, getattr(model, call)))
         model.unet = lambda *args, **kwargs: self.timed("unet", unet(*args, **kwargs))
         try:
             yield self
         finally:
-            for door in DOORS:
-                delattr(model, door)  # the class's own again
+            for call in CALLS:
+                delattr(model, call)  # the class's own functions are used again
 
 
 def photo(width: int, height: int, box: tuple[int, int, int, int]) -> tuple[Image.Image, Image.Image]:
-    """Return (a photo of that size, a disc in that box)."""
+    """Return a photo of this size, and a mask with a disc in the box."""
     picture = Image.open(EXAMPLES / "stones.jpg").convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     mask = Image.new("L", (width, height))
     ImageDraw.Draw(mask).ellipse((box[0], box[1], box[2] - 1, box[3] - 1), fill=255)
     return picture, mask
 
 
-CASES = {  # name: picture's width and height, the hole's box, further settings
+CASES = {  # {name: (picture's width, height, the hole's box, further settings)}
     "256 px hole, 1024×768, inpaint": (1024, 768, (300, 200, 556, 456), {"method": "inpaint"}),
     "256 px hole, 1024×768, base": (1024, 768, (300, 200, 556, 456), {"method": "base"}),
     "128 px hole, 1024×768": (1024, 768, (300, 200, 428, 328), {}),
@@ -85,7 +85,7 @@ CASES = {  # name: picture's width and height, the hole's box, further settings
 
 
 def rest(given) -> str:
-    """The share of a run that is not in a network."""
+    """Measure the share of a run that is spent outside the networks."""
     rows, shown = Rows(given.into, "rest"), []
     for name, case in CASES.items():
         row = rows.once(f"{given.name} {given.steps} steps {name}", partial(_rest, given, *case))
@@ -118,7 +118,7 @@ def _rest(given, width, height, box, settings) -> dict:
                 **settings,
             )
             watch.reset()
-            given.painter.encoder.cache.clear()  # each run encodes its picture, as a first one does
+            given.painter.encoder.cache.clear()  # so that each run encodes its picture
             began = given.clock()
             result = given.painter(request)
             run, networks = given.clock() - began, sum(watch.seconds.values())
@@ -131,12 +131,12 @@ def _rest(given, width, height, box, settings) -> dict:
                     **{stage: stages[stage] for stage in ("prepare", "finish", "report")},
                 }
             )
-    found.sort(key=lambda one: one["rest"] / one["run"])
+    found.sort(key=lambda row: row["rest"] / row["run"])
     return found[len(found) // 2]
 
 
 def previews(given) -> str:
-    """Runs with a preview of 512 px at every step, and runs without, in turn."""
+    """Measure runs with a preview of 512 px at every step, and runs without, in turn."""
     picture, mask = photo(*CASES["256 px hole, 1024×768, inpaint"][:3])
     times: dict[bool, list[float]] = {False: [], True: []}
     looks = []
@@ -144,7 +144,7 @@ def previews(given) -> str:
         request = inpaint.Request("pizza", picture, mask, seed=turn // 2, steps=given.steps)
         began, looking = given.clock(), 0.0
         for event in given.painter.stream(request):
-            if turn % 2 and isinstance(event, inpaint.diffusion.sampling.Step):
+            if turn % 2 and isinstance(event, inpaint.Step):
                 before = given.clock()
                 event.preview(512)
                 looking += given.clock() - before
@@ -166,7 +166,7 @@ def previews(given) -> str:
 
 
 def again(given) -> str:
-    """How often each network is called in the first run on a picture, and in a second one with another seed."""
+    """Count the calls of each network in the first run on a picture, and in a second one with another seed."""
     shown = []
     watch = Watch(given.painter.model, given.clock)
     for method in given.painter.model.methods:
@@ -199,10 +199,9 @@ import torch, diffusers, transformers, inpaint
 from diffusers import UNet2DConditionModel, AutoencoderKL
 from transformers import CLIPTextModel, CLIPTokenizer
 from pathlib import Path
-from inpaint import models
-inpaint.load("builtin")  # everything is imported now
-card = models.FAMILIES.get(sys.argv[1])
-files = models.source(card.base if card else (sys.argv[1],)).files()
+from inpaint.models import loading, registry
+inpaint.load("builtin")  # imports everything
+files = loading.source(registry.card_of(sys.argv[1]).base).files()
 for turn in range(int(sys.argv[2])):
     began = time.perf_counter()
     size = 0
@@ -219,7 +218,7 @@ for turn in range(int(sys.argv[2])):
 
 
 def load(given) -> str:
-    """Loading beside reading the same files, from the page cache, libraries imported."""
+    """Compare loading with reading the same files from the page cache, with all libraries imported."""
     shown = []
     for model in [given.model, *given.others]:
         out = subprocess.run(
@@ -256,7 +255,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     given = parser.parse_args()
     given.name, given.clock_name, given.clock = Path(given.model).name, given.clock, CLOCKS[given.clock]
-    timing.perf_counter = given.clock  # the report's seconds by the same clock
+    timing.perf_counter = given.clock  # the report's seconds use the same clock
     given.painter = None if given.part == "load" else inpaint.load(given.model)
     print(
         f"{date.today()}, {machine()}; model {given.name}, {given.steps} steps, median of {given.runs} runs, "

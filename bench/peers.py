@@ -4,18 +4,17 @@
     python -m bench.peers sd15    [--steps 4]  [--runs 1]    random weights at Stable Diffusion 1.5's real size
     python -m bench.peers photo   [--steps 1]                a 200 px hole in a photo of 1536 × 1024
 
-diffusers (float32)  as its documentation's first example runs it on a CPU; its own scheduler, PNDM, calls the UNet
-                     once more than there are steps, and DDIM as often as there are
-diffusers, tuned     bfloat16 where the processor has it, channels_last, inference_mode, embeddings made beforehand,
-                     DDIM
-ours                 everything from the request to the finished picture, nothing remembered from the run before;
-                     by torch, and by OpenVINO where it is installed
-stable-diffusion.cpp where its Python package is installed, at SD 1.5's size; 2 steps at most, it takes its time
+diffusers (float32)  run on a CPU as in the first example of its documentation, with its own scheduler, PNDM, which
+                     calls the UNet once more than there are steps; and with DDIM, which does not
+diffusers, tuned     bfloat16 if the processor has it, channels_last, inference_mode, embeddings made beforehand, DDIM
+ours                 everything from the request to the finished picture, with empty caches; run by torch, and by
+                     OpenVINO if it is installed
+stable-diffusion.cpp if its Python package is installed, at SD 1.5's size; at most 2 steps, because it is slow
 
-Each has a process of its own and is warmed up once at a small size; all take turns.  With the built-in model, whose
-runs are short, a turn is the median of five.  Where fewer than 20 steps ran, "20 steps" is projected: seconds outside
-the UNet, and seconds a UNet call times the calls that 20 steps make.  Fast does not do the same in every step, so it
-always runs all 20.  No safety checker, which is in the peers' favour.
+Each runs in its own process and is warmed up once at a small size; all take turns.  With the built-in model, whose
+runs are short, a turn is the median of five.  If fewer than 20 steps were run, "20 steps" is projected: the seconds
+outside the UNet, plus the seconds per UNet call times the calls that 20 steps make.  The steps of Fast differ, so it
+always runs all 20.  There is no safety checker, which favours the peers.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ from .stable_cpp import StableCpp
 FULL = 20  # steps of a whole run
 PROMPT, NEGATIVE, GUIDANCE = "a red scarf", "", 7.5
 CPP = "stable-diffusion.cpp"
-REPEATS = {"builtin": 5}  # runs of which a turn shows the median
+REPEATS = {"builtin": 5}  # a turn is the median of this many runs
 
 
 class Peer:
-    """diffusers' pipeline on the parts of a model folder, with its UNet's seconds counted."""
+    """diffusers' pipeline on a model folder; it counts the seconds spent in its UNet."""
 
     def __init__(self, folder: Path, method: str, scheduler: str, tuned: bool, dtype: torch.dtype):
         import diffusers
@@ -91,7 +90,7 @@ class Peer:
         self.calls += 1
 
     def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
-        """Return the seconds in all and in the UNet, and its calls."""
+        """Run it once; return the seconds in total and in the UNet, and the UNet's calls."""
         self.unet, self.calls = 0.0, 0
         began = time.perf_counter()
         with self.mode():
@@ -115,7 +114,7 @@ class Ours:
     def __init__(self, folder: Path, method: str, backend: str = "torch", **settings):
         self.painter = inpaint.load(str(folder), backend=backend)
         if self.painter.model.backend != backend:
-            raise SystemExit(f"{self.painter.model.backend} ran it, not {backend}.")
+            raise SystemExit(f"{self.painter.model.backend} runs it, not {backend}.")
         self.settings = {"method": method, **settings}
 
     def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
@@ -145,10 +144,10 @@ class Ours:
         }
 
 
-def contenders(what: str) -> dict[str, Callable]:
-    """Return {name: method -> something to run}."""
-    folder = folder_of(what)
-    if what == "photo":
+def contenders(comparison: str) -> dict[str, Callable]:
+    """Return {name: method -> a callable that runs it}."""
+    folder = folder_of(comparison)
+    if comparison == "photo":
         native = {"whole": False, "size": 304}
         return {
             "diffusers, DDIM, whole picture": partial(
@@ -170,27 +169,27 @@ def contenders(what: str) -> dict[str, Callable]:
     if find_spec("openvino"):
         found["ours, OpenVINO"] = partial(Ours, folder, backend="openvino")
         found["ours, OpenVINO, Fast"] = partial(Ours, folder, backend="openvino", speed="fast")
-    if what == "builtin" and half is not wide:  # a small model is quicker in float32, so the tuned peer may have that
+    if comparison == "builtin" and half is not wide:  # a small model may be quicker in float32, so try both
         found["diffusers, tuned, float32"] = partial(Peer, folder, scheduler="DDIMScheduler", tuned=True, dtype=wide)
-    if what == "sd15" and find_spec("stable_diffusion_cpp"):
+    if comparison == "sd15" and find_spec("stable_diffusion_cpp"):
         found[CPP] = partial(StableCpp, PROMPT, NEGATIVE, GUIDANCE, folder)
     return found
 
 
-def folder_of(what: str) -> Path:
-    return loading.BUILTIN if what == "builtin" else cached()
+def folder_of(comparison: str) -> Path:
+    return loading.BUILTIN if comparison == "builtin" else cached()
 
 
-def scene(what: str, side: int) -> tuple[Image.Image, Image.Image]:
+def scene(comparison: str, side: int) -> tuple[Image.Image, Image.Image]:
     """Return the picture and its hole."""
-    if what == "photo":
+    if comparison == "photo":
         return photo(1536, 1024, (700, 400, 900, 600))
     return photo(side, side, (side // 4, side // 4, 5 * side // 8, 5 * side // 8))
 
 
 def projected(row: dict) -> float:
     """Return the projected seconds of a run of FULL steps."""
-    extra = row["calls"] - row["steps"]  # PNDM's one call more
+    extra = row["calls"] - row["steps"]  # PNDM makes one more call
     return row["total"] - row["unet"] + row["unet"] / row["calls"] * (FULL + extra)
 
 
@@ -217,12 +216,12 @@ def _alone(given, name: str, method: str, steps: int) -> dict:
     return row
 
 
-def measured(what: str, side: int, name: str, method: str, steps: int) -> dict:
-    """Run one contender in this process: loaded, warmed up at a small size, timed."""
-    contender, (picture, hole) = contenders(what)[name](method=method), scene(what, side)
+def measured(comparison: str, side: int, name: str, method: str, steps: int) -> dict:
+    """Load one contender in this process, warm it up at a small size, and time it."""
+    contender, (picture, hole) = contenders(comparison)[name](method=method), scene(comparison, side)
     tiny = tuple(n // 4 // 8 * 8 for n in picture.size)
-    contender(picture.resize(tiny), hole.resize(tiny), 1, tiny)  # every weight has been touched once
-    rows = [contender(picture, hole, steps, picture.size) for _ in range(REPEATS.get(what, 1))]
+    contender(picture.resize(tiny), hole.resize(tiny), 1, tiny)  # reads every weight once
+    rows = [contender(picture, hole, steps, picture.size) for _ in range(REPEATS.get(comparison, 1))]
     return sorted(rows, key=lambda row: row["total"])[len(rows) // 2]
 
 
@@ -244,8 +243,8 @@ def _ratios(rows: Rows, method: str, names) -> list[list]:
             f"{found[peer][0] / full:.2f}×" if peer in found else ""
             for peer in ("diffusers, PNDM", "diffusers, DDIM", "diffusers, tuned")
         ]
-        what = f"{ran[0]['steps']} steps, {ran[0]['calls']} calls, {len(ran)} run{'s' * (len(ran) > 1)}"
-        lines.append([method, name, what, f"{total:.2f} s", f"{full:.2f} s", *ratios])
+        summary = f"{ran[0]['steps']} steps, {ran[0]['calls']} calls, {len(ran)} run{'s' * (len(ran) > 1)}"
+        lines.append([method, name, summary, f"{total:.2f} s", f"{full:.2f} s", *ratios])
     return lines
 
 
@@ -275,7 +274,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=["base", "inpaint"], choices=("base", "inpaint"))
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="contenders with such a word")
     parser.add_argument("--side", type=int, help="pixels (the model's own)")
-    parser.add_argument("--one", nargs=3, metavar=("NAME", "METHOD", "STEPS"), help="only that, here, as JSON")
+    parser.add_argument("--one", nargs=3, metavar=("NAME", "METHOD", "STEPS"), help="run only this here; print JSON")
     given = parser.parse_args()
     given.steps = given.steps or {"builtin": 20, "sd15": 4, "photo": 1}[given.what]
     given.side = given.side or loading.source((str(folder_of(given.what)),)).side()

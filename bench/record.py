@@ -1,6 +1,6 @@
-"""Share helpers of the benchmarks: the machine's name, medians, and tables filled over several sessions.
+"""Provide helpers for the benchmarks: the machine's name, medians, and tables filled over several sessions.
 
-A row is measured once and written to a JSON file at once (`--into`), so a run that was cut short goes on from there.
+Each row is written to a JSON file (`--into`) as soon as it is measured, so an interrupted run can continue.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ def machine() -> str:
 
 
 def process_memory(name: str, pid: int | str = "self") -> int:
-    """Bytes that Linux reports of a process: VmRSS is what is in memory now, VmHWM its peak, RssAnon what no file
-    backs."""
+    """Return the bytes that Linux reports for a process.
+
+    name  VmRSS, in memory now; VmHWM, its peak; RssAnon, the part not mapped from files
+    """
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
@@ -49,7 +51,7 @@ def free_port() -> int:
 
 
 class Rows:
-    """Rows by name: `once` measures a missing row and stores it; Markdown at the end."""
+    """The rows of a table by name; `once` measures a missing row and stores it."""
 
     def __init__(self, into: Path | None, table: str):
         self.into, self.table = into, table
@@ -84,10 +86,10 @@ def table(head: list[str], rows: list[list]) -> str:
 
 
 def arguments(doc: str, *, runs: int, **more) -> argparse.ArgumentParser:
-    """Return the options that every script has; `more` sets other defaults."""
+    """Return a parser with the options that every script has; `more` sets other defaults."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=runs, help=f"of each kind; the median is shown ({runs})")
-    parser.add_argument("--into", type=Path, help="a JSON file of rows: what is in there is not measured again")
+    parser.add_argument("--runs", type=int, default=runs, help=f"runs of each kind; the median is shown ({runs})")
+    parser.add_argument("--into", type=Path, help="a JSON file of rows; rows stored there are not measured again")
     parser.set_defaults(**more)
     return parser
 

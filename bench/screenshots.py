@@ -19,7 +19,7 @@ SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height
 
 
 def painted(browser, address: str, size: str, example: int = 1, **options):
-    """Open a page with an example and a painted mask."""
+    """Return a page that shows an example with its mask."""
     page = browser.new_context(viewport=SIZES[size], **options).new_page()
     page.goto(address)
     page.wait_for_selector(".welcome")

@@ -2,8 +2,8 @@
 
     python -m bench.sd15_size [--steps 2] [--side 512]
 
-Both UNets are made in bfloat16 on the first run and kept in the system's temporary folder; nothing is downloaded
-and the picture means nothing.
+Both UNets are made in bfloat16 on the first run and kept in the system's temporary folder; nothing is downloaded, and
+the pictures mean nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "assets" / "configs" / "sd15"
 
 
 def cached() -> Path:
-    """Return a folder with such a model, 3.9 GB in the system's temporary folder; written once, then kept."""
+    """Return a folder with such a model, 3.9 GB in the system's temporary folder; it is written once and kept."""
     folder = Path(tempfile.gettempdir()) / "inpaint-bench-sd15"
     if not (folder / "complete").is_file():
         subprocess.run(
@@ -106,7 +106,7 @@ def main() -> None:
         "| method | dtype | steps | s a step | s encode | s decode | s total | peak GiB |\n|---" + "|---" * 7 + "|",
         flush=True,
     )
-    for method in ("base", "inpaint"):  # a process each, so that the peaks are their own
+    for method in ("base", "inpaint"):  # each in its own process, so that the peaks are separate
         subprocess.run(
             [
                 sys.executable,

@@ -1,11 +1,12 @@
-"""Let four visitors act at random for as long as asked: does each get their own pictures and no errors?
+"""Let four visitors act at random for a while, and check that each gets their own pictures and no errors.
 
     python -m bench.soak [--minutes 20] [--visitors 4] [--seed 1] [--model NAME]
 
-A real browser (Debian's Chromium and Playwright) on the real page, by default with a painter that only pretends, so
-that pictures come quickly; --model paints with a model.  After every action: whose picture is this, does anything
-hang, did the server or a script fail; every half minute the server's memory, threads and files.  When all have left,
-their files must be gone.  Ends with status 1 if anything was wrong, and says what, with the actions that led there.
+It uses a real browser (Debian's Chromium and Playwright) on the real page, by default with a simulated painter, so
+that pictures come quickly; --model paints with a model.  After every action it checks whose picture is shown, whether
+anything hangs, and whether the server or a script failed; every half minute it records the server's memory, threads
+and files.  When all visitors have left, their files must be removed.  If anything is wrong it exits with status 1 and
+prints the fault with the actions that led to it.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ import httpx
 from .record import ROOT, free_port, machine, process_memory, table
 from .soak_visitor import Fault, Visitor, chromium
 
-AWAY = 40  # seconds after which the server forgets who has left
-EVERY = 30  # seconds between two looks at the server
-WARM = 0.25, 300  # of the time, and seconds: until then libraries are still being read and caches filled
-GROWTH, THREADS, FILES = 1.25, 80, 400  # of resident memory once it is warm; most threads; most files
+AWAY = 40  # seconds after which the server forgets a visitor who has left
+EVERY = 30  # seconds between two measurements of the server
+WARM = 0.25, 300  # a share of the time, and seconds: until then libraries are loaded and caches filled
+GROWTH, THREADS, FILES = 1.25, 80, 400  # limits: growth of resident memory after that, threads, files
 
 
 @dataclass
 class Server:
-    """A page in its own process, with its files in its own folder."""
+    """A page that runs in its own process, with its own folder for files."""
 
     address: str
     process: subprocess.Popen
@@ -54,7 +55,7 @@ class Server:
         return sum(path.is_file() for path in self.folder.glob(f"inpaint-*/files/{part}**/*"))
 
     def look(self) -> dict[str, int]:
-        """Return megabytes in memory, threads, open files of the process, and visitors' files."""
+        """Return the process's megabytes, threads and open files, and the number of visitors' files."""
         process = Path(f"/proc/{self.process.pid}")
         return {
             "MiB": process_memory("VmRSS", self.process.pid) >> 20,
@@ -67,7 +68,7 @@ class Server:
         """Return the errors that the server itself logged."""
         if self.process.poll() is not None:
             return [f"the server ended with {self.process.returncode}: {self.log[-2000:]}"]
-        return [f"the server said {found[0]}" for found in re.finditer(r"Traceback[\s\S]{0,3000}", self.log)]
+        return [f"the server logged {found[0]}" for found in re.finditer(r"Traceback[\s\S]{0,3000}", self.log)]
 
 
 @contextmanager
@@ -98,7 +99,11 @@ def served(model: str = "", away: int = AWAY) -> Iterator[Server]:
 
 
 class Soak:
-    """Visitors who act in random order; `faults` lists what went wrong, `looks` how the server was doing."""
+    """Visitors who act in random order.
+
+    faults  sentences about everything that went wrong
+    looks   (seconds, the server's measurements)
+    """
 
     def __init__(self, server: Server, browser, visitors: int, seed: int):
         self.server, self.rng = server, random.Random(seed)
@@ -125,7 +130,7 @@ class Soak:
         except Fault as fault:
             wrong = [str(fault)]
         if wrong:
-            self.faults += [f"visitor {visitor.number} after {', '.join(visitor.past)}: {one}" for one in wrong]
+            self.faults += [f"visitor {visitor.number} after {', '.join(visitor.past)}: {fault}" for fault in wrong]
             visitor.leave()
 
     def leave(self) -> None:
@@ -140,7 +145,7 @@ class Soak:
         self.looks.append((self.looks[-1][0] + self.server.away, self.server.look()))
 
     def judge(self) -> None:
-        """Compare the server's state with that after warming up."""
+        """Add a fault if memory has grown since the warm-up, or there are too many threads or files."""
         begin = max(WARM[0] * self.looks[-1][0], WARM[1])
         memory = [look["MiB"] for at, look in self.looks if at >= begin]
         if memory and max(memory) > GROWTH * memory[0]:
@@ -155,7 +160,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--visitors", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--model", default="", help="paint with this model instead of pretending")
+    parser.add_argument("--model", default="", help="paint with this model instead of the simulated painter")
     asked = parser.parse_args()
     with served(asked.model) as server, chromium() as browser:
         soak = Soak(server, browser, asked.visitors, asked.seed)

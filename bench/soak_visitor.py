@@ -16,8 +16,8 @@ from PIL import Image
 
 from tests.browser import hands
 
-STUCK = 90  # seconds in which any run, its wait in the queue included, must have ended
-CORNER = 60  # pixels of a photo that are never painted, in a colour that tells whose it is
+STUCK = 90  # seconds within which any run must end, including its wait in the queue
+CORNER = 60  # pixels: the corner of a photo that is never painted; its colour shows whose photo it is
 COLOUR = """selector => { const image = document.querySelector(selector);
   if (!image || image.hidden || !image.naturalWidth) return null;
   const canvas = document.createElement('canvas'); canvas.width = canvas.height = 8;
@@ -32,7 +32,7 @@ class Fault(Exception):
 
 @contextmanager
 def chromium() -> Iterator:
-    """Return Debian's Chromium, found by its name."""
+    """Yield a running Chromium; exit with a sentence if it is not installed."""
     from playwright.sync_api import sync_playwright
 
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -53,8 +53,8 @@ class Visitor:
         self.past: deque[str] = deque(maxlen=12)
         self.context = self.page = None
         self.wrong: list[str] = []
-        self.colour: tuple[int, int, int] | None = None  # of the photo that is open
-        self.since = time.monotonic()  # when the mode was last another one
+        self.colour: tuple[int, int, int] | None = None  # of the open photo's corner
+        self.since = time.monotonic()  # when the page entered its mode
         self.mode = ""
 
     def act(self) -> str:
@@ -110,7 +110,7 @@ class Visitor:
     def now(self) -> str:
         return self.page.evaluate("document.querySelector('.editor')?.dataset.mode || 'empty'")
 
-    # what a visitor does
+    # the actions of a visitor
 
     def wait(self) -> None:
         self.page.wait_for_timeout(self.rng.randrange(1500))
@@ -133,12 +133,12 @@ class Visitor:
         self.page.keyboard.press(self.rng.choice(("Control+z", "Control+y")))
 
     def run(self) -> None:
-        """Press Repaint, with a prompt that is quick, slow or fails."""
+        """Press Repaint, with a prompt that makes the run quick, slow or fail."""
         self.page.locator("#count label").nth(self.rng.randrange(2)).click()
         hands.run(self.page, self.rng.choice(("", "a red scarf", "slow", "slow", "fail", "oom", "offline")))
 
     def cancel(self) -> None:
-        with suppress(Exception):  # the run may end this moment, and the button go
+        with suppress(Exception):  # the run may end at this moment, which hides the button
             self.page.locator("#cancel").click(timeout=1500)
 
     def rescue(self) -> None:
@@ -165,7 +165,7 @@ class Visitor:
         button = self.page.locator(self.rng.choice(("[data-do=picture_back]", "[data-do=picture_forward]")))
         if button.is_visible() and button.is_enabled():
             button.click()
-            self.colour = None  # an earlier photo may be it
+            self.colour = None  # it may be another photo
 
     def choose(self) -> None:
         thumbs = self.page.locator(".thumb")
@@ -220,7 +220,7 @@ class Visitor:
     def reload(self) -> None:
         self.start()
 
-    # what must be so after anything
+    # the checks after every action
 
     def check(self) -> None:
         """Raise Fault if the tab hangs, has failed, or shows somebody else's picture."""
@@ -232,21 +232,21 @@ class Visitor:
         if mode != self.mode or mode != "run":
             self.mode, self.since = mode, time.monotonic()
         elif time.monotonic() - self.since > STUCK:
-            raise Fault(f"the page has been in mode run for {STUCK} seconds: {self.told()}")
-        for word in ("Traceback", "should not have", "undefined", "[object"):
-            if word in self.told():
-                raise Fault(f"the page says {self.told()!r}")
+            raise Fault(f"the page has been in mode run for {STUCK} seconds: {self.status()}")
+        for word in ("Traceback", "something went wrong", "undefined", "[object"):
+            if word in self.status():
+                raise Fault(f"the page says {self.status()!r}")
         for selector in (".photo", *([".shown"] if mode == "result" else [])):
             self.check_picture(selector)
 
-    def told(self) -> str:
+    def status(self) -> str:
         return self.page.evaluate("document.querySelector('.status')?.textContent || ''")
 
     def check_picture(self, selector: str) -> None:
         """Check that the corner of a picture has this visitor's colour."""
         seen = self.page.evaluate(COLOUR, selector) if self.colour else None
         if seen and max(abs(a - b) for a, b in zip(seen, self.colour, strict=True)) > 30:
-            self.page.wait_for_timeout(1000)  # it may be on its way
+            self.page.wait_for_timeout(1000)  # it may still be loading
             seen = self.page.evaluate(COLOUR, selector)
             if seen and max(abs(a - b) for a, b in zip(seen, self.colour, strict=True)) > 30:
                 raise Fault(f"{selector} shows {seen} where this visitor's photo has {self.colour}")

@@ -1,6 +1,6 @@
-"""Run stable-diffusion.cpp (github.com/leejet/stable-diffusion.cpp) through its Python package, as a peer.
+"""Run stable-diffusion.cpp (github.com/leejet/stable-diffusion.cpp) through its Python package, for comparison.
 
-pip install --no-deps stable-diffusion-cpp-python    builds it from source, for this processor; minutes
+pip install --no-deps stable-diffusion-cpp-python    builds it from source for this processor, in some minutes
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from PIL import Image
 
 
 class StableCpp:
-    """That program on a model folder in diffusers' layout, with the seconds of its steps counted.
+    """stable-diffusion.cpp on a model folder in diffusers' layout; it counts the seconds of its steps.
 
-    It computes from the weights as they are on disk, here bfloat16, on as many threads as torch has.
+    It computes with the weights as they are on disk, here bfloat16, on as many threads as torch has.
     """
 
-    quiet = None  # after a run, in place of its callback: the library calls it again when another model is read
+    quiet = None  # replaces a run's callback afterwards, since the library calls it again when it reads a model
 
     def __init__(self, prompt: str, negative: str, guidance: float, folder: Path, method: str):
         from stable_diffusion_cpp import StableDiffusion, stable_diffusion_cpp
@@ -33,7 +33,7 @@ class StableCpp:
         self.model = StableDiffusion(model_path=self.kept.name, n_threads=torch.get_num_threads(), verbose=False)
 
     def __call__(self, picture: Image.Image, hole: Image.Image, steps: int, size: tuple[int, int]) -> dict:
-        """Return the seconds in all and in its steps, each of which calls the UNet twice."""
+        """Run it once; return the seconds in total and in its steps, each of which calls the UNet twice."""
         seconds: dict[int, float] = {}
 
         def progress(step: int, count: int, taken: float) -> None:
@@ -56,12 +56,12 @@ class StableCpp:
         total = time.perf_counter() - began
         self.library.sd_set_progress_callback(self.quiet, None)
         if len(seconds) != steps:
-            raise SystemExit(f"stable-diffusion.cpp told of {len(seconds)} steps, not {steps}.")
+            raise SystemExit(f"stable-diffusion.cpp reported {len(seconds)} steps, not {steps}.")
         return {"total": total, "unet": sum(seconds.values()), "calls": steps, "steps": steps}
 
 
 def lay_out(folder: Path, method: str, into: Path) -> None:
-    """Write the model as that program reads it: one UNet, and a text encoder whose names begin with text_model."""
+    """Write the model in that program's layout: one UNet, and a text encoder whose names begin with text_model."""
     from safetensors.torch import load_file, save_file
 
     unet = "unet_inpainting" if method == "inpaint" else "unet"

@@ -14,7 +14,7 @@ from datetime import date
 
 from .record import ROOT, arguments, machine, middle, table
 
-BARE = "pass"  # what Python itself takes
+BARE = "pass"  # measures the start of Python itself
 
 
 def page(extra: list[str]) -> float:

@@ -1,4 +1,4 @@
-"""Draw the README's film strip: an example with its hole, what the model sees on the way, and the finished picture.
+"""Draw the README's film strip: an example with its hole, previews of some steps, and the finished picture.
 
 python -m bench.strip OUT.png [--example wren] [--prompt penguin] [--seed 7] [--model builtin]
 """
@@ -50,12 +50,12 @@ def around(mask: Path) -> tuple[float, ...]:
 def strip(found: list[tuple[Image.Image, str]], box: tuple[float, ...]) -> Image.Image:
     """Draw the tiles in a row, each with its caption."""
     cuts = [cut(picture, box) for picture, _ in found]
-    page = Image.new("RGB", (sum(one.width + GAP for one in cuts) - GAP, HIGH), "white")
+    page = Image.new("RGB", (sum(tile.width + GAP for tile in cuts) - GAP, HIGH), "white")
     draw, x = ImageDraw.Draw(page), 0
-    for one, (_, words) in zip(cuts, found, strict=True):
-        page.paste(one, (x, 0))
+    for tile, (_, words) in zip(cuts, found, strict=True):
+        page.paste(tile, (x, 0))
         draw.text((x + 8, 6), words, fill="white", stroke_width=2, stroke_fill="black", font_size=16)
-        x += one.width + GAP
+        x += tile.width + GAP
     return page
 
 

@@ -57,7 +57,7 @@ export class MaskEditor {
       el("div.row.outcome", {}, el("div.words", {}, this.status, report, details), rescue, actions));
   }
 
-  // returns the pixels that the bars cover: [left, top, right, bottom]
+  // pixels that the bars cover: left, top, right, bottom
   insets() {
     const port = this.view.port.getBoundingClientRect(), gap = 10;
     const tools = this.tools.getBoundingClientRect(), corner = this.corner.getBoundingClientRect();

@@ -1,4 +1,4 @@
-// Handles the keyboard: shortcuts everywhere except in text fields, arrows and Enter on the picture.
+// The keyboard: shortcuts anywhere but in a text field, arrows and Enter on the picture.
 
 const TYPING = "input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
 

@@ -60,6 +60,6 @@ def test_the_benchmark_sees_unfairness():
     ]
     assert overtaken(seen) == [2, 0, 0, 0] and turns(seen) == [0.0, 0.0, 3.0]
     lost = row([*seen, Seen(4, error="broken"), Seen(5, error="you would be number 7"), Seen(6, left=True), Seen(7)])
-    assert lost["lost"] == 2 and lost["refused with the line's length"] == 1 and lost["finished"] == 4
+    assert lost["lost"] == 2 and lost["refused, with the queue's length"] == 1 and lost["finished"] == 4
     assert lost["overtaken by others"] == "1 jobs, at most by 2"
     assert percentile([3, 1, 2], 0.5) == 2 and percentile([], 0.5) == 0

@@ -127,7 +127,7 @@ def test_compare_both(painter):
     [
         ("fail", "This step cannot be done."),
         ("oom", "more memory than this machine has"),
-        ("crash", "should not have"),
+        ("crash", "something went wrong"),
         ("offline", "not on this machine"),
     ],
 )

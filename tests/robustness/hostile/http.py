@@ -136,7 +136,7 @@ def sentence(told) -> str:
     text = told.get("error") if isinstance(told, dict) else told
     if not isinstance(text, str):
         raise Wrong(f"an error without words: {str(told)[:200]}")
-    if "should not have" in text:
+    if "something went wrong" in text:
         raise Wrong(text)
     return text
 
