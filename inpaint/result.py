@@ -47,14 +47,15 @@ class Result:
         """
         return self.request if self.request.article else replace(self.request, seed=self.seeds[index], count=1)
 
-    def save(self, path: str | Path, index: int = 0, metadata: str = "full", quality: int = 95) -> Path:
+    def save(self, path: str | Path, index: int = 0, metadata: str = "full", quality: int | None = 95) -> Path:
         """Write image `index` as PNG, JPEG, WebP or TIFF, by the path's suffix; return its path.
 
         metadata  full      settings, mask and the pixels that were painted over: `Request.from_image` repeats
                             the picture bit for bit (PNG; JPEG and WebP change pixels and keep the settings only)
                   settings  the words and numbers, but no pixel that cannot be seen
                   none      nothing of this; the photo's own EXIF and colour profile stay
-        quality   1 … 100 of JPEG and WebP; WebP is lossless at 100
+        quality   1 … 100 of JPEG and WebP; WebP is lossless at 100; None gives a JPEG the quantization of the
+                  photo's own file
         """
         from .files import writing
 
@@ -62,7 +63,9 @@ class Result:
         format = writing.format_of(target)
         return writing.write(target, self.to_bytes(format, index, metadata, quality))
 
-    def to_bytes(self, format: str = "PNG", index: int = 0, metadata: str = "full", quality: int = 95) -> bytes:
+    def to_bytes(
+        self, format: str = "PNG", index: int = 0, metadata: str = "full", quality: int | None = 95
+    ) -> bytes:
         """Return the bytes of the file that `save` would write: PNG, JPEG, WEBP or TIFF."""
         from .files import exif, infotext, writing
         from .files import metadata as metadata_of

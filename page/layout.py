@@ -9,6 +9,7 @@ import gradio as gr
 
 from inpaint.paths import without_folders
 
+from .jobs import worker
 from .jobs.current_model import current_model
 from .jobs.job_queue import JobQueue, QueuedJob
 from .limits import Limits
@@ -127,8 +128,9 @@ class Page:
         demo.unload(self.sessions.disconnected)
 
     def warm(self) -> None:
-        """Load the model as a job of its own while the page is already up."""
+        """Load the model and run it once, as jobs of their own, while the page is already up."""
         self.queue.submit(QueuedJob(lambda: current_model.switch_to(self.model)))
+        self.queue.submit(QueuedJob(lambda: worker.warm_up(self.model), way=True))
 
 
 def task_settings(task: str, prompt: str) -> list:

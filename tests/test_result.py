@@ -109,6 +109,29 @@ def test_jpeg_shows_transparency_on_white():
     assert Image.open(BytesIO(made.to_bytes("webp"))).getpixel((8, 8))[3] == 0
 
 
+@pytest.mark.parametrize(("quality", "sampling"), [(60, 2), (82, 1), (96, 0)])
+def test_a_jpeg_goes_back_into_a_jpeg_of_its_own_quality(quality, sampling):
+    """Without a quality the file is about as large as the photo's, and where nothing is painted it looks like it."""
+    from PIL import JpegImagePlugin
+
+    file, photo = BytesIO(), Image.radial_gradient("L").resize((320, 240))
+    photo = Image.merge("RGB", (photo, photo.rotate(180), Image.effect_noise(photo.size, 20)))
+    photo.save(file, "JPEG", quality=quality, subsampling=sampling)
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (16, 16, 80, 64))
+    made = result_of(Request("", file.getvalue(), mask))
+    again = Image.open(BytesIO(made.to_bytes("JPEG", quality=None)))
+    before = Image.open(file)
+    assert again.quantization == before.quantization
+    assert JpegImagePlugin.get_sampling(again) == sampling
+    assert len(made.to_bytes("JPEG", metadata="none", quality=None)) < 1.25 * len(file.getvalue())
+    change = np.abs(np.asarray(again).astype(int) - np.asarray(before))[96:, 96:]
+    assert change.mean() < 1.5 and change.max() < 40
+    once_more = Request("", made.image, mask).picture
+    assert result_of(Request("", once_more, mask)).to_bytes("JPEG", quality=None)[:2] == b"\xff\xd8"
+    assert Image.open(BytesIO(result().to_bytes("JPEG", quality=None))).quantization != before.quantization
+
+
 def test_webp_is_lossless_at_100_and_quality_matters():
     made = result()
     assert Image.open(BytesIO(made.to_bytes("WEBP", quality=100))).tobytes() == made.image.tobytes()

@@ -6,7 +6,7 @@ import { Draft } from "./draft.js";
 import { handle, paint } from "./messages.js";
 import { Pointer } from "./pointer.js";
 import { Compare, progressBar, results } from "./results.js";
-import { shortcuts } from "./shortcuts.js";
+import { keySheet, shortcuts } from "./shortcuts.js";
 import { maskMenu, optionsBar, toolbar, viewBar } from "./toolbar.js";
 import { Upload, sent, welcome } from "./upload.js";
 import { Viewport } from "./viewport.js";
@@ -21,18 +21,19 @@ export class MaskEditor {
     this.trigger = gradio.trigger;
     const announce = (text, bad) => this.announce(text, bad);
     this.view = new Viewport(() => this.insets());
-    this.pointer = new Pointer(this.view, () => this.update());
+    this.pointer = new Pointer(this.view, () => this.update(), () => this.released());
     this.upload = new Upload(root, gradio, announce, () => this.busy(true));
     this.compare = new Compare(this.view);
     this.progress = progressBar();
     this.menu = maskMenu(this.pointer, { load: (file) => this.loadMask(file), alpha: () => this.loadAlpha(),
       save: () => this.saveMask(), hasAlpha: () => !!this.alpha });
     this.tools = toolbar(this.pointer, this.menu);
-    this.options = optionsBar(this.pointer);
+    this.options = optionsBar(this);
     this.corner = viewBar(this);
     this.results = results(this);
     root.append(el("div.table", {}, this.view.port, welcome(this.upload, gradio.props.examples), this.tools, this.corner,
       this.options, this.progress), this.below(), el("p.hide", { id: "inpaint-keys" }, say("keys")));
+    this.sheet = keySheet(root);
     this.mode("empty");
     shortcuts(this);
     watchConnection(this);
@@ -44,6 +45,7 @@ export class MaskEditor {
       // a seed that was typed or pasted is to be used, so "new seed" is switched off; Gradio has no event for pasting
       if (event.target.closest?.("#seed")) document.querySelector("#fresh input:checked")?.click();
     });
+    document.addEventListener("change", (event) => event.target.closest?.("#task") && this.update());
   }
 
   // builds the rows under the picture; their height never changes, so that nothing moves when a result appears
@@ -57,14 +59,13 @@ export class MaskEditor {
       el("div.row.outcome", {}, el("div.words", {}, this.status, report, details), rescue, actions));
   }
 
-  // pixels that the bars cover: left, top, right, bottom
+  // pixels that the bars cover: left, top, right, bottom; where they stand beside the picture, it has all the room
   insets() {
-    const port = this.view.port.getBoundingClientRect(), gap = 10;
-    const tools = this.tools.getBoundingClientRect(), corner = this.corner.getBoundingClientRect();
-    const options = this.options.getBoundingClientRect(), beside = tools.height > tools.width;
-    const side = beside && tools.width ? tools.right - port.left + gap : gap;
-    const lowest = [options, ...(beside ? [] : [tools])].filter((box) => box.height).map((box) => port.bottom - box.top);
-    return [side, corner.height ? corner.bottom - port.top + gap : gap, gap, Math.max(0, ...lowest) + gap];
+    const [port, tools, corner, options] = [this.view.port, this.tools, this.corner, this.options].map((part) => part.getBoundingClientRect());
+    const gap = 10;
+    if (getComputedStyle(this.tools).position === "static") return [0, 0, 0, 0];
+    return [tools.width ? tools.right - port.left + gap : gap, corner.height ? corner.bottom - port.top + gap : gap, gap,
+      (options.height ? port.bottom - options.top : 0) + gap];
   }
 
   // restores what was open before the page was reloaded
@@ -157,6 +158,44 @@ export class MaskEditor {
   busy(on) {
     this.root.classList.toggle("busy", on);
     if (on) this.announce(say("opening"));
+  }
+
+  // whether the task chosen in the panel is Remove
+  get removing() {
+    return document.querySelector("#task input:checked")?.value === "remove";
+  }
+
+  // whether a stroke is to be erased as soon as the brush is lifted: a choice that only the task Remove offers
+  get erasing() {
+    return this.removing && this.options.onRelease();
+  }
+
+  // a stroke or a shape has been put into the mask
+  released() {
+    if (!this.erasing || this.pointer.brush.erase || this.pointer.mask.empty) return;
+    document.querySelector("#run")?.click();
+  }
+
+  // makes the result the picture at once, so that the next stroke erases the next thing
+  take() {
+    this.pointer.locked = true; // until the picture is there: a stroke begun meanwhile would be lost
+    this.act("keep", { keep_mask: false, erased: true });
+  }
+
+  // shows the picture without the result as long as it is held
+  original(on) {
+    this.root.classList.toggle("original", on && !this.view.shown.hidden);
+  }
+
+  // copies the chosen result as a PNG; the browser wants to be asked while the key or button is pressed
+  copy() {
+    if (this.current !== "result") return;
+    if (!navigator.clipboard?.write || !window.ClipboardItem) return this.announce(say("no_clipboard"), true);
+    this.announce(say("copying"));
+    const file = new Promise((resolve) => { this.clipping = resolve; });
+    this.act("clip");
+    navigator.clipboard.write([new ClipboardItem({ "image/png": file })]).then(
+      () => this.announce(say("copied")), () => this.announce(say("no_clipboard"), true));
   }
 
   act(what, more = {}) {

@@ -3,11 +3,12 @@
 import { download, picture } from "./dom.js";
 
 const KINDS = { picture: onPicture, mask: onMask, wait: onWait, step: onStep, result: onResult, frame: onFrame,
-  paint: onPaint, stopped: onStopped, file: onFile, copy: onCopy };
+  paint: onPaint, stopped: onStopped, file: onFile, clip: onClip, copy: onCopy };
 
 // handles one message; the editor calls this for one after the other, in the order in which they came
 export async function handle(editor, message) {
   await KINDS[message?.kind]?.(editor, message);
+  if (editor.current !== "run") editor.pointer.locked = false;
   if (message?.say) editor.announce(message.say, message.bad);
   if (message?.field) editor.fault(message.field, message.say);
 }
@@ -77,6 +78,7 @@ async function onResult(editor, message) {
   if (editor.fresh) editor.compare.begin(editor.pointer.mask);
   editor.fresh = false;
   editor.branch = null;
+  if (editor.erasing) editor.take();
 }
 
 async function onFrame(editor, message) {
@@ -111,6 +113,10 @@ function onStopped(editor, message) {
 
 function onFile(editor, message) {
   download(address(message.path), message.name);
+}
+
+function onClip(editor, message) {
+  editor.clipping?.(fetch(address(message.path)).then((answer) => answer.blob()));
 }
 
 async function onCopy(editor, message) {

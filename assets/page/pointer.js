@@ -5,10 +5,11 @@ import { Mask, maskSize } from "./mask.js";
 import { Stroke, corners, fillShape, pickColour } from "./strokes.js";
 
 export class Pointer {
-  // changed() is called whenever a tool or the mask has changed
-  constructor(view, changed) {
+  // changed() is called whenever a tool or the mask has changed, released() when a stroke or shape is done
+  constructor(view, changed, released = () => {}) {
     this.view = view;
     this.changed = changed;
+    this.released = released;
     this.tool = "brush";
     this.brush = { size: 48, hardness: 0.9, opacity: 1, erase: false };
     this.tolerance = 24;
@@ -168,6 +169,7 @@ export class Pointer {
     if (!stroke && !points) return;
     this.view.sketch(null);
     this.refresh(box);
+    if (!dropped && (stroke || points.length > 1)) this.released();
   }
 
   pickAt(place) {

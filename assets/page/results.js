@@ -87,7 +87,8 @@ export function results(editor) {
   const keepMask = el("input", { type: "checkbox" });
   const actions = el("div.row.actions", {}, el("label.tick", {}, keepMask, say("keep_mask")),
     button("quiet", "close", "discard", () => editor.act("discard"), true),
-    menuButton("quiet", "save", "download", savePanel(editor), true),
+    el("div.split", {}, button("quiet", "save", "download", () => editor.act("save", { format: "own", metadata: editor.gradio.props.limits.metadata }), true),
+      menuButton("quiet", "more", "download_as", savePanel(editor))),
     button("solid", "check", "keep", () => editor.act("keep", { keep_mask: keepMask.checked }), true));
   const show = (message) => {
     const item = message.items[message.chosen];
@@ -112,11 +113,12 @@ function savePanel(editor) {
   const [formatRow, format] = select("format", [["png", "PNG"], ["jpg", "JPEG"], ["webp", "WebP"]], "png");
   const [metaRow, metadata] = select("metadata", [["full", say("meta_full")], ["settings", say("meta_settings")], ["none", say("meta_none")]],
     editor.gradio.props.limits.metadata);
-  const panel = el("div.menu.up", { role: "group", "aria-label": say("download") }, formatRow, metaRow,
+  const panel = el("div.menu.up", { role: "group", "aria-label": say("download_as") }, formatRow, metaRow,
     button("solid", "save", "download", () => {
       editor.act("save", { format: format.value, metadata: metadata.value });
       panel.close();
-    }, true));
+    }, true),
+    button("quiet", "copy", "copy_result", () => { editor.copy(); panel.close(); }, true));
   return panel;
 }
 

@@ -31,7 +31,7 @@ export function toolbar(pointer, menu) {
 
 // builds the bar with back, forward, open, mask style and zoom
 export function viewBar(editor) {
-  const { view } = editor, level = el("output");
+  const { view } = editor, level = el("button.level", { type: "button", title: `${say("actual_size")} (1)`, onclick: () => view.actual() });
   const back = button("tool", "back", "picture_back", () => editor.act("back"));
   const forward = button("tool", "forward", "picture_forward", () => editor.act("forward"));
   const bar = el("div.corner", { role: "toolbar", "aria-label": say("view") }, back, forward,
@@ -84,8 +84,10 @@ export function menuButton(className, image, key, menu, text = false) {
   } }, node, menu);
 }
 
-export function optionsBar(pointer) {
-  const { brush } = pointer;
+const ON_RELEASE = "inpaint-erase-on-release"; // where this browser remembers the choice
+
+export function optionsBar(editor) {
+  const { pointer } = editor, { brush } = pointer;
   const size = slider("size", 2, 400, brush.size, (v) => { brush.size = v; pointer.ring(); });
   const hardness = slider("hardness", 0, 100, 90, (v) => { brush.hardness = v / 100; }, "%");
   const opacity = slider("opacity", 5, 100, 100, (v) => { brush.opacity = v / 100; }, "%");
@@ -93,8 +95,12 @@ export function optionsBar(pointer) {
   const tolerance = slider("tolerance", 0, 128, 24, (v) => { pointer.tolerance = v; pointer.repick(); });
   const everywhere = el("label.tick", {}, el("input", { type: "checkbox",
     onchange: (event) => { pointer.everywhere = event.target.checked; pointer.repick(); } }), say("everywhere"));
+  const now = el("input", { type: "checkbox", checked: localStorage.getItem(ON_RELEASE) === "1",
+    onchange: () => localStorage.setItem(ON_RELEASE, now.checked ? "1" : "0") });
+  const onRelease = el("label.tick", { title: say("on_release_hint") }, now, say("on_release"));
   const hint = el("span.hint");
-  const bar = el("div.options", {}, size, hardness, opacity, tolerance, everywhere, hint);
+  const bar = el("div.options", {}, size, hardness, opacity, tolerance, everywhere, hint, onRelease);
+  bar.onRelease = () => now.checked;
   bar.update = () => {
     size.limit(brush.most || 400);
     size.set(brush.size);
@@ -102,6 +108,7 @@ export function optionsBar(pointer) {
     opacity.hidden = pointer.tool === "pan";
     tolerance.hidden = everywhere.hidden = pointer.tool !== "pick";
     hint.textContent = pointer.tool === "brush" ? "" : say(`hint_${pointer.tool}`);
+    onRelease.hidden = !editor.removing;
   };
   return bar;
 }
@@ -139,7 +146,7 @@ export function maskMenu(pointer, actions) {
     item("invert", (mask) => mask.invert()), item("fill_holes", (mask) => mask.fillHoles()),
     item("paint_all", (mask) => mask.fill(255)), item("clear", (mask) => mask.fill(0)), growSlider(pointer), el("hr"),
     button("item", null, "mask_from_file", () => file.click(), true), alpha,
-    button("item", null, "mask_download", () => actions.save(), true), el("hr"), colours, file);
+    button("item", null, "mask_download", () => { actions.save(); menu.close(); }, true), el("hr"), colours, file);
   menu.update = () => { alpha.hidden = !actions.hasAlpha(); };
   return menu;
 }

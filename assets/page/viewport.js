@@ -62,6 +62,12 @@ export class Viewport {
     this.apply();
   }
 
+  // one pixel of the picture for one of the screen, around the middle of what is seen; from there back to all of it
+  actual() {
+    if (Math.round(this.level) === 100) this.fit();
+    else this.zoom(100 / this.level);
+  }
+
   pan(dx, dy) {
     this.x += dx;
     this.y += dy;

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST = 10_000  # characters of one text
 MOST = 50  # texts
+ENCODING = "inpaint encoding"  # how the photo's own file was encoded
 SETTINGS = {"parameters", "inpaint", "prompt", "workflow", "sd-metadata", "invokeai_metadata", "Dream"}
 NO_TEXT = {"XML:com.adobe.xmp", "compression", "transparency"}
 HIDDEN = ("Raw profile type", "Thumb::", "date:", "icc:")  # copies of EXIF and XMP, thumbnails, file names
@@ -37,10 +38,29 @@ def of(image: Image.Image) -> dict[str, Any]:
         kept["xmp"] = packet
     if image.format in ("PNG", None):
         kept |= _colour(info) | _texts(info)
+    encoding = _encoding(image)
+    if encoding:
+        kept[ENCODING] = encoding
     comment = info.get("comment")
     if isinstance(comment, bytes) and comment.strip(b"\0 ") and len(comment) <= LONGEST and b"Steps: " not in comment:
         kept["comment"] = comment
     return kept
+
+
+def _encoding(image: Image.Image) -> dict[str, Any] | None:
+    """Return the format that the image came in, and a JPEG's quantization tables and subsampling; None if unknown."""
+    if image.format is None:  # a result of ours, on its way to be repainted again
+        known = image.info.get(ENCODING)
+        return known if isinstance(known, dict) else None
+    found: dict[str, Any] = {"format": image.format}
+    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+        from PIL import JpegImagePlugin
+
+        tables = getattr(image, "quantization", None) or {}
+        sampling = JpegImagePlugin.get_sampling(image) if image.mode == "RGB" else 0
+        if sampling in (0, 1, 2) and 1 <= len(tables) <= 4 and all(len(t) == 64 for t in tables.values()):
+            found |= {"qtables": [list(tables[key]) for key in sorted(tables)], "subsampling": sampling}
+    return found
 
 
 def texts(info: dict[str, Any]) -> dict[str, str]:

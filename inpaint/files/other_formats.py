@@ -47,7 +47,11 @@ class Heic:
         self.size = self._image.size
 
     def decoded(self) -> Image.Image:
-        return self._image.to_pillow()
+        from .metadata import ENCODING
+
+        image = self._image.to_pillow()
+        image.info[ENCODING] = {"format": "HEIF"}
+        return image
 
 
 class FloatTiff:

@@ -23,6 +23,7 @@ NOTHING: Kept = {}
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 XMP_ROOM = 65_000  # bytes of XMP in a JPEG
 LONGEST = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383}  # pixels a side
+USUAL = 95  # quality of a JPEG or WebP unless another is asked for
 LONGEST_NAME = 255  # bytes of a file's name, on all usual disks
 EXIF_ROOM = {"JPEG": 65_533 - 2, "WEBP": 2**31}  # a JPEG segment holds 64 kB, its own length included
 
@@ -65,12 +66,17 @@ def lossy(
     icc: bytes | None,
     block: bytes | None,
     text: str,
-    quality: int,
+    quality: int | None,
     kept: Kept = NOTHING,
 ) -> bytes:
-    """Return a JPEG (on white where it is transparent) or WebP file; `text` goes into the EXIF comment."""
+    """Return a JPEG (on white where it is transparent) or WebP file; `text` goes into the EXIF comment.
+
+    Without a `quality` a JPEG gets the quantization of the photo that it was, so that it stays about as large.
+    """
     from PIL import Image
 
+    own = kept.get(metadata.ENCODING, {}) if quality is None and format == "JPEG" else {}
+    quality = USUAL if quality is None else quality
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise InvalidRequest("quality", f"quality is {quality!r}.", "Choose a whole number from 1 to 100.")
     if max(image.size) > LONGEST[format]:
@@ -82,6 +88,9 @@ def lossy(
     settings: dict[str, Any] = {"quality": quality, "icc_profile": icc}
     if format == "JPEG":
         settings |= {"subsampling": 0 if quality >= 90 else 2, **_jpeg_metadata(kept)}
+        if "qtables" in own:  # a quality beside them would scale them
+            del settings["quality"]
+            settings |= {key: own[key] for key in ("qtables", "subsampling")}
     else:
         settings |= {"lossless": quality == 100, **({"xmp": kept["xmp"]} if "xmp" in kept else {})}
     block = metadata.exif_with_words(block, kept, resolution=format == "WEBP")

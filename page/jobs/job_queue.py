@@ -67,10 +67,16 @@ class CancelToken:
 
 
 class QueuedJob:
-    """One job: its work, its stop flag, the way back to its follower, and its client's address."""
+    """One job: its work, its stop flag, the way back to its follower, and its client's address.
 
-    def __init__(self, work: Work, loop: asyncio.AbstractEventLoop | None = None, address: str = ""):
+    One that gives `way` is stopped as soon as another job comes.
+    """
+
+    def __init__(
+        self, work: Work, loop: asyncio.AbstractEventLoop | None = None, address: str = "", *, way: bool = False
+    ):
         self.work, self.loop, self.address, self.stop = work, loop, address, threading.Event()
+        self.way = way
         self.context = contextvars.copy_context()
         self.messages: asyncio.Queue[Event | _Ended] = asyncio.Queue()
 
@@ -130,7 +136,11 @@ class JobQueue:
     def submit(self, job: QueuedJob) -> None:
         """Add the job to the end of the queue; raise QueueFull."""
         with self.changed:
-            ahead = len(self.waiting) + (self.current is not None)
+            others = [other for other in (self.current, *self.waiting) if other is not None]
+            ahead = sum(not other.way for other in others)
+            for other in others:
+                if other.way:
+                    other.stop.set()
             own = sum(other.address == job.address for other in self.waiting) if job.address else 0
             if len(self.waiting) >= self.longest or own >= self.share:
                 raise QueueFull(ahead)

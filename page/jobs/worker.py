@@ -17,7 +17,7 @@ import gradio as gr
 from inpaint import InpaintError, InvalidRequest, Request, Result
 
 from .current_model import current_model
-from .events import Event, Failed, Finished, Preview
+from .events import Event, Failed, Finished, Loading, Preview
 from .kept_steps import SIDE, KeptStep, jpeg
 from .zerogpu import ACTIVE, gpu, seconds, translated
 
@@ -52,6 +52,22 @@ def paint(name: str, requests: list[Request], resume: Resume | None = None) -> I
                 yield event
     except gr.Error as error:
         raise translated(error) from error
+
+
+def warm_up(name: str) -> Iterator[Event]:
+    """Make a tiny run, an event for each step: what a model prepares at its first run is ready before anybody waits.
+
+    Do nothing where the model runs in another process.
+    """
+    if ACTIVE or current_model.name != name or current_model.painter is None:
+        return
+    from PIL import Image
+
+    request = Request(picture=Image.new("RGB", (64, 64), "grey"), mask=Image.new("L", (64, 64), 255), steps=2)
+    for event in current_model.painter.stream(request):
+        if not isinstance(event, Result):
+            event.preview(SIDE)
+            yield Loading(name)
 
 
 @gpu(duration=seconds)

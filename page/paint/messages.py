@@ -75,9 +75,14 @@ def stopped(sentence: str, *, preview: bool = False, bad: bool = False, field: s
     return message("stopped", say=sentence, preview=preview, bad=bad, field=field)
 
 
-def file(path: Path) -> Message:
+def file(path: Path, sentence: str = "") -> Message:
     """Let the browser download a file of this session."""
-    return message("file", path=str(path), name=path.name)
+    return message("file", path=str(path), name=path.name, say=sentence)
+
+
+def clip(path: Path) -> Message:
+    """Let the browser copy a file of this session to the clipboard."""
+    return message("clip", path=str(path))
 
 
 def copy(path: Path, of: Any) -> Message:

@@ -6,9 +6,11 @@ import logging
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from inpaint import InpaintError, InvalidRequest, Picture
 from inpaint.files import writing
+from inpaint.files.metadata import ENCODING
 
 from .. import images
 from ..jobs.events import Preview
@@ -20,6 +22,11 @@ from . import messages
 
 log = logging.getLogger("inpaint.page")
 FORMATS = {"png": ".png", "jpg": ".jpg", "webp": ".webp"}
+OWN = {  # what a photo's format is saved as; others, which may hold anything, as PNG
+    **dict.fromkeys(("JPEG", "MPO", "AVIF", "HEIF", "HEIC"), ".jpg"),
+    "WEBP": ".webp",
+    "TIFF": ".tif",
+}
 
 
 class Results:
@@ -40,6 +47,7 @@ class Results:
             "back": self.back,
             "forward": self.forward,
             "save": self.save,
+            "clip": self.clip,
             "film": self.save_film,
         }.get(str(what.get("do")))
         try:
@@ -98,7 +106,8 @@ class Results:
         """Make the chosen result the current picture."""
         chosen = self.chosen(session, what)
         session.put(Picture.open(chosen.image), self.page.limits.session_megabytes)
-        return self.page.opening.picture(session, keep_mask=bool(what.get("keep_mask")))
+        more = {"say": say("erased", session.language)} if what.get("erased") else {}
+        return self.page.opening.picture(session, keep_mask=bool(what.get("keep_mask")), **more)
 
     def discard(self, session: Session, what: dict):
         session.clear()
@@ -113,14 +122,24 @@ class Results:
     def save(self, session: Session, what: dict):
         """Save the chosen result in full size, with the metadata that the visitor chose."""
         chosen = self.chosen(session, what)
-        ending = FORMATS.get(str(what.get("format")), ".png")
+        own = what.get("format") == "own"
+        ending = own_ending(chosen.image) if own else FORMATS.get(str(what.get("format")), ".png")
         metadata = what.get("metadata")
         if metadata not in ("full", "settings", "none"):
             metadata = self.page.limits.metadata
         self.page.storage.check()
         with session.new_file("result", f"{session.name}-inpainted{ending}") as path:
-            chosen.result.save(path, index=chosen.index, metadata=metadata)
-        return messages.file(path)
+            chosen.result.save(path, index=chosen.index, metadata=metadata, quality=None if own else 95)
+        exact = ending in (".png", ".tif")
+        return messages.file(path, say("saved_exact" if exact else "saved_lossy", session.language, name=path.name))
+
+    def clip(self, session: Session, what: dict):
+        """Hand the browser the chosen result as a PNG without metadata, to be copied."""
+        chosen = self.chosen(session, what)
+        self.page.storage.check()
+        with session.new_file("clip", f"{session.name}.png") as path:
+            chosen.result.save(path, index=chosen.index, metadata="none")
+        return messages.clip(path)
 
     def save_film(self, session: Session, what: dict):
         """Save all steps as one animation."""
@@ -169,6 +188,11 @@ def lossless(picture: Picture) -> bytes:
     return writing.png(image, picture.icc, picture.exif, None, info)
 
 
+def own_ending(image: Image.Image) -> str:
+    """Return the suffix of the format that the photo came in, or of the nearest one that can be written."""
+    return OWN.get(image.info.get(ENCODING, {}).get("format"), ".png")
+
+
 def shown(session: Session) -> list[Preview]:
     """Return the steps of the last run that have a picture."""
     return [preview for preview in session.film if preview.has_picture]
@@ -193,6 +217,7 @@ def report_details(chosen, words: str) -> list[str]:
         lines.append(say(f"method_{report['method']}", words))
     if report.get("steps"):
         lines.append(say("steps_were", words, n=report["steps"]))
+    lines.append(say("size_was", words, size=" × ".join(map(str, chosen.image.size))))
     if report.get("seam_score") is not None:
         lines.append(say("seam", words, x=float(report["seam_score"])))
     return lines

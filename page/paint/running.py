@@ -99,7 +99,7 @@ class Running:
     async def watch(self, session: Session, model: str, requests: list[Request], resume: worker.Resume | None):
         """Yield the messages of one job, from the queue to its results; none once another picture is open."""
         film, results, previews, told_at = [], [], 0, 0.0
-        words, session.asked, stencil = session.language, requests[0], Stencil()
+        words, session.asked, stencil = session.language, requests[0], Stencil(requests[0].mask)
         with session.running("paint") as cancel:
             work = partial(worker.paint, model, requests, resume)
             async for event in self.page.queue.run(work, address=session.address, cancel=cancel):
@@ -151,13 +151,19 @@ class Running:
 class Stencil:
     """The part of the picture that the previews of one run may change; the rest stays sharp on the screen."""
 
-    def __init__(self):
-        self.seen, self.mask = None, None
+    def __init__(self, painted: Image.Image | None):
+        """Begin with what is painted: it holds for a preview that does not say itself what will be pasted."""
+        self.painted = painted
+        self.seen: Any = None
+        self.mask: Image.Image | None = None
 
     def of(self, preview: Preview) -> str | None:
         """Return the `data:` URL of the stencil (see `images.stencil`) if it has changed, or None."""
         render = getattr(preview.step, "render", None)
-        if render is None or render is self.seen or render.composite is None:
+        if render is None:
+            painted, self.painted = self.painted, None
+            return images.stencil(painted) if painted is not None and self.mask is None else None
+        if render is self.seen or render.composite is None:
             return None
         self.seen, mask = render, images.reduced(render.composite.whole())
         self.mask = mask if self.mask is None else ImageChops.lighter(self.mask, mask)  # islands are painted in turn

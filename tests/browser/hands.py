@@ -77,7 +77,7 @@ def saved(page, act) -> tuple[Image.Image, bytes, str]:
 
 
 def save_result(page, kind: str = "png", metadata: str = "full"):
-    page.locator(".actions .holder > button[data-do=download]").click()
+    page.locator(".actions [data-do=download_as]").click()
     page.locator(".actions .menu select").nth(0).select_option(kind)
     page.locator(".actions .menu select").nth(1).select_option(metadata)
     return saved(page, lambda: page.locator(".actions .menu button[data-do=download]").click())

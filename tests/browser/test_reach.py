@@ -194,7 +194,7 @@ def test_menus_of_a_result_are_whole_on_a_phone(visit, fake, photo):
     hands.stroke(page, (0.4, 0.4), (0.6, 0.5))
     hands.run(page, "something")
     hands.mode(page, "result")
-    for menu in ("download", "details", "film_export"):
+    for menu in ("download_as", "details", "film_export"):
         page.locator(f".below .holder > [data-do={menu}]").press("Enter")
         box = page.locator(".below .menu:not([hidden])").bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 360, (menu, box)

@@ -181,3 +181,19 @@ def test_the_error_of_a_job_that_nobody_follows_is_logged(caplog):
     queue.submit(QueuedJob(work))
     queue.submit(QueuedJob(lambda: iter([done.set()])))
     assert done.wait(5) and "the page's own model is gone" in caplog.text
+
+
+def test_a_job_that_gives_way_is_stopped_by_the_next_one_and_counts_for_nobody():
+    queue, begun, ended = JobQueue(), threading.Event(), threading.Event()
+
+    def idle():
+        try:
+            while True:
+                begun.set()
+                yield ended.wait(0.01)
+        finally:
+            ended.set()
+
+    queue.submit(QueuedJob(idle, way=True))
+    assert begun.wait(20)
+    assert everything(queue, lambda: iter("ab")) == ["a", "b"] and ended.is_set()
