@@ -123,7 +123,7 @@ class Learn:
             for key, image in pictures.items()
             if image is not None
         )
-        return f"<p class='t'>t = {step.t} · {step.index + 1} / {step.total}</p><div class='figures'>{cards}</div>"
+        return f"<p class='t'>t = {step.t:.0f} · {step.index + 1} / {step.total}</p><div class='figures'>{cards}</div>"
 
 
 def sized(image: Image.Image) -> str:

@@ -1,4 +1,7 @@
-"""Convert what a UNet predicts, eps, v or x0, into the others; x = √ᾱ x0 + √(1-ᾱ) eps throughout."""
+"""Convert what a network predicts, eps, v or x0, into the others; x = √ᾱ x0 + √(1-ᾱ) eps throughout.
+
+A flow's direction is no such prediction: `sampling.Flow` knows what to do with it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from torch import Tensor
 
 from ..errors import ModelError
 
-KINDS = ("epsilon", "v_prediction", "sample")
+FLOW = "flow"  # v = noise - x0, along x = (1-σ) x0 + σ noise
+KINDS = ("epsilon", "v_prediction", "sample", FLOW)
 
 
 def x0_and_eps(kind: str, out: Tensor, x: Tensor, a: float) -> tuple[Tensor, Tensor]:

@@ -1,20 +1,30 @@
-"""Declare the interfaces of the denoising loop: the network it calls and the sampler that makes its steps."""
+"""Declare what meets the denoising loop: the network it calls, the sampler that makes its steps, what it yields."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
+from .conditioning import Text
+
+Draw = Callable[[], Tensor]  # -> noise, [B, 4, h, w]
+HoleAt = Callable[[float], Tensor]  # t -> [B, 1, h, w]
+
 
 class Denoiser(Protocol):
-    """A UNet: (x [B, 4 | 9, h, w], t, text [N, n, d]) -> eps, v or x0 [N, 4, h, w], float32; N is a multiple of B."""
+    """A UNet or a transformer: (x [B, c, h, w], t, text of N rows) -> its prediction [N, 4, h, w], float32.
 
-    def __call__(self, x: Tensor, t: float, text: Tensor, /) -> Tensor: ...
+    N is a multiple of B; c is 4, or 9 for an inpainting UNet: latents of other models have more channels.
+    """
+
+    def __call__(self, x: Tensor, t: float, text: Text, /) -> Tensor: ...
 
 
 class Sampler(Protocol):
-    """The steps from noise to a picture: DDIM, or the solver of one of diffusers' schedulers.
+    """The steps from noise to a picture: DDIM, a flow, or the solver of one of diffusers' schedulers.
 
     init_noise_sigma  what pure noise is multiplied by at the start
     """
@@ -33,3 +43,35 @@ class Sampler(Protocol):
     def target(self, x0: Tensor, noise: Tensor, t) -> Tensor: ...
 
     def start_at(self, index: int) -> None: ...
+
+
+class Unscaled:
+    """What DDIM and a flow share: the network is shown x_t itself, and pure noise begins as it is drawn."""
+
+    init_noise_sigma = 1.0
+    timesteps: list
+
+    def scale(self, x: Tensor, t: float) -> Tensor:
+        """Return x_t as the network expects it."""
+        return x
+
+    def start_at(self, index: int) -> None:
+        """Skip the first `index` timesteps."""
+        self.timesteps = self.timesteps[index:]
+
+
+@dataclass(frozen=True, slots=True)
+class LatentStep:
+    """One step of the walk: `index` of `total`, timestep `t`, and latents [B, c, h, w]."""
+
+    index: int
+    total: int
+    t: float
+    x: Tensor  # after the step
+    pred_x0: Tensor  # the clean picture as the network sees it now
+    seen: Tensor  # x_t as the network was shown it, such as √ᾱ_t pred_x0 + √(1-ᾱ_t) eps
+
+
+def whole(t: float) -> float:
+    """Return a timestep as an int if it is a whole number: an index of the alphas."""
+    return t if t % 1 else int(t)

@@ -1,28 +1,25 @@
-"""The article in one page: noise, the DDIM step, two ways to keep what is not masked, one loop.
+"""The article in one page: noise, the step of DDIM or of a flow, two ways to keep what is not masked, one loop.
 
     x0  clean latent      x    the latent at noise level t       alphas_cumprod  ᾱ, cumulative product of the alphas
     eps predicted noise   out  what the UNet predicts: eps, v or x0 (prediction.py)
 
-A latent is [B, 4, h, w] with h = H/8, w = W/8.  A hole is [B, 1, h, w], 1 = repaint.
+A latent is [B, 4, h, w] with h = H/8, w = W/8, or has 16 channels.  A hole is [B, 1, h, w], 1 = repaint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import inf
 
 import torch
 from torch import Tensor
 
 from . import prediction
-from .protocols import Denoiser, Sampler
-
-Draw = Callable[[], Tensor]  # -> noise, [B, 4, h, w]
-HoleAt = Callable[[float], Tensor]  # t -> [B, 1, h, w]
+from .conditioning import Text
+from .protocols import Denoiser, Draw, HoleAt, LatentStep, Sampler, Unscaled, whole
 
 
-class DDIM:
+class DDIM(Unscaled):
     """The sampler of denoising diffusion implicit models (Song et al. 2021, arXiv 2010.02502, eq. 12).
 
     alphas_cumprod [T] is kept as Python floats so that no device or dtype can round it.  timesteps descend, `stride`
@@ -41,16 +38,12 @@ class DDIM:
     ):
         self.abar = alphas_cumprod.double().tolist()
         self.timesteps, self.stride, self.eta, self.noise = timesteps, stride, eta, noise
-        self.predicts, self.final, self.init_noise_sigma = predicts, final or self.abar[0], 1.0
+        self.predicts, self.final = predicts, final or self.abar[0]
 
     def q_sample(self, x0: Tensor, t: int, noise: Tensor) -> Tensor:
         """Return x_t = √ᾱ_t x0 + √(1-ᾱ_t) noise."""
         a_t = self.abar[t]
         return a_t**0.5 * x0 + (1 - a_t) ** 0.5 * noise
-
-    def scale(self, x: Tensor, t: int) -> Tensor:
-        """Scale x_t to what the UNet expects; the identity for DDIM."""
-        return x
 
     def step(self, x: Tensor, out: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """Return (x_{t-1}, pred_x0) for x_t."""
@@ -77,9 +70,29 @@ class DDIM:
         """Return what a perfect UNet predicts where x_t is x0 noised with `noise`."""
         return prediction.target(self.predicts, x0, noise, self.abar[t])
 
-    def start_at(self, index: int) -> None:
-        """Skip the first `index` timesteps."""
-        self.timesteps = self.timesteps[index:]
+
+class Flow(Unscaled):
+    """The sampler of a rectified flow, by Euler's method (Liu et al. 2022, arXiv 2209.03003, algorithm 1).
+
+    The way from picture to noise is straight, x_t = (1-σ) x0 + σ noise, and the network predicts its direction,
+    v = noise - x0.  `sigmas` descend, one for each step, from 1 for pure noise; a timestep is T σ.
+    """
+
+    def __init__(self, sigmas: list[float], T: int = 1000):
+        self.timesteps, self.T = [T * sigma for sigma in sigmas], T
+
+    def q_sample(self, x0: Tensor, t: float, noise: Tensor) -> Tensor:
+        """Return x_t = (1-σ) x0 + σ noise."""
+        return (1 - t / self.T) * x0 + t / self.T * noise
+
+    def step(self, x: Tensor, v: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        """Return (x at the next σ, pred_x0) for x_t; the last step ends at σ = 0."""
+        after = next((s for s in self.timesteps if s < t), 0.0)
+        return x + (after - t) / self.T * v, x - t / self.T * v
+
+    def target(self, x0: Tensor, noise: Tensor, t: float) -> Tensor:
+        """Return what a perfect network predicts where x_t is x0 noised with `noise`."""
+        return noise - x0
 
 
 class Strategy:
@@ -147,24 +160,12 @@ class InpaintUNet(Strategy):
         return torch.cat([x, context], dim=1)  # [B, 4 + 1 + 4, h, w]
 
 
-@dataclass(frozen=True, slots=True)
-class LatentStep:
-    """One step of the walk: `index` of `total`, timestep `t`, and latents [B, 4, h, w]."""
+def guided(unet: Denoiser, x: Tensor, t: float, text: Text, w: float, rescale: float = 0.0) -> Tensor:
+    """Return out(none) + w (out(text) - out(none)), Ho & Salimans 2022; text has 2B rows, unconditional half first.
 
-    index: int
-    total: int
-    t: int
-    x: Tensor  # after the step
-    pred_x0: Tensor  # the clean picture as the UNet sees it now
-    seen: Tensor  # x_t as the UNet was shown it, √ᾱ_t pred_x0 + √(1-ᾱ_t) eps
-
-
-def guided(unet: Denoiser, x: Tensor, t: int, text: Tensor, w: float, rescale: float = 0.0) -> Tensor:
-    """Return out(none) + w (out(text) - out(none)), Ho & Salimans 2022; text [2B, n, d], unconditional half first.
-
-    One call: the UNet is given x [B, c, h, w] once and answers for each of the 2B texts, so it need not compare or
-    compute twice what the halves share.  With w = 0 or 1 it is given one half only.  `rescale` pulls the result's
-    spread back towards the conditional one's (Lin et al. 2023, arXiv 2305.08891, eq. 15-16).
+    One call: the UNet is given x [B, c, h, w] once and answers for each of the 2B texts; with w = 0 or 1 it is given
+    one half only.  `rescale` pulls the result's spread back towards the conditional one's (Lin et al. 2023, arXiv
+    2305.08891, eq. 15-16).
     """
     if w in (0, 1):
         return unet(x, t, text.chunk(2)[int(w)])
@@ -179,7 +180,7 @@ def guided(unet: Denoiser, x: Tensor, t: int, text: Tensor, w: float, rescale: f
 @torch.no_grad()
 def denoise(
     unet: Denoiser,
-    text: Tensor,
+    text: Text,
     strategy: Strategy,
     sampler: Sampler,
     x: Tensor,
@@ -196,4 +197,4 @@ def denoise(
         seen, scale = sampler.scale(x, t), w if interval[0] <= t <= interval[1] else 1
         out = guided(unet, strategy.unet_input(seen, t), t, text, scale, rescale)
         x, pred_x0 = sampler.step(x, strategy.correct(out, t), t)  # p_sample_ddim
-        yield LatentStep(i, len(sampler.timesteps), int(t), x, pred_x0, seen)  # img_callback(pred_x0, i)
+        yield LatentStep(i, len(sampler.timesteps), whole(t), x, pred_x0, seen)  # img_callback(pred_x0, i)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest, ModelError
+from .prediction import FLOW as FLOW_KIND
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,12 +18,34 @@ DEFAULTS: dict[str, Any] = {
     "beta_schedule": "linear",
     "num_train_timesteps": 1000,
 }
-KEYS = (*BETAS, "timestep_spacing", "set_alpha_to_one")  # what of a scheduler's configuration is used
+FLOW = (
+    "num_train_timesteps",
+    "shift",
+    "use_dynamic_shifting",
+    "base_shift",
+    "max_shift",
+    "base_image_seq_len",
+    "max_image_seq_len",
+    "shift_terminal",
+    "time_shift_type",
+    "use_karras_sigmas",
+    "use_exponential_sigmas",
+)  # of a flow's scheduler
+EVEN = "even_sigmas"  # set by a family whose sigmas are 1, 1 - 1/n … 1/n before they are shifted
+KEYS = (*BETAS, "timestep_spacing", "set_alpha_to_one", "prediction_type", EVEN, *FLOW)  # what of one is used
 
 
 def alphas_cumprod(config: dict[str, Any]) -> Tensor:
-    """Return ᾱ [T], float64, for a scheduler configuration in diffusers' terms; ModelError if it is unknown."""
+    """Return ᾱ [T], float64, for a scheduler configuration in diffusers' terms; ModelError if it is unknown.
+
+    Those of a flow are the ᾱ with the same ratio of picture to noise at σ = t / T.
+    """
     import torch
+
+    if is_flow(config):
+        sigma = torch.arange(config.get("num_train_timesteps", 1000), dtype=torch.float64)
+        sigma = sigma / len(sigma)
+        return (1 - sigma) ** 2 / ((1 - sigma) ** 2 + sigma**2)
 
     config = {**DEFAULTS, **config}
     start, end, shape, T = (config[key] for key in DEFAULTS)
@@ -42,6 +65,26 @@ def zero_terminal_snr(abar: Tensor) -> Tensor:
     """Stretch √ᾱ [T] so that the last level is pure noise (Lin et al. 2023, arXiv 2305.08891, algorithm 1)."""
     root = abar**0.5
     return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+
+
+def is_flow(config: dict[str, Any]) -> bool:
+    """Return whether the model is a rectified flow: x_t = (1-σ) x0 + σ noise, with σ = t / T."""
+    return config.get("prediction_type") == FLOW_KIND
+
+
+def level(config: dict[str, Any], abar: Tensor, t: float) -> tuple[float, float]:
+    """Return (alpha, sigma) of what a network is shown at t: alpha x0 + sigma eps."""
+    if is_flow(config):
+        return 1 - t / len(abar), t / len(abar)
+    a = float(abar[int(t)])
+    return a**0.5, (1 - a) ** 0.5
+
+
+def shift(config: dict[str, Any], tokens: int) -> float:
+    """Return how far a flow's noise levels are shifted for a picture of so many tokens: more where there are more."""
+    low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+    least, most = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+    return least + (most - least) * (tokens - low) / (high - low)
 
 
 def trailing(config: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Choose a sampler: our DDIM, or a solver with the timesteps and noise levels of one of diffusers' schedulers."""
+"""Choose a sampler: our DDIM or flow, or a solver with the timesteps and levels of one of diffusers' schedulers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from . import schedule
 from .protocols import Sampler
-from .sampling import DDIM
+from .sampling import DDIM, Flow
 from .solvers import DDPM, LCM, DPMSolver2M, Euler, EulerAncestral, Level, Solver, UniPC
 
 SOLVERS: dict[str, tuple[type[Solver], str, dict[str, Any]]] = {  # name: (solver, diffusers class, its settings)
@@ -34,11 +34,14 @@ def sampler(
     eta: float = 0.0,
     noise=None,
     predicts: str = "epsilon",
+    tokens: int = 0,
 ) -> Sampler:
     """Return the sampler called `name` for `model`'s schedule, starting at the noise level that `strength` asks for.
 
-    predicts  what the UNet predicts: epsilon, v_prediction or sample
+    predicts  what the UNet predicts: epsilon, v_prediction or sample;  tokens  those of a transformer's picture
     """
+    if schedule.is_flow(model.schedule):
+        return _flow(model.schedule, steps, strength, exact, tokens)
     T, last = len(model.alphas_cumprod), schedule.trailing(model.schedule)
     run, partly = schedule.runs(steps, strength, exact, T), exact and strength < 1
     if name == "ddim":
@@ -62,6 +65,28 @@ def sampler(
     scheduler.set_timesteps(steps)
     every, pairs = scheduler.timesteps[-run:].tolist(), [*_levels(scheduler)[-run:], (1.0, 0.0)]
     return solver(every, pairs, float(scheduler.init_noise_sigma), noise, predicts)
+
+
+def offered(config: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the samplers that can walk this schedule: a flow is walked straight, by Euler's method."""
+    return ("ddim", "euler") if schedule.is_flow(config) else ("ddim", *SOLVERS)
+
+
+def _flow(config: dict[str, Any], steps: int, strength: float, exact: bool, tokens: int) -> Flow:
+    """Return the walk along a flow, with the sigmas of diffusers' scheduler for a picture of so many tokens."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    scheduler = FlowMatchEulerDiscreteScheduler(**{key: config[key] for key in schedule.FLOW if key in config})
+    partly, mu = exact and strength < 1, None
+    if config.get("use_dynamic_shifting"):
+        mu = schedule.shift(config, tokens)
+    if partly or config.get(schedule.EVEN):
+        highest = strength if partly else 1.0  # before the shift, as they are walked below strength 1
+        scheduler.set_timesteps(sigmas=[highest * (1 - k / steps) for k in range(steps)], mu=mu)
+    else:
+        scheduler.set_timesteps(steps, mu=mu)
+    run = steps if partly else schedule.runs(steps, strength)
+    return Flow(scheduler.sigmas[:-1].double().tolist()[-run:], scheduler.config.num_train_timesteps)
 
 
 def _original(T: int, steps: int) -> int:

@@ -1,4 +1,4 @@
-"""Read a model in diffusers' layout: a folder with unet/, vae/, text_encoder/, tokenizer/ and scheduler/."""
+"""Read a model in diffusers' layout: a folder with unet/ or transformer/, vae/, text_encoder/, scheduler/ …"""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import torch
 
 from ..diffusion import prediction
 from ..errors import ModelError
-from . import hub
+from . import families, hub
+from .families import Encoder, Family
 from .weight_files import complete, count, header, readable
 
 Fetch = Callable[[], Path]
-METHODS = {4: "base", 9: "inpaint"}  # by the channels of the UNet's first convolution
-UNETS = ("unet", "unet_inpainting")
 SHARD = re.compile(r"-\d{5}-of-\d{5}\b")
 NO_VAE = 'Name one with vae=, such as vae="sd15" (on the command line --vae sd15).'
 
@@ -30,13 +29,17 @@ class Folder:
     fetch  downloads damaged files again and returns the folder
     """
 
+    family: Family
+
     def __init__(self, path: Path, name: str = "", fetch: Fetch | None = None):
         self.path, self.name, self.fetch = path, name or path.name, fetch
         self.where: dict[str, str] = {}  # {method: the folder of its UNet}
         self.notes: list[str] = []
-        for sub in UNETS:
+        for sub in families.FOLDERS:
             if (path / sub / "config.json").is_file():
-                self.where[method_of(config(path, sub, self.name), self.name)] = sub
+                found = config(path, sub, self.name)
+                self.family = family_of(found, self.name)
+                self.where[self.family.method(found, self.name)] = sub
         if not self.where:
             raise ModelError(
                 f"The folder {self.name} holds no model: it has no unet/config.json.",
@@ -51,75 +54,81 @@ class Folder:
         return config(self.path, next(iter(self.where.values())), self.name)
 
     def schedule(self) -> dict[str, Any]:
-        return config(self.path, "scheduler", self.name, "scheduler_config.json")
+        return self.family.schedule(config(self.path, "scheduler", self.name, "scheduler_config.json"))
+
+    def index(self) -> dict[str, Any]:
+        """Return model_index.json, {} where there is none."""
+        there = (self.path / "model_index.json").is_file()
+        return config(self.path, "", self.name, "model_index.json") if there else {}
 
     def predicts(self) -> str:
         return prediction.kind_of(self.schedule())
 
     def side(self) -> int:
-        return side_of(self.unet_config())
+        return self.family.side(self.unet_config())
 
     def unet(self, method: str, dtype: torch.dtype):
-        from diffusers import UNet2DConditionModel
+        import diffusers
 
-        return self._network(UNet2DConditionModel, self.where[method], torch_dtype=dtype)
+        return self._network(getattr(diffusers, self.family.network), self.where[method], torch_dtype=dtype)
 
     def vae(self, dtype: torch.dtype):
-        from diffusers import AutoencoderKL
+        import diffusers
 
         if not (self.path / "vae" / "config.json").is_file():
             raise ModelError(f"The model {self.name} holds no VAE.", NO_VAE)
-        return self._network(AutoencoderKL, "vae", torch_dtype=dtype)
+        found = config(self.path, "vae", self.name)
+        dtype = self.family.vae_dtype(found, dtype)
+        return self._network(getattr(diffusers, self.family.vae), "vae", torch_dtype=dtype)
 
     def text_encoder(self, dtype: torch.dtype):
-        from transformers import CLIPTextModel
+        return self.encoder(self.family.encoders[0], dtype)
 
+    def encoder(self, one: Encoder, dtype: torch.dtype):
+        """Return one text encoder of the family; None if it is optional and not there."""
+        import transformers
+
+        if one.optional and not (self.path / one.folder / "config.json").is_file():
+            return None
         with silent():  # a bar for a fraction of a second; and without a dtype it would take the file's own
             # its configuration could name a program on the Hub to compute attention with: here it is torch's
-            return self._network(CLIPTextModel, "text_encoder", dtype=dtype, attn_implementation="sdpa")
+            kind = getattr(transformers, one.network)
+            return self._network(kind, one.folder, dtype=dtype, attn_implementation="sdpa").requires_grad_(False)
 
-    def tokenizer(self):
+    def tokenizer(self, sub: str = "tokenizer"):
         from .text_encoder import tokenizer
 
-        return tokenizer(self.path)
+        return tokenizer(self.path, sub)
 
     def files(self) -> list[Path]:
         """Return the files with this part's weights."""
-        return [file for sub in (*self.where.values(), "vae", "text_encoder") for file in files(self.path / sub)]
+        return [file for sub in (*self.where.values(), *self._others()) for file in files(self.path / sub)]
 
     def unet_files(self, method: str) -> list[Path]:
         return files(self.path / self.where[method])
 
     def parameters(self) -> int:
-        """Return the number of parameters in one UNet, the VAE and the text encoder together."""
-        subs = (self.where[self.methods[-1]], "vae", "text_encoder")
+        """Return the number of parameters in one UNet, the VAE and the text encoders together."""
+        subs = (self.where[self.methods[-1]], *self._others())
         return sum(count(header(file)) for sub in subs for file in files(self.path / sub))
+
+    def _others(self) -> tuple[str, ...]:
+        """Return the folders of the networks beside the UNet."""
+        return ("vae", *(one.folder for one in self.family.encoders))
 
     def _network(self, cls, sub: str, **options):
         config(self.path, sub, self.name)
         return network(cls, self.path, sub, self.name, self.fetch, **options)
 
 
-def method_of(unet: dict[str, Any], name: str) -> str:
-    """Return base for 4 channels in, inpaint for 9; ModelError for anything else."""
-    if unet.get("addition_embed_type") or unet.get("encoder_hid_dim_type") or unet.get("class_embed_type"):
-        raise ModelError(
-            f"{name} is a Stable Diffusion XL or another kind of model, not supported yet.",
-            "Choose a model of Stable Diffusion 1.x or 2.x.",
-        )
-    channels = unet.get("in_channels")
-    if channels not in METHODS:
-        raise ModelError(
-            f"The UNet of {name} takes {channels} channels.",
-            "Choose a Stable Diffusion model with 4 (base) or 9 (inpainting) channels.",
-        )
-    return METHODS[channels]
-
-
-def side_of(unet: dict[str, Any]) -> int:
-    """Return the side in pixels of the pictures a UNet was trained on; the longer one of a rectangle."""
-    size = unet.get("sample_size") or 64
-    return 8 * max(map(int, size if isinstance(size, (list, tuple)) else [size]))
+def family_of(config: dict[str, Any], name: str) -> Family:
+    """Return the family of a denoiser with this configuration; ModelError if there is none."""
+    family = families.of_config(config)
+    if family is None:
+        known = ", ".join(dict.fromkeys(one.title for one in families.EVERY))
+        kind = config.get("_class_name", "network")
+        raise ModelError(f"{name} is of a kind that is not supported: its {kind} is unknown.", f"Choose: {known}.")
+    return family
 
 
 def config(root: Path, sub: str, name: str = "", file: str = "config.json") -> dict[str, Any]:

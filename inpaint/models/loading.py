@@ -16,12 +16,10 @@ from ..memory import policy as memories
 from ..unet import backend as backends
 from . import hub, lora, sources, textual_inversion, vae_files
 from .lora import Lora
-from .model import Model, ModelParts, read_text_encoder
+from .model import Model, ModelParts, check_loras
 from .registry import BUILTIN, FAMILIES, QUALITY, Card, card_of
 from .sources import ModelSource, VaeSource, source
-from .text_encoder import Text
 from .textual_inversion import Embedding
-from .vae import Autoencoder
 from .weight_files import readable
 
 if TYPE_CHECKING:
@@ -74,6 +72,8 @@ def find(
     changes = tuple(lora.read(entry, allow_pickle) for entry in loras)
     words = tuple(word for entry in embeddings for word in textual_inversion.read(entry, allow_pickle))
     base = source(card.base, **options)
+    if changes or words:
+        check_loras(name, base.family)
     lora.check_width(changes, base.unet_config())
     textual_inversion.check_width(words, base.unet_config().get("cross_attention_dim"))
     inpaint_source = sources.inpaint_source(inpaint, card, **options)
@@ -164,7 +164,6 @@ def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
         *(inpaint_source.unet_files("inpaint") if inpaint_source else ()),
         *(vae.files() if vae else ()),
     ]
-    encoder = read_text_encoder(base, dtype, found.loras)
     config = base.schedule()
     return ModelParts(
         name=found.name,
@@ -174,8 +173,8 @@ def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
         schedule={key: config[key] for key in schedule.KEYS if config.get(key) is not None},
         predicts={method: source.predicts() for method, source in unets.items()},
         side=base.side(),
-        autoencoder=Autoencoder((vae or base).vae, devices.vae_precision(place.type, dtype)),
-        text=Text(base.tokenizer(), encoder, found.embeddings),
+        autoencoder=base.family.autoencoder((vae or base).vae, devices.vae_precision(place.type, dtype)),
+        texts=base.family.texts(base, dtype, list(found.loras), found.embeddings),
         loras=found.loras,
         stamp=fingerprint.combined(fingerprint.of_files(files), [word.stamp for word in found.embeddings]),
     )
@@ -202,16 +201,17 @@ def _check_schedules(base: ModelSource, other: ModelSource) -> None:
 
 def _check(model: Model) -> None:
     """Raise ModelError unless parts from several places fit each other."""
-    encoder = model.text.encoder.config
+    family = model.family
     for one in model.parts.unets.values():
         config = one.unet_config()
-        fits = config.get("cross_attention_dim") == encoder.hidden_size
-        if not fits or config.get("out_channels", 4) != model.channels:
+        alike = type(one.family) is type(family) and family.fits(config, model.texts)
+        if not alike or family.out(config) != model.channels:
             raise ModelError(
-                f"The UNet of {one.name} does not fit the text encoder and VAE of {model.name}.",
-                "Combine models of one family, all Stable Diffusion 1.x or all 2.x.",
+                f"The {family.folders[0]} of {one.name} does not fit the text encoder and VAE of {model.name}.",
+                f"Combine models of one family: {family.combine}.",
             )
-    if len(model.text.tokenizer) > encoder.vocab_size:
+    texts = [text for text in model.texts if text is not None]
+    if any(len(text.tokenizer) > text.encoder.config.vocab_size for text in texts):
         raise ModelError(
             f"The tokenizer of {model.name} knows more words than its text encoder.",
             "Name the folder with the model's own tokenizer.",

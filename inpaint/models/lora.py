@@ -151,6 +151,11 @@ def _refuse_other_kinds(name: str, key: str) -> None:
             raise ModelError(f"{name} {description}.", advice or "Choose a LoRA for Stable Diffusion 1.x or 2.x.")
 
 
+def text_encoder(source: Any, dtype: torch.dtype, loras: Iterable[Lora]) -> CLIPTextModel:
+    """Read a model's text encoder from its ModelSource, with these LoRAs in it."""
+    return merge(source.text_encoder(dtype).requires_grad_(False), "text_encoder", list(loras))
+
+
 @torch.no_grad()
 def merge(network: Network, part: str, loras: list[Lora]) -> Network:
     """Merge these LoRAs into the weights of a "unet" or a "text_encoder", and return that network."""

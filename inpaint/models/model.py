@@ -1,4 +1,4 @@
-"""Hold a loaded model: UNets that share a VAE and a text encoder."""
+"""Hold a loaded model: UNets, or transformers, that share a VAE and text encoders."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..diffusion import schedule
+from ..diffusion.conditioning import Text as Told
 from ..errors import InvalidRequest, ModelError
 from ..files import fingerprint
 from ..memory import device as devices
@@ -21,7 +22,8 @@ from ..memory import policy as memory
 from ..memory.offload import Offloader
 from ..unet import deepcache, forward, onednn, supported
 from ..unet.backend import Engine
-from . import lora, prompt_syntax
+from . import families, lora, prompt_syntax
+from .families.family import Run
 from .lora import Lora
 from .registry import Card
 from .sources import ModelSource
@@ -30,9 +32,6 @@ from .vae import Autoencoder, finite
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel
-
-GUIDANCE = 7.5  # the scale of guidance that suits Stable Diffusion
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +54,7 @@ class ModelParts:
     predicts: dict[str, str]
     side: int
     autoencoder: Autoencoder
-    text: Text
+    texts: tuple[Text | Any, ...]  # of the family, as it reads them; what is optional may be None
     loras: tuple[Lora, ...]
     stamp: str
 
@@ -76,18 +75,22 @@ class Model:
         policy: memory.Policy,
         engine: Engine | None = None,
     ):
-        card, config = parts.card, parts.autoencoder.network.config
+        card = parts.card
         self.parts, self.name, self.device, self.dtype, self.policy = parts, parts.name, device, dtype, policy
         self.applied, self.unet_dtype = policy, dtype  # the policy now in force, which a job may make leaner
         self.engine = engine  # runs UNets in torch's place, if there is one
         self.quality, self.fill_strength = card.quality, card.fill_strength
-        self.guidance = card.guidance or {"base": GUIDANCE, "inpaint": GUIDANCE}
+        self.family = parts.source.family
+        self.guidance = card.guidance or {
+            method: self.family.guidance(source.unet_config()) for method, source in parts.unets.items()
+        }
         self.eta = card.eta or {"base": 0.0, "inpaint": 0.0}
         self.methods = tuple(method for method in ("base", "inpaint") if method in parts.unets)
         self.schedule, self.predicts, self.side = parts.schedule, parts.predicts, parts.side
         self.alphas_cumprod = schedule.alphas_cumprod(parts.schedule)
-        self.autoencoder, self.text, self.notes = parts.autoencoder, parts.text, parts.autoencoder.notes
-        self.factor, self.channels = 2 ** (len(config.block_out_channels) - 1), int(config.latent_channels)
+        self.autoencoder, self.texts, self.notes = parts.autoencoder, parts.texts, parts.autoencoder.notes
+        self.factor, self.channels = parts.autoencoder.factor, parts.autoencoder.channels
+        self.grid = max(8, self.factor * self.family.patch)
         self.unets: dict[str, UNet2DConditionModel] = {}
         self.sliced: WeakSet[UNet2DConditionModel] = WeakSet()  # UNets run by diffusers, with attention in slices
         self.loras = list(parts.loras)
@@ -103,14 +106,17 @@ class Model:
     def vae(self) -> AutoencoderKL:
         return self.autoencoder.network
 
+    @property
+    def text(self) -> Text:
+        """Return the first text encoder, with its tokenizer."""
+        return self.texts[0]
+
     def embeds_guidance(self, method: str) -> bool:
         """Return whether this UNet takes the guidance scale as an input, so that no unconditional pass is needed."""
-        return bool(getattr(self._network(method).config, "time_cond_proj_dim", None))
+        return self.family.embeds_guidance(self._network(method).config)
 
-    def unet(
-        self, method: str, fast: bool = False, guidance: float | None = None
-    ) -> Callable[[Tensor, float, Tensor], Tensor]:
-        """Return (x [B, 4 | 9, h, w], t, text [N, n, d]) -> prediction [N, 4, h, w], float32: see `predicts`.
+    def unet(self, method: str, fast: bool = False, guidance: float | None = None) -> Run:
+        """Return (x [B, c, h, w], t, text of N rows) -> prediction [N, 4, h, w], float32: see `predicts`.
 
         N is B or a multiple of it.  The callable caches what does not change along a walk, and with `fast` the
         features of earlier steps, so use a new one for each walk.  `guidance` is the scale for a UNet that
@@ -118,13 +124,13 @@ class Model:
         """
         network = self._network(method)
         run = self._runner(network, method, fast, self.guidance[method] if guidance is None else guidance)
-        cached: tuple[Tensor, Tensor] | None = None  # the text, and the same as the network takes it
+        cached: tuple[Told, Told] | None = None  # the text, and the same as the network takes it
         dtype = self.unet_dtype
 
         @torch.no_grad()
-        def predict(x: Tensor, t: float, text: Tensor) -> Tensor:
+        def predict(x: Tensor, t: float, text: Told) -> Tensor:
             nonlocal cached
-            if cached is None or not forward.same_memory(cached[0], text):
+            if cached is None or not same_text(cached[0], text):
                 cached = text, text.to(x.device, dtype)
             with self.offloader.on_device(network):
                 return run(x.to(dtype), t, cached[1]).float()
@@ -133,8 +139,10 @@ class Model:
 
     def embed(
         self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
-    ) -> Tensor:
+    ) -> Told:
         """Embed prompts of any length with weights in brackets: [B, n, d], float32, all as long as the longest.
+
+        A family of models whose networks are told more than that returns several such tensors.
 
         Adds to `notes` a sentence for each part of a prompt that is not understood, and the remarks on the model's
         files.
@@ -145,8 +153,12 @@ class Model:
                 prompt, self.text.learned, {Path(one.name).stem: one.weight for one in self.loras}
             )
         self.notes += [note for note in dict.fromkeys(remarks) if note not in self.notes]
-        with self.offloader.on_device(self.text.encoder):
-            return self.text.embed(prompts, clip_skip=clip_skip, layer=layer, chunks=chunks).to(self.device)
+        asked = families.Prompts(prompts, clip_skip, layer, chunks)
+        return self.family.encode(self.texts, asked, self.offloader.on_device).to(self.device)
+
+    def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
+        """Return what an inpainting network is shown beside x: see `Family.context`."""
+        return self.family.context(hole, painted, masked)
 
     def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Encode [B, 3, H, W] in [-1, 1] to scaled latents [B, 4, h, w]: the mode, or with noise a sample."""
@@ -162,6 +174,8 @@ class Model:
         Raises ModelError if one of them cannot be used; nothing changes then.
         """
         before, wanted = self.loras, [one if isinstance(one, Lora) else lora.read(one) for one in loras]
+        if wanted:
+            check_loras(self.name, self.family)
         if not before and not wanted:
             return
         try:
@@ -219,9 +233,7 @@ class Model:
             self._place()
         return self.unets[method]
 
-    def _runner(
-        self, network: UNet2DConditionModel, method: str, fast: bool, guidance: float
-    ) -> Callable[[Tensor, float, Tensor], Tensor]:
+    def _runner(self, network: UNet2DConditionModel, method: str, fast: bool, guidance: float) -> Run:
         """Return what runs this network: every step in full or with DeepCache, by torch or by the engine."""
         compiled = None
         if self.engine:
@@ -231,7 +243,7 @@ class Model:
         if compiled is None and self._small(network):
             onednn.prepack(network)
         if not supported.fits(network):
-            return forward.whole(network, guidance)
+            return self.family.run(network, guidance, self.factor)
         walked = forward.UNet(network, sliced=self.applied.attention_slicing)
         if fast:
             return deepcache.DeepCache(walked, run=compiled)
@@ -247,7 +259,7 @@ class Model:
         """Read the networks that LoRAs can change from their files again, with these LoRAs."""
         loaded, self.loras = list(self.unets), loras
         self._drop_unets()
-        self.text.replace_encoder(read_text_encoder(self.parts.source, self.dtype, loras))
+        self.text.replace_encoder(lora.text_encoder(self.parts.source, self.dtype, loras))
         self.fingerprint = fingerprint_with(self.parts.stamp, loras)
         self._place()
         for method in loaded:
@@ -267,10 +279,12 @@ class Model:
         sliced = self.applied.attention_slicing
         for network in self.unets.values():
             if sliced != (network in self.sliced) and not supported.fits(network):
-                network.set_attention_slice("auto" if sliced else None)  # the others are run by forward.UNet
+                if hasattr(network, "set_attention_slice"):  # the others are run by forward.UNet
+                    network.set_attention_slice("auto" if sliced else None)
                 (self.sliced.add if sliced else self.sliced.discard)(network)
         (self.vae.enable_tiling if self.applied.vae_tiling else self.vae.disable_tiling)()
-        self.offloader.apply(self.applied, [self.vae, self.text.encoder, *self.unets.values()])
+        encoders = [text.encoder for text in self.texts if text is not None]
+        self.offloader.apply(self.applied, [self.vae, *encoders, *self.unets.values()])
 
     def _by_vae(self, run: Callable[[], Tensor]) -> Tensor:
         with self.offloader.on_device(self.vae):
@@ -282,9 +296,20 @@ class Model:
         return finite(output)
 
 
-def read_text_encoder(source: ModelSource, dtype: torch.dtype, loras: Iterable[Lora]) -> CLIPTextModel:
-    """Read a model's text encoder, with these LoRAs in it."""
-    return lora.merge(source.text_encoder(dtype).requires_grad_(False), "text_encoder", list(loras))
+def same_text(a: Told, b: Told) -> bool:
+    """Return whether two conditionings are the same memory; their values are not read."""
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return isinstance(a, Tensor) and isinstance(b, Tensor) and forward.same_memory(a, b)
+    return all(map(forward.same_memory, a.tensors, b.tensors))
+
+
+def check_loras(name: str, family: families.Family) -> None:
+    """Raise ModelError if a model's family knows no LoRAs and embeddings."""
+    if not family.loras:
+        raise ModelError(
+            f"{name} is a {family.title} model: LoRAs and embeddings are known for Stable Diffusion 1.x and 2.x.",
+            "Leave them out, or choose another model.",
+        )
 
 
 def fingerprint_with(stamp: str, loras: Iterable[Lora]) -> str:

@@ -13,8 +13,9 @@ from .. import paths
 from ..diffusion import prediction
 from ..errors import ModelError
 from . import conversion, ldm_config, model_spec, weight_files
-from .diffusers_folder import NO_VAE, method_of, side_of
+from .diffusers_folder import NO_VAE
 from .diffusers_folder import config as read_config
+from .families import Encoder, Family, stable_diffusion
 from .prediction_probe import predicts_v
 from .weight_files import complete, count, readable, tensors
 
@@ -42,7 +43,8 @@ class SingleFile:
         if FIRST not in found:
             raise ModelError(f"{path.name} is not a Stable Diffusion checkpoint in ldm naming.", _advice(found))
         self.channels, self.width = found[FIRST][1], found.get(CROSS, [0, 0])[1]
-        self.methods = (method_of({"in_channels": self.channels}, self.name),)
+        self.family: Family = stable_diffusion.StableDiffusion()
+        self.methods = (self.family.method({"in_channels": self.channels}, self.name),)
         if model_spec.is_xl(found, metadata) or (folder is None and self.width not in FAMILIES):
             raise ModelError(
                 f"{path.name} is not Stable Diffusion 1.x or 2.x; SDXL is not supported yet.",
@@ -79,7 +81,7 @@ class SingleFile:
             return self.noted_side
         if self.assumed and self.width == V2 and self.predicts() == "v_prediction":
             return 768  # Stable Diffusion 2's v-models are those of 768 pixels
-        return side_of(self.unet_config())
+        return self.family.side(self.unet_config())
 
     @cached_property
     def _probed(self) -> str:
@@ -126,7 +128,13 @@ class SingleFile:
                 encoder = CLIPTextModel(config)
             return loaded(self.name, encoder, conversion.text_weights(weights, encoder), dtype)
 
-    def tokenizer(self):
+    def encoder(self, one: Encoder, dtype: torch.dtype):
+        return self.text_encoder(dtype)
+
+    def index(self) -> dict[str, Any]:
+        return {}
+
+    def tokenizer(self, sub: str = "tokenizer"):
         from .text_encoder import tokenizer
 
         return tokenizer(self.folder)

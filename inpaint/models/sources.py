@@ -11,13 +11,14 @@ import torch
 from ..errors import ModelError, ModelUnavailable
 from . import hub
 from .diffusers_folder import Folder
+from .families import Encoder, Family
 from .registry import FAMILIES, Card
 from .single_file import SingleFile
 from .vae_files import FileVae, FolderVae
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextModel
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
@@ -34,6 +35,7 @@ class VaeSource(Protocol):
 class ModelSource(VaeSource, Protocol):
     """A model on disk; each of its parts is read when it is needed."""
 
+    family: Family
     notes: list[str]
 
     @property
@@ -43,8 +45,10 @@ class ModelSource(VaeSource, Protocol):
     def predicts(self) -> str: ...
     def side(self) -> int: ...
     def unet(self, method: str, dtype: torch.dtype) -> UNet2DConditionModel: ...
+    def index(self) -> dict[str, Any]: ...
     def text_encoder(self, dtype: torch.dtype) -> CLIPTextModel: ...
-    def tokenizer(self) -> CLIPTokenizer: ...
+    def encoder(self, one: Encoder, dtype: torch.dtype) -> Any: ...
+    def tokenizer(self, sub: str = "tokenizer") -> Any: ...
     def unet_files(self, method: str) -> list[Path]: ...
     def parameters(self) -> int: ...
 

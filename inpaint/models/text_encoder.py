@@ -26,11 +26,11 @@ LAYERS = ("last", "pooled", "hidden")
 BACKTRACK = 10  # tokens: a chunk may end this much early so as not to cut a word
 
 
-def tokenizer(folder: Path | None = None) -> CLIPTokenizer:
-    """Return the tokenizer in folder/tokenizer, or CLIP's, whose vocabulary is shipped."""
+def tokenizer(folder: Path | None = None, sub: str = "tokenizer") -> CLIPTokenizer:
+    """Return the tokenizer in folder/sub, or CLIP's, whose vocabulary is shipped."""
     from transformers import CLIPTokenizer
 
-    own = folder / "tokenizer" if folder else CLIP
+    own = folder / sub if folder else CLIP
     if any((own / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         return CLIPTokenizer.from_pretrained(str(own))
     settings = own / "tokenizer_config.json"  # Stable Diffusion 2 differs from CLIP only in its padding token

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..diffusion.conditioning import Text
 from ..diffusion.schedule import alphas_cumprod
 from ..errors import InvalidRequest
 
@@ -33,7 +34,7 @@ class Wiener:
         S = (f + 1 / max(h, w)) ** -self.power
         return S / S.mean()
 
-    def __call__(self, x: Tensor, t: float, text: Tensor | None = None) -> Tensor:
+    def __call__(self, x: Tensor, t: float, text: Text | None = None) -> Tensor:
         a = float(self.abar[int(t)])
         S = self.spectrum(*x.shape[-2:]).to(x) * x.new_tensor(self.std).square()[:, None, None]  # [c, h, w]
         X = torch.fft.fft2(x / a**0.5)
@@ -48,7 +49,7 @@ class Model:
     They vary as in a calm photo: much in brightness, little in colour, next to nothing in the fourth channel.
     """
 
-    name, fingerprint, side, factor, channels = "toy", "toy-1", 256, 8, 4
+    name, fingerprint, side, factor, grid, channels = "toy", "toy-1", 256, 8, 8, 4
     methods, quality, guidance, eta, fill_strength = ("base",), "", {"base": 7.5}, {"base": 0.0}, 1.0
     backend, predicts = "torch", {"base": "epsilon"}
 
@@ -80,6 +81,9 @@ class Model:
         self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
     ) -> Tensor:
         return torch.zeros(len(prompts), 1, 1)
+
+    def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
+        return torch.cat([hole, masked], dim=1)
 
     def free_some_memory(self, network: str) -> None:
         return None  # it takes no memory worth freeing

@@ -30,15 +30,31 @@ class Autoencoder:
 
     @torch.no_grad()
     def encode(self, pixels: Tensor, noise: Tensor | None) -> Tensor:
-        """Encode [B, 3, H, W] in [-1, 1] to latents [B, 4, h, w], float32: the mode, or with noise a sample."""
+        """Encode [B, 3, H, W] in [-1, 1] to latents [B, c, h, w], float32: the mode, or with noise a sample."""
         posterior = self.network.encode(pixels.to(self.dtype)).latent_dist
         z = posterior.mode() if noise is None else posterior.mean + posterior.std * noise.to(pixels.device)
-        return (z * self.network.config.scaling_factor).float()
+        return ((z - self.shift) * self.network.config.scaling_factor).float()
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Decode latents [B, 4, h, w] to pixels [B, 3, H, W], float32."""
-        return self.network.decode(latents.to(self.dtype) / self.network.config.scaling_factor).sample.float()
+        """Decode latents [B, c, h, w] to pixels [B, 3, H, W], float32."""
+        z = latents.to(self.dtype) / self.network.config.scaling_factor + self.shift
+        return self.network.decode(z).sample.float()
+
+    @property
+    def shift(self) -> float:
+        """Return the mean of the latents, which is taken off them; 0 for most VAEs."""
+        return self.network.config.get("shift_factor") or 0.0
+
+    @property
+    def factor(self) -> int:
+        """Return how many pixels' side a latent cell has."""
+        return 2 ** (len(self.network.config.block_out_channels) - 1)
+
+    @property
+    def channels(self) -> int:
+        """Return the number of channels of a latent."""
+        return int(self.network.config.latent_channels)
 
     @property
     def dtype(self) -> torch.dtype:

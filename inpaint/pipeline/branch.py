@@ -49,10 +49,10 @@ class Branch:
             return self.step.index % len(timesteps) + 1  # not by t: timesteps may repeat
         return sum(t >= self.step.t for t in timesteps)
 
-    def eps(self, alphas_cumprod: Tensor) -> Tensor:
-        """Return the noise that the UNet saw in the step, [1, 4, h, w]."""
-        a = float(alphas_cumprod[self.step.t])
-        return (self.step.seen[:1] - a**0.5 * self.step.pred_x0[:1]) / (1 - a) ** 0.5
+    def eps(self, level: tuple[float, float]) -> Tensor:
+        """Return the noise that the network saw in the step, [1, 4, h, w]; `level` is (alpha, sigma) there."""
+        alpha, sigma = level
+        return (self.step.seen[:1] - alpha * self.step.pred_x0[:1]) / sigma
 
     def note(self) -> str:
         """Return the report's note that says which step the picture started from."""

@@ -7,20 +7,21 @@ from dataclasses import replace
 from math import ceil, inf
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
+from ..diffusion import schedule
+from ..diffusion.conditioning import Text
 from ..diffusion.noise import Noise
-from ..diffusion.protocols import Sampler
-from ..diffusion.sampling import InpaintUNet, LatentStep, MaskedBase, Strategy, denoise
+from ..diffusion.protocols import LatentStep, Sampler
+from ..diffusion.sampling import InpaintUNet, MaskedBase, Strategy, denoise
 from ..diffusion.schedulers import sampler
 from ..errors import ModelError
 from ..pixels import blending, fill, mask
 from ..pixels.crop import Crop
 from ..request import Request
 from .branch import Branch
-from .latents import LatentCache, to_images
+from .latents import LatentCache, to_hole, to_images
 from .protocols import Model
 from .scene import Scene
 
@@ -55,10 +56,10 @@ class CloseUp(Scene):
             self.filled = fill.fill(picture, _fully(self.hole), self._fill())
             self.x0 = encoder(self.filled)
 
-    def walk(self, seeds: tuple[int, ...], text: Tensor, branch: Branch | None = None) -> Iterator[LatentStep]:
+    def walk(self, seeds: tuple[int, ...], text: Text, branch: Branch | None = None) -> Iterator[LatentStep]:
         """Yield the steps from noise to picture, one image per seed, or those after the branch's kept step.
 
-        text [2, n, d], the unconditional half first.  After each step `noise` stands where it stood then.
+        text has two rows, the unconditional one first.  After each step `noise` stands where it stood then.
         """
         request, self.noise = self.request, Noise(seeds, self.shape, self.model.device)
         first = self.noise()  # [B, 4, h, w]
@@ -71,6 +72,7 @@ class CloseUp(Scene):
             eta=request.eta or 0.0,
             noise=self.noise,
             predicts=self.model.predicts[self.method],
+            tokens=self.crop.size[0] * self.crop.size[1] // self.model.grid**2,
         )
         self.strategy = self._strategy(walker, self.noise if request.fresh_noise else lambda: first)
         every = walker.timesteps
@@ -85,8 +87,8 @@ class CloseUp(Scene):
         for step in self._denoise(walker, every, x, text.repeat_interleave(len(seeds), 0)):
             yield replace(step, index=done + step.index, total=len(every))
 
-    def _denoise(self, walker: Sampler, every: list, x: Tensor, text: Tensor) -> Iterator[LatentStep]:
-        """Run the remaining steps of `every` timestep from x [B, 4, h, w]; text [2 B, n, d]."""
+    def _denoise(self, walker: Sampler, every: list, x: Tensor, text: Text) -> Iterator[LatentStep]:
+        """Run the remaining steps of `every` timestep from x [B, 4, h, w]; text has 2 B rows."""
         request, fast = self.request, self.request.speed == "fast"
         told = self.model.embeds_guidance(self.method)
         options: dict[str, Any] = {"fast": True} if fast else {}
@@ -125,7 +127,8 @@ class CloseUp(Scene):
         self.noise.generators[0].set_state(step.noise[0])
         if branch.same_walk(request):
             return step.x[:1].to(self.model.device)
-        return walker.q_sample(x0, walker.timesteps[0], branch.eps(self.model.alphas_cumprod).to(self.model.device))
+        level = schedule.level(self.model.schedule, self.model.alphas_cumprod, step.t)
+        return walker.q_sample(x0, walker.timesteps[0], branch.eps(level).to(self.model.device))
 
     def patches(self, x: Tensor) -> list[Image.Image]:
         """Decode finished latents [B, 4, h, w] to RGB patches at the size of the crop's box, one by one."""
@@ -158,17 +161,18 @@ class CloseUp(Scene):
         return (self.level > self._closed(t)).float()
 
     def context(self, t: float) -> Tensor:
-        """Return [1, 1 + 4, h, w] for the 9-channel UNet: the hole, and the picture with the hole cut out."""
+        """Return what a network trained for inpainting is shown beside x: hole, and picture with the hole cut out."""
         closed = self._closed(t)
         if closed not in self.contexts:
             picture = self.picture or Image.new("RGB", self.crop.size, (128, 128, 128))
             hole = self.hole.point(lambda v: 255 * (ceil(v * LEVELS / 255) > closed))
-            self.contexts[closed] = torch.cat([self.holes(t), self.encoder(picture, hole)], dim=1)
+            painted = to_hole(hole).to(self.model.device)
+            self.contexts[closed] = self.model.context(self.holes(t), painted, self.encoder(picture, hole))
         return self.contexts[closed]
 
     def _closed(self, t: float) -> int:
         """Return the highest level, 0 … 7, whose cells must still stay at t."""
-        return int(t * LEVELS / len(self.model.alphas_cumprod))
+        return min(LEVELS - 1, int(t * LEVELS / len(self.model.alphas_cumprod)))  # a flow begins at T itself
 
     def _strategy(self, walker: Sampler, noise: Callable[[], Tensor]) -> Strategy:
         background = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..diffusion.noise import draw_seed
+from ..diffusion.schedulers import offered
 from ..options import shown
 from ..request import Request
 from .protocols import Model
@@ -20,7 +21,11 @@ def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[s
     if asked.seed is not None and asked.seed != seed:
         notes.append(f"The seed {shown(asked.seed)} is taken modulo 2³²: {seed}.")
     eta = 0.0 if asked.article else model.eta[method]
-    if asked.sampler == NOISY or asked.article:
+    walks = offered(model.schedule)
+    if asked.sampler not in walks:
+        notes.append(f"This model is not walked by {asked.sampler}: {walks[-1]} is used.")
+        asked = replace(asked, sampler=walks[-1])
+    if (asked.sampler == NOISY and len(walks) > 2) or asked.article:
         eta = eta if asked.eta is None else asked.eta
     else:
         notes += [f"The sampler {asked.sampler} has no eta: it is ignored."] if asked.eta else []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from PIL.ImageChops import screen
 
-from ..diffusion.sampling import LatentStep
+from ..diffusion.protocols import LatentStep
 from ..diffusion.schedule import runs
 from ..errors import InvalidRequest
 from ..memory.policy import MemoryFallback
@@ -30,6 +30,8 @@ from .timing import Timing
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..diffusion.conditioning import Text
 
 
 class Job:
@@ -71,19 +73,19 @@ class Job:
 
     def _crops(self, side: int) -> list[tuple[crop.Crop, crop.Box]]:
         """Return the close-ups to paint, each with the bounding box of its part of the mask."""
-        request = self.request
+        request, grid = self.request, self.model.grid
         if self.picture is None:
-            width, height = (max(64, round((n or side) / 8) * 8) for n in (request.width, request.height))
+            width, height = (max(64, round((n or side) / grid) * grid) for n in (request.width, request.height))
             whole = crop.Crop(crop.Box(0, 0, width, height), (width, height))
             return [(whole, whole.box)]
         if self.masks is None or request.whole:
-            whole = crop.Crop.whole(self.picture.size, side)
+            whole = crop.Crop.whole(self.picture.size, side, grid)
             return [(whole, whole.box)]
         boxes = [self.masks.box]
         if request.islands:
             boxes = mask.islands(self.masks.hole.whole(), max(request.context, side // 4))
         return [
-            (crop.Crop.around(box, self.picture.size, side, request.context, request.context_factor), box)
+            (crop.Crop.around(box, self.picture.size, side, request.context, request.context_factor, grid), box)
             for box in boxes
         ]
 
@@ -138,7 +140,7 @@ class Job:
             )
 
     def _walk(
-        self, closeup: CloseUp, first: int, text: Tensor, composite, run: int, crops_after: int
+        self, closeup: CloseUp, first: int, text: Text, composite, run: int, crops_after: int
     ) -> Generator[Step, None, int]:
         """Walk as many seeds from `first` on as memory allows, paste their patches, and return their number.
 

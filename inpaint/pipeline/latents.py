@@ -20,6 +20,11 @@ def to_pixels(picture: Image.Image) -> Tensor:
     return array.permute(2, 0, 1)[None].contiguous() / 127.5 - 1
 
 
+def to_hole(hole: Image.Image) -> Tensor:
+    """Turn a hole (L) into [1, 1, H, W], 1 = repaint, where `LatentCache` blanks the picture."""
+    return torch.from_numpy(np.array(hole) > 127).float()[None, None]
+
+
 def to_images(pixels: Tensor) -> list[Image.Image]:
     """Turn [B, 3, H, W] in [-1, 1] into RGB pictures; rounded, not truncated."""
     array = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..diffusion.conditioning import Text
 from ..diffusion.protocols import Denoiser
 
 
@@ -15,6 +16,7 @@ class Model(Protocol):
 
     side           working size in pixels it was trained for
     factor         pixels a latent cell, and `channels` of a latent
+    grid           pixels that the sides of a working size are multiples of
     methods        which of base (4-channel UNet) and inpaint (9-channel UNet) it has
     fill_strength  the strength at which a hole is filled without a prompt; 1 keeps the request's own
     notes          remarks for the report, such as a switch to a wider dtype
@@ -30,6 +32,8 @@ class Model(Protocol):
     def side(self) -> int: ...
     @property
     def factor(self) -> int: ...
+    @property
+    def grid(self) -> int: ...
     @property
     def channels(self) -> int: ...
     @property
@@ -66,8 +70,16 @@ class Model(Protocol):
 
     def embed(
         self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
-    ) -> Tensor:
-        """Embed prompts: [B, n, d]."""
+    ) -> Text:
+        """Embed prompts: one row each, [B, n, d] or several tensors."""
+        ...
+
+    def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
+        """Return what an inpainting network is shown beside x, [1, k, h, w].
+
+        hole [1, 1, h, w], 1 = repaint;  painted [1, 1, H, W], the same in pixels;  masked [1, c, h, w], the picture
+        without them
+        """
         ...
 
     def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:

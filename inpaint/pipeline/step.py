@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image
 from torch import Tensor
 
-from ..diffusion.sampling import LatentStep
+from ..diffusion.protocols import LatentStep
 from ..pixels.crop import Box
 from ..pixels.mask import SparseMask
 from .scene import Scene

@@ -12,7 +12,7 @@ from .morphology import resize_max
 if TYPE_CHECKING:
     from .mask import SparseMask
 
-STEP = 8  # pixels a latent cell: working sides are multiples of it
+STEP = 8  # pixels a latent cell: working sides are multiples of it, or of more where a model wants it
 SLIMMEST = 4  # the largest ratio of a working size's sides
 GROWTH = 0.35  # of its area, by which a box may grow so that nothing is stretched
 
@@ -84,30 +84,36 @@ class Crop(NamedTuple):
     """A close-up: the `box` of the picture, scaled to `size` for the model."""
 
     box: Box  # in pixels of the picture, inside it
-    size: tuple[int, int]  # width and height, multiples of 8, about side × side in area
+    size: tuple[int, int]  # width and height, multiples of 8 or more, about side × side in area
 
     @classmethod
     def around(
-        cls, box: Box, picture_size: tuple[int, int], side: int, context: int = 32, factor: float = 1.5
+        cls,
+        box: Box,
+        picture_size: tuple[int, int],
+        side: int,
+        context: int = 32,
+        factor: float = 1.5,
+        step: int = STEP,
     ) -> Crop:
         """Return a close-up of `box` with `context` pixels or more around it, at least `factor` times its size."""
         w, h = box.size
         x, y = (max(context, ceil(n * (factor - 1) / 2)) for n in (w, h))
         wide = Box(*box).grown(x, y).at_least(side // 2).inside(picture_size)  # enlarged twice at the most
-        return cls._fitted(wide, picture_size, side)
+        return cls._fitted(wide, picture_size, side, step)
 
     @classmethod
-    def whole(cls, picture_size: tuple[int, int], side: int) -> Crop:
+    def whole(cls, picture_size: tuple[int, int], side: int, step: int = STEP) -> Crop:
         """Return the whole picture as a close-up."""
-        return cls._fitted(Box(0, 0, *picture_size), picture_size, side)
+        return cls._fitted(Box(0, 0, *picture_size), picture_size, side, step)
 
     @classmethod
-    def _fitted(cls, box: Box, picture_size: tuple[int, int], side: int) -> Crop:
+    def _fitted(cls, box: Box, picture_size: tuple[int, int], side: int, step: int) -> Crop:
         """Return `box`, enlarged where the picture has room, so that both sides are scaled exactly alike."""
         (w, h), (W, H) = box.size, picture_size
         w, h = min(W, max(w, ceil(h / SLIMMEST))), min(H, max(h, ceil(w / SLIMMEST)))
         best, chosen = (float("inf"), 0.0), None
-        for size in _sizes(w / h, side):
+        for size in _sizes(w / h, side, step):
             for grown in _similar(size, (w, h)):
                 if grown[0] > W or grown[1] > H:
                     continue
@@ -117,7 +123,7 @@ class Crop(NamedTuple):
                 if growth <= GROWTH and (cost, growth) < best:
                     best, chosen = (cost, growth), (grown, size)
         if chosen is None:  # no room: stretched by less than one part in a hundred where the shape is not extreme
-            chosen = (w, h), min(_sizes(w / h, side), key=lambda s: stretch(s, (w, h)))
+            chosen = (w, h), min(_sizes(w / h, side, step), key=lambda s: stretch(s, (w, h)))
         (w, h), size = chosen
         return cls(box.at_least(w, h).inside(picture_size), size)
 
@@ -136,18 +142,18 @@ class Crop(NamedTuple):
         return patch if patch.size == self.box.size else patch.resize(self.box.size, resample)
 
 
-def _sizes(aspect: float, side: int) -> list[tuple[int, int]]:
-    """Return working sizes of about this aspect: multiples of 8, 0.8 to 1.1 of side² in area."""
+def _sizes(aspect: float, side: int, step: int) -> list[tuple[int, int]]:
+    """Return working sizes of about this aspect: multiples of `step`, 0.8 to 1.1 of side² in area."""
     aspect = min(max(aspect, 1 / SLIMMEST), SLIMMEST)
-    middle, reach = side * sqrt(aspect), max(2 * STEP, side * sqrt(aspect) / 8)
-    widths = range(max(STEP, int((middle - reach) // STEP) * STEP), int(middle + reach) + STEP, STEP)
+    middle, reach = side * sqrt(aspect), max(2 * step, side * sqrt(aspect) / 8)
+    widths = range(max(step, int((middle - reach) // step) * step), int(middle + reach) + step, step)
     sizes = []
     for w in widths:
-        ideal = w / aspect / STEP
-        for h in {max(STEP, int(ideal) * STEP), max(STEP, ceil(ideal) * STEP)}:
+        ideal = w / aspect / step
+        for h in {max(step, int(ideal) * step), max(step, ceil(ideal) * step)}:
             if 0.8 <= w * h / side**2 <= 1.1:
                 sizes.append((w, h))
-    square = max(STEP, round(side / STEP) * STEP)
+    square = max(step, round(side / step) * step)
     return sizes or [(square, square)]
 
 

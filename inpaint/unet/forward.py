@@ -9,8 +9,8 @@ are cached.  No step waits for the device, since nothing is compared or copied t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -30,15 +30,20 @@ def whole(network: UNet2DConditionModel, guidance: float | None = None) -> Calla
 
     A network with `time_cond_proj_dim`, such as a latent consistency model, gets the guidance scale as an input.
     """
-    size = getattr(network.config, "time_cond_proj_dim", None)
 
     def run(x: Tensor, t: float, text: Tensor) -> Tensor:
-        told = {}
-        if size and guidance is not None:
-            told["timestep_cond"] = guidance_embedding(guidance, size).to(x).expand(len(text), -1)
+        told = told_guidance(network, guidance, x, len(text))
         return network(repeat_to(x, len(text)), timestep(x, t), encoder_hidden_states=text, **told).sample
 
     return run
+
+
+def told_guidance(network: UNet2DConditionModel, guidance: float | None, x: Tensor, n: int) -> dict[str, Any]:
+    """Return the keyword by which a network that embeds it is told the scale of guidance, for n texts."""
+    size = getattr(network.config, "time_cond_proj_dim", None)
+    if not size or guidance is None:
+        return {}
+    return {"timestep_cond": guidance_embedding(guidance, size).to(x).expand(n, -1)}
 
 
 def guidance_embedding(scale: float, size: int) -> Tensor:
@@ -170,6 +175,11 @@ def _resnet(module: ResnetBlock2D, h: Tensor, temb: Tensor) -> Tensor:
     new = module.conv1(F.silu(module.norm1(h), inplace=True)) + module.time_emb_proj(temb)[:, :, None, None]
     new = module.conv2(F.silu(module.norm2(new), inplace=True))
     return new + (h if module.conv_shortcut is None else module.conv_shortcut(h))
+
+
+def numbers(values: Iterable[float], x: Tensor) -> Tensor:
+    """Return these numbers [1, n], float32, on x's device, filled in there."""
+    return torch.cat([torch.full((1, 1), float(value), device=x.device) for value in values], dim=1)
 
 
 def timestep(x: Tensor, t: float | Tensor) -> Tensor:

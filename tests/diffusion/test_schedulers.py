@@ -179,7 +179,7 @@ def test_noise_is_measured_the_same_before_during_and_after_a_walk(name, config)
     strategy = MaskedBase(x0, lambda t: torch.zeros(1, 1, 8, 8), walker, lambda: first)
     unet = unet_of(config, "v_prediction")
     for step in denoise(unet, TEXT, strategy, walker, first * walker.init_noise_sigma):
-        expected = (1 - float(model.alphas_cumprod[step.t])) ** 0.5 * first  # all is kept, and the picture is 0
+        expected = (1 - float(model.alphas_cumprod[int(step.t)])) ** 0.5 * first  # all is kept, and the picture is 0
         torch.testing.assert_close(step.seen, expected, atol=2e-2, rtol=2e-2)  # Karras' levels lie between timesteps
     after = [walker.q_sample(x0, t, first) for t in every]
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True)) or name == "dpm++ 2m"

@@ -86,12 +86,17 @@ def test_what_cannot_be_combined_is_said_at_once(nine, tmp_path):
         load(str(LDM), config=str(CONFIG), inpaint="builtin")
     with pytest.raises(ModelError, match="has no inpainting UNet"):
         load(str(LDM), config=str(CONFIG), inpaint=str(LDM))
-    with pytest.raises(ModelError, match="XL"):
-        shutil.copytree(CONFIG / "unet", tmp_path / "xl" / "unet")
-        config = json.loads((CONFIG / "unet" / "config.json").read_text())
-        config["addition_embed_type"] = "text_time"
-        (tmp_path / "xl" / "unet" / "config.json").write_text(json.dumps(config))
-        load(str(tmp_path / "xl"))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [({"class_embed_type": "timestep"}, "UNet2D"), ({"_class_name": "A"}, "A")]
+)
+def test_a_denoiser_of_an_unknown_kind_is_one_sentence(change, word, tmp_path):
+    shutil.copytree(CONFIG / "unet", tmp_path / "odd" / "unet")
+    config = json.loads((CONFIG / "unet" / "config.json").read_text())
+    (tmp_path / "odd" / "unet" / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ModelError, match=rf"not supported: its {word}.* is unknown\. Choose: Stable Diffusion"):
+        load(str(tmp_path / "odd"))
 
 
 def test_the_lender_has_its_own_prediction(nine, tmp_path):

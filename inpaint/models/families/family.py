@@ -1,0 +1,137 @@
+"""Declare what a model family is: how its models are told apart, read, told the prompts, and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ...diffusion.conditioning import Text
+from ...errors import ModelError
+from ..vae import Autoencoder
+
+if TYPE_CHECKING:
+    from ..sources import ModelSource
+
+OnDevice = Callable[[nn.Module], AbstractContextManager[None]]
+Run = Callable[[Tensor, float, Any], Tensor]  # (x [B, c, h, w], t, text of N rows) -> [N, c, h, w]
+
+
+class Encoder(NamedTuple):
+    """A text encoder's folder, class in transformers, tokenizer's folder; a model may lack an `optional` one."""
+
+    folder: str
+    network: str
+    tokenizer: str
+    optional: bool = False
+
+
+class Prompts(NamedTuple):
+    """What is to be encoded, and how: see `Text.embed`."""
+
+    texts: list[str]
+    clip_skip: int = 0
+    layer: str = "last"
+    chunks: int | None = None
+
+
+class TextPart(Protocol):
+    """A tokenizer and its text encoder."""
+
+    tokenizer: Any
+    encoder: Any
+
+
+class Family:
+    """An adapter: what one kind of model needs beside diffusers' and transformers' own networks.
+
+    title     in sentences;  network, vae  diffusers' classes of the denoiser and of the VAE
+    folders   where a denoiser may lie: the family's own, and one trained for inpainting beside it
+    methods   {channels in: "base" or "inpaint"}
+    patch     latent cells along a side of what the denoiser sees as one
+    channels  of a latent;  flow  whether it is a rectified flow;  loras  whether LoRAs and embeddings are known here
+    """
+
+    title = ""
+    network, vae = "UNet2DConditionModel", "AutoencoderKL"
+    folders: tuple[str, ...] = ("unet", "unet_inpainting")
+    encoders: tuple[Encoder, ...] = ()
+    methods: Mapping[int, str] = MappingProxyType({4: "base", 9: "inpaint"})
+    patch, channels, flow, loras = 1, 4, False, False
+
+    def reads(self, config: dict[str, Any]) -> bool:
+        """Return whether a denoiser of this configuration belongs to the family."""
+        return config.get("_class_name") == self.network
+
+    def method(self, config: dict[str, Any], name: str) -> str:
+        """Return base or inpaint, by the channels the denoiser takes; ModelError for anything else."""
+        channels = int(config.get("in_channels") or 0)
+        if channels not in self.methods:
+            some = " or ".join(f"{n} ({method})" for n, method in self.methods.items())
+            raise ModelError(
+                f"The {self.folders[0]} of {name} takes {channels} channels.",
+                f"Choose a {self.title} model with {some} channels.",
+            )
+        return self.methods[channels]
+
+    def side(self, config: dict[str, Any]) -> int:
+        """Return the side in pixels of the pictures the denoiser was trained on; the longer one of a rectangle."""
+        size = config.get("sample_size") or 128
+        return 8 * max(map(int, size if isinstance(size, (list, tuple)) else [size]))
+
+    def schedule(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Return a scheduler's configuration with what the family adds to it."""
+        return {**config, "prediction_type": "flow"} if self.flow else config
+
+    def guidance(self, config: dict[str, Any]) -> float:
+        """Return the guidance scale that suits a denoiser of this configuration."""
+        return 7.5
+
+    def embeds_guidance(self, config: Any) -> bool:
+        """Return whether the denoiser takes the guidance scale as an input, and so needs only one call."""
+        return bool(config.get("time_cond_proj_dim"))
+
+    def vae_dtype(self, config: dict[str, Any], dtype: torch.dtype) -> torch.dtype:
+        """Return the dtype of a VAE of this configuration, where the networks have `dtype`."""
+        return dtype
+
+    def autoencoder(self, read: Callable[[torch.dtype], Any], dtype: torch.dtype) -> Autoencoder:
+        """Return the VAE that this function reads."""
+        return Autoencoder(read, dtype)
+
+    def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
+        """Read the text encoders with their tokenizers, [TextPart, …]; one that is optional may be None."""
+        raise NotImplementedError
+
+    def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Text:
+        """Return what the denoiser is told of the prompts, a row for each."""
+        raise NotImplementedError
+
+    def run(self, network: nn.Module, guidance: float, pixels: int) -> Run:
+        """Return what runs a denoiser along one walk, told this guidance; a latent cell is so many pixels wide."""
+        raise NotImplementedError
+
+    def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
+        """Return what an inpainting denoiser is shown beside x: [1, 1 + c, h, w], hole first.
+
+        hole [1, 1, h, w], 1 = repaint;  painted [1, 1, H, W], the same in pixels;  masked [1, c, h, w], the picture
+        without them
+        """
+        return torch.cat([hole, masked], dim=1)
+
+    def fits(self, config: dict[str, Any], texts: tuple) -> bool:
+        """Return whether a denoiser of this configuration can attend to what these text encoders say."""
+        return True
+
+    def out(self, config: dict[str, Any]) -> int:
+        """Return the channels of latents that a denoiser of this configuration predicts."""
+        return int(config.get("out_channels") or config.get("in_channels") or 0)
+
+    @property
+    def combine(self) -> str:
+        """Return which models' parts may be combined, as part of a sentence."""
+        return f"all {self.title}"

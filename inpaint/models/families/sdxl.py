@@ -1,0 +1,91 @@
+"""Stable Diffusion XL (Podell et al. 2023, arXiv 2307.01952): two CLIPs, pooled text, and the picture's size told.
+
+Turbo, Lightning, Pony and Illustrious models have the same networks; what they predict, their scheduler's
+configuration says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ...diffusion.conditioning import Conditioning
+from ...diffusion.conditioning import Text as Told
+from ...errors import InvalidRequest
+from ...unet import forward
+from ..text_encoder import Text
+from .family import Encoder, Family, OnDevice, Prompts, Run
+
+if TYPE_CHECKING:
+    from ..sources import ModelSource
+
+
+class XLText(Text):
+    """One of its CLIPs; with `zeros` an empty negative prompt is told as zeros, as in training."""
+
+    zeros = True
+
+
+class StableDiffusionXL(Family):
+    """The UNet is told the words, [N, n, 768 + 1280], and beside the timestep the pooled text and six numbers."""
+
+    title = "Stable Diffusion XL"
+    encoders = (
+        Encoder("text_encoder", "CLIPTextModel", "tokenizer"),
+        Encoder("text_encoder_2", "CLIPTextModelWithProjection", "tokenizer_2"),
+    )
+
+    def reads(self, config: dict[str, Any]) -> bool:
+        return super().reads({"_class_name": self.network, **config}) and (
+            config.get("addition_embed_type") == "text_time"
+        )
+
+    def guidance(self, config: dict[str, Any]) -> float:
+        return 5.0
+
+    def vae_dtype(self, config: dict[str, Any], dtype: torch.dtype) -> torch.dtype:
+        """Its VAE overflows in float16, unless it was trained not to and says so."""
+        return torch.float32 if dtype is torch.float16 and config.get("force_upcast", True) else dtype
+
+    def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
+        found = tuple(XLText(source.tokenizer(one.tokenizer), source.encoder(one, dtype)) for one in self.encoders)
+        for text in found:
+            text.zeros = bool(source.index().get("force_zeros_for_empty_prompt", True))
+        return found
+
+    def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Conditioning:
+        """Return the words as both encoders' last layer but one has them, and the second one's pooled text."""
+        words, skip, layer, chunks = prompts
+        if layer != "last":
+            raise InvalidRequest("text_layer", f"{self.title} has one text layer.", "Choose last.")
+        found = []
+        for text in texts:
+            with on_device(text.encoder):
+                found.append(text.embed(words, clip_skip=skip + 1, layer="hidden", chunks=chunks))
+        with on_device(texts[1].encoder):
+            pooled = texts[1].embed(words, layer="pooled", chunks=chunks)[:, 0]
+            projection = texts[1].encoder.text_projection
+            pooled = projection(pooled.to(texts[1].encoder.dtype)).float()
+        told = torch.cat(found, dim=-1), pooled.to(found[0].device)
+        if len(words) > 1 and not words[0].strip() and texts[0].zeros:  # the negative prompt comes first
+            for tensor in told:
+                tensor[0] = 0
+        return Conditioning(told)
+
+    def run(self, network: nn.Module, guidance: float, pixels: int) -> Run:
+        def run(x: Tensor, t: float, text: Told) -> Tensor:
+            words, pooled = text[0], text[1]
+            height, width = (n * pixels for n in x.shape[-2:])
+            told = forward.told_guidance(network, guidance, x, len(text))
+            numbers = forward.numbers((height, width, 0, 0, height, width), x)  # original size, crop, target size
+            told["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": numbers.expand(len(text), -1)}
+            x = forward.repeat_to(x, len(text))
+            return network(x, forward.timestep(x, t), encoder_hidden_states=words, **told).sample
+
+        return run
+
+    def fits(self, config: dict[str, Any], texts: tuple) -> bool:
+        return config.get("cross_attention_dim") == sum(text.encoder.config.hidden_size for text in texts)
