@@ -123,7 +123,8 @@ class Learn:
             for key, image in pictures.items()
             if image is not None
         )
-        return f"<p class='t'>t = {step.t:.0f} · {step.index + 1} / {step.total}</p><div class='figures'>{cards}</div>"
+        where = f"t = {step.t:.0f} · {step.index + 1} / {step.total}"
+        return f"<p class='t'>{where}</p><div class='figures'>{cards}</div>"
 
 
 def sized(image: Image.Image) -> str:
