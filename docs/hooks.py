@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # `mkdocs` itself does not look into the folder it is started in
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `mkdocs` does not import from the folder it is started in
 
 from inpaint.options import to_text
 from inpaint.request import options
@@ -12,12 +12,12 @@ HEADER = "| option | default | limits or choices | meaning |\n|---|---|---|---|"
 
 
 def on_page_markdown(markdown: str, **_) -> str:
-    """Replace the mark with the table."""
+    """Replace the marker `<!-- options -->` with the table of options."""
     return markdown.replace("<!-- options -->", table())
 
 
 def table() -> str:
-    """One row for each option."""
+    """Return a Markdown table with a row for each option."""
     rows = [HEADER]
     for name, field in options().items():
         meta = field.metadata

@@ -1,4 +1,4 @@
-"""Ask a running page: previews while it paints, then the result's path.
+"""Let a running page repaint a picture: print previews while it paints, then the result's path.
 
 python app.py &  python examples/api_client.py [ADDRESS PHOTO MASK]
 """
@@ -17,6 +17,6 @@ address, photo, mask = sys.argv[1:] or [
 job = Client(address, verbose=False).submit(
     handle_file(photo), handle_file(mask), "pizza", {"steps": 20, "seed": 7}, api_name="/inpaint"
 )
-for files, told in job:
-    state = json.loads(told)
+for files, status in job:
+    state = json.loads(status)
     print(state["state"], state.get("step", ""), state.get("problem", ""), files or "")

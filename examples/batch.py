@@ -1,6 +1,6 @@
-"""Repaint every picture of a folder; a picture that cannot be done stops nothing.
+"""Repaint every picture in a folder; if one fails, the others are still done.
 
-python examples/batch.py [FOLDER OUT_FOLDER]      masks lie beside their pictures, as a_mask.png or a-mask.png
+python examples/batch.py [FOLDER OUT_FOLDER]      the masks are in the same folder, as a_mask.png or a-mask.png
 """
 
 import sys

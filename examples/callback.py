@@ -1,4 +1,4 @@
-"""Look at every step while it is made: save its preview and tell how much the clean latent still changes.
+"""Watch every step: save its preview, and print how much the predicted clean latent still changes.
 
 python examples/callback.py [PHOTO MASK PROMPT OUT_FOLDER]
 """

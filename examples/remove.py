@@ -1,4 +1,4 @@
-"""Remove what is under a mask: no prompt, the hole is filled from its surroundings.
+"""Remove what is under a mask: without a prompt, the hole is filled from its surroundings.
 
 python examples/remove.py [PHOTO MASK OUT.png]
 """

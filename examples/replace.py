@@ -1,4 +1,4 @@
-"""Put something else in its place, in two variations, and choose the one with the less visible seam.
+"""Replace what is under a mask: paint two variations, and choose the one with the less visible seam.
 
 python examples/replace.py [PHOTO MASK PROMPT OUT.png]
 """

@@ -1,6 +1,6 @@
-"""Train the built-in model: a complete small Stable Diffusion, from nothing, on two cores or a GPU.
+"""Train the built-in model from nothing: a complete small Stable Diffusion, on two cores or a GPU.
 
     python -m training --work DIR --photos FOLDER
 
-resumes from wherever the work folder stands, and may be killed at any moment.
+It may be killed at any moment; the same command resumes from the last save in the work folder.
 """

@@ -1,9 +1,9 @@
 """Run the stages of training in order, each from where it stopped.
 
-python -m training --work DIR --photos FOLDER                      on processors, until all is done
-python -m training pack --work DIR --photos FOLDER                 all that a machine without a network needs
+python -m training --work DIR --photos FOLDER                      train on the CPU until everything is done
+python -m training pack --work DIR --photos FOLDER                 pack all that a machine without a network needs
 python -m training --pack FILE --device cuda --minutes 11 --out DIR
-python -m training save --work DIR --out training/state            small states, for another machine to go on from
+python -m training save --work DIR --out training/state            save small states, to continue on another machine
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("training/work"), help="folder of all states")
     parser.add_argument("--photos", type=Path, help="folder of JPEG photographs (default: WORK/photos)")
     parser.add_argument("--pack", type=Path, help="stickers, photos and autoencoder in one file, made by `pack`")
-    parser.add_argument("--grow", type=Path, help="begin with the autoencoder and the UNet of this finished model")
-    parser.add_argument("--states", type=Path, default=Path("training/state"), help="small states to go on from")
+    parser.add_argument("--grow", type=Path, help="start from the autoencoder and the UNet of this finished model")
+    parser.add_argument("--states", type=Path, default=Path("training/state"), help="small states to continue from")
     parser.add_argument("--out", type=Path, help="folder for small states, saved every minute")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--compile", action="store_true", help="try torch.compile, and keep it where it is quicker")
-    parser.add_argument("--threads", type=int, default=1, help="1 beside other work, 2 when alone")
-    parser.add_argument("--minutes", type=float, help="end after so long, the learning rate falling towards it")
+    parser.add_argument("--compile", action="store_true", help="try torch.compile, and keep it if it is faster")
+    parser.add_argument("--threads", type=int, default=1, help="1 beside other work, 2 on an idle machine")
+    parser.add_argument("--minutes", type=float, help="stop after this time; the learning rate falls towards the end")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="only these")
-    parser.add_argument("--nice", type=int, default=19, help="the process's priority: 19 lets all others go first")
+    parser.add_argument("--nice", type=int, default=19, help="the process's priority; 19 gives way to all others")
     for name in SIZES:
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the plan's")
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="replaces the plan's number")
     return parser.parse_args(given)
 
 
@@ -60,7 +60,7 @@ def main(given: list[str] | None = None) -> None:
         **sizes,
         **stages.on(options.device),
     )
-    alone = checkpoint.lock(plan.work)  # held until we end
+    alone = checkpoint.lock(plan.work)  # held until the end
     if options.grow:
         vae.adopt(options.grow, plan)
         unet.adopt(options.grow, plan)

@@ -1,4 +1,4 @@
-"""Encode scenes into latents: cached on disk where the autoencoder is slow, made continuously where it is fast."""
+"""Encode scenes into latents: once, cached on disk, on a CPU; continuously on a GPU, where encoding is fast."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from .stickers import Library
 
 PARTS = ("clean", "masked", "hole", "portrait")
 AT_ONCE = 64  # pictures through the autoencoder
-FEW = 16  # scenes composed at once on a processor, for its caches' sake
+FEW = 16  # scenes composed at once on a CPU, so that they stay in its caches
 
 
 @torch.no_grad()
 def encode(model: AutoencoderKL, scenes: Scenes, plan: Plan) -> dict[str, Tensor]:
     """Encode the pictures, and the pictures with grey holes: float16 [B, 4, h, w], unscaled.
 
-    Grey is 0 in [-1, 1], as in SD-inpainting.  Beside them the holes' cells, bool [B, 1, h, w], and the portraits
-    of what is in them, float16 [B, 49, 60].
+    Grey is 0 in [-1, 1], as in SD-inpainting.  Also returns the holes' cells, bool [B, 1, h, w], and the portraits of
+    the things in them, float16 [B, 49, 60].
     """
     pictures = torch.cat([scenes.pictures, scenes.pictures * ~scenes.holes])
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     with plan.autocast():
         z = torch.cat([model.quant_conv(model.encoder(some))[:, :4] for some in pictures.split(AT_ONCE)])
     clean, masked = z.half().chunk(2)
-    cells = F.max_pool2d(scenes.holes.float(), 8).bool()  # so a hairline stroke still repaints its cell
+    cells = F.max_pool2d(scenes.holes.float(), 8).bool()  # even a thin stroke repaints its cell
     portrait = portraits.of(scenes.stamps, scenes.small, model, plan).half()
     return {"clean": clean, "masked": masked, "hole": cells, "portrait": portrait}
 
@@ -46,12 +46,12 @@ def generator(plan: Plan, *numbers: int) -> Generator:
 
 
 def shards(plan: Plan) -> list[Path]:
-    """Return the cache's files; number n holds scenes of the frame `plan.frames[n % len(plan.frames)]`."""
+    """Return the cache's files; file n holds scenes of the frame `plan.frames[n % len(plan.frames)]`."""
     return [plan.work / "cache" / f"{number:04d}.pt" for number in range(plan.scenes // plan.shard)]
 
 
 def fill(library: Library, plan: Plan) -> None:
-    """Write every shard to disk; shards of another autoencoder are deleted first."""
+    """Write every missing shard to disk; shards made with another autoencoder are deleted first."""
     model, stamp = vae.load(plan)
     mark = plan.work / "cache" / "vae"
     if mark.exists() and mark.read_text() != stamp:
@@ -69,7 +69,7 @@ def fill(library: Library, plan: Plan) -> None:
 
 
 class Cached:
-    """Batches from the shards on disk: each scene is used many times, the autoencoder never."""
+    """Batches from the shards on disk; each scene is used many times, and nothing is encoded."""
 
     def __init__(self, plan: Plan):
         self.plan, self.pools = plan, {}
@@ -106,7 +106,7 @@ class Fresh:
 
     @torch.no_grad()
     def at(self, step: int, rng: Generator) -> dict[str, Tensor]:
-        """Return the scenes of a step: some new ones, the others used before."""
+        """Return the scenes of a step; some are new, the others were used before."""
         frame = self.plan.frames[step // self.plan.stride % len(self.plan.frames)]
         pool, new = self.pools[frame], self.made(frame, self.plan.fresh, rng)
         chosen = torch.randint(

@@ -1,4 +1,4 @@
-"""Choose what a hole shall hold, and the words a person may use for it."""
+"""Choose the content of a hole, and the words that a person may use for it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numpy.random import Generator
 from .colours import NAMES, SPOKEN
 from .stickers import Sticker
 
-# The empty prompt means background.  So no sticker's caption is ever dropped: at use the unconditional branch of
-# the guidance is then plain background, and guidance pushes away from it, towards drawing something.
+# The empty prompt means background, so no sticker's caption is ever dropped.  At inference the unconditional branch
+# of the guidance is then plain background, and guidance pushes away from it, towards drawing something.
 EMPTY = ("", "background", "empty background", "plain background", "nothing", "empty", "remove")
 EMPTY_SHARES = (0.70, 0.14, 0.06, 0.03, 0.03, 0.02, 0.02)
 
@@ -19,7 +19,7 @@ FRAMES = ("{} sticker", "sticker of a {}", "{} emoji", "a picture of a {}", "3d 
 PAIRS = ("{} and {}", "{} and {}", "{} and {}", "{} with {}", "{} next to {}")
 SMALL, BIG = ("small", "tiny", "little"), ("big", "large", "huge")
 PAINTED, SIZED, PAIRED = 0.24, 0.10, 0.08  # shares of the captions with a colour, a size, two things
-LONGEST = 9  # words of a caption with two things: what fits before the portrait, see text.py
+LONGEST = 9  # words of a caption with two things; more do not fit before the portrait, see text.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The content of a hole: no thing, one or two, their size, and the words."""
+    """The content of a hole: no thing, one or two; whether small; and the words that ask for it."""
 
     things: tuple[Thing, ...]
     words: str
@@ -40,38 +40,38 @@ class Order:
 
 
 def background(rng: Generator) -> Order:
-    """Order nothing but background; mostly with an empty prompt."""
+    """Return an order for background alone, mostly with an empty prompt."""
     return Order((), str(rng.choice(EMPTY, p=EMPTY_SHARES)))
 
 
 def order(rng: Generator, stickers: list[Sticker]) -> Order:
-    """Order one or two things, in their own colour or another one, large or small."""
+    """Return an order for one or two things, in their own colour or another one, large or small."""
     if rng.random() < PAIRED:
-        one, other = (thing(rng, stickers) for _ in range(2))
-        names = [with_article(rng, named(rng, stickers, each)) for each in (one, other)]
+        first, second = (thing(rng, stickers) for _ in range(2))
+        names = [with_article(rng, named(rng, stickers, each)) for each in (first, second)]
         words = str(rng.choice(PAIRS)).format(*names)
         if len(words.split()) <= LONGEST:
-            return Order((one, other), words)
-    one = thing(rng, stickers)
-    words = named(rng, stickers, one)
+            return Order((first, second), words)
+    only = thing(rng, stickers)
+    words = named(rng, stickers, only)
     if rng.random() < SIZED:
         small = bool(rng.random() < 0.5)
-        return Order((one,), with_article(rng, f"{rng.choice(SMALL if small else BIG)} {words}"), small)
-    return Order((one,), said(rng, stickers[one.sticker], words, keywords=one.colour < 0))
+        return Order((only,), with_article(rng, f"{rng.choice(SMALL if small else BIG)} {words}"), small)
+    return Order((only,), prompt(rng, stickers[only.sticker], words, keywords=only.colour < 0))
 
 
 def thing(rng: Generator, stickers: list[Sticker]) -> Thing:
-    """Pick a sticker, now and then in another colour."""
+    """Pick a sticker, sometimes in another colour."""
     which = int(rng.integers(len(stickers)))
     return Thing(which, int(rng.integers(len(NAMES))) if rng.random() < PAINTED else -1)
 
 
-def named(rng: Generator, stickers: list[Sticker], one: Thing) -> str:
-    """Return a thing's name: "pizza", "blue apple"."""
-    name = stickers[one.sticker].name
-    if one.colour < 0:
+def named(rng: Generator, stickers: list[Sticker], thing: Thing) -> str:
+    """Return a thing's name, such as "pizza" or "blue apple"."""
+    name = stickers[thing.sticker].name
+    if thing.colour < 0:
         return name
-    colour = NAMES[one.colour]
+    colour = NAMES[thing.colour]
     if colour in SPOKEN and rng.random() < 0.4:
         colour = str(rng.choice(SPOKEN[colour]))
     return f"{colour} {bare(name)}"
@@ -88,8 +88,8 @@ def with_article(rng: Generator, words: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}" if rng.random() < 0.7 else words
 
 
-def said(rng: Generator, sticker: Sticker, name: str, *, keywords: bool) -> str:
-    """Return a prompt for a name: mostly alone, sometimes framed, with keywords, or keywords only."""
+def prompt(rng: Generator, sticker: Sticker, name: str, *, keywords: bool) -> str:
+    """Return a prompt for a name: mostly the name alone, sometimes in a phrase, with keywords, or keywords only."""
     words, draw = list(sticker.words) if keywords else [], rng.random()
     if draw < 0.60 or (draw >= 0.86 and not words):
         return name
@@ -105,7 +105,7 @@ def said(rng: Generator, sticker: Sticker, name: str, *, keywords: bool) -> str:
 
 
 def corpus(stickers: list[Sticker]) -> list[str]:
-    """Return every text that the tokenizer should know well, frequent ones repeated."""
+    """Return the texts that the tokenizer is trained on; frequent ones are repeated."""
     frames = [frame.format("") for frame in FRAMES]
     names = [sticker.name for sticker in stickers]
     words = [word for sticker in stickers for word in sticker.words]

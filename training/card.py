@@ -1,4 +1,4 @@
-"""Write the model card: what the model is made of, what it can do and what not."""
+"""Write the model card: the model's parts, data and training, what it can do and what it cannot."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ background.
 ## Data
 - Stickers: 3D Fluent emoji (MIT), from the npm package `@lobehub/fluent-emoji-3d`; names and keywords from
   `unicode-emoji-json` and `emojilib` (MIT). People, flags and symbols are left out.
-- Photos: 40 photographs, CC0 or public domain but for 9 whose single terms were not checked again and which are used
-  for training only; {held_out} of them were never trained on ({held_out_names}).
+- Photos: 40 photographs, CC0 or public domain, except for 9 whose terms were not checked one by one and which are
+used
+  for training only; {held_out} of the 40 were never trained on ({held_out_names}).
 
 ## Training
 {history}
 
-The seed is {seed}; a killed run goes on where it was saved and ends in the same weights. A step of a UNet is {batch}
-scenes of {size} px; a GPU takes many steps at once. Where hours are 0 the part was taken over from an earlier edition
+The seed is {seed}; a run that is killed resumes from the last save and ends in the same weights. A step of a UNet is
+{batch} scenes of {size} px; a GPU takes many steps at once. Where hours are 0, the part comes from an earlier edition
 of this model.
 
 ## Measured ({day}, on these float16 weights)

@@ -1,4 +1,4 @@
-"""Save states that survive `kill -9`: whole or absent, never half."""
+"""Save states so that even `kill -9` leaves no half-written file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def save(path: Path, state: dict) -> None:
     with part.open("wb") as file:
         torch.save(state, file)
         file.flush()
-        os.fsync(file.fileno())  # else a power cut may leave the name on an empty file
+        os.fsync(file.fileno())  # otherwise a power cut may leave an empty file of that name
     part.replace(path)
 
 
@@ -35,7 +35,7 @@ def finished(folder: Path, stamp: str, steps: int) -> bool:
 
 
 def fingerprint(weights: dict[str, Tensor]) -> str:
-    """Return twelve hex digits that change with the weights, and stay when those are stored as float16."""
+    """Return twelve hex digits that identify the weights; storing them as float16 does not change the digits."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
@@ -44,7 +44,7 @@ def fingerprint(weights: dict[str, Tensor]) -> str:
 
 
 def lock(folder: Path) -> IO[str]:
-    """Return an open file that keeps a second training out of `folder`; the system frees it at any exit."""
+    """Lock `folder` against a second training; return the open lock file, which the system frees at any exit."""
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / "lock").open("a+")
     try:

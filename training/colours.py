@@ -1,4 +1,4 @@
-"""Recolour stickers: red, golden, black … as a person would ask for them."""
+"""Recolour stickers, with the colours that people ask for: red, golden, black …"""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PALETTE = {
     "grey": (0.56, 0.57, 0.60),
 }
 NAMES = tuple(PALETTE)
-SPOKEN = {"purple": ("violet",), "golden": ("gold", "gold"), "grey": ("gray",)}  # said instead, now and then
+SPOKEN = {"purple": ("violet",), "golden": ("gold", "gold"), "grey": ("gray",)}  # other words for a colour
 LUMA = (0.299, 0.587, 0.114)
-BINS = 24  # of the colour circle, to find the colour that most of a sticker has
-GREY = 0.06  # mean chroma under which a sticker has no colour of its own, and all of it is painted
+BINS = 24  # of the colour circle, used to find a sticker's main hue
+GREY = 0.06  # a sticker with a lower mean chroma has no colour of its own, so all of it is painted
 
 
 def chroma(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -36,7 +36,7 @@ def chroma(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def main_hue(amount: Tensor, hue: Tensor) -> Tensor:
-    """Find the hue [B, 1, 1, 1] in radians which most of the picture has, weighted by `amount` [B, 1, H, W]."""
+    """Return the main hue of each picture, [B, 1, 1, 1] in radians, weighted by `amount` [B, 1, H, W]."""
     bins = ((hue / (2 * torch.pi)) % 1 * BINS).long().clamp(max=BINS - 1).flatten(1)  # [B, H W]
     counts = torch.zeros(len(hue), BINS, device=hue.device).scatter_add_(1, bins, amount.flatten(1))
     counts = counts + 0.7 * (counts.roll(1, 1) + counts.roll(-1, 1))
@@ -44,10 +44,10 @@ def main_hue(amount: Tensor, hue: Tensor) -> Tensor:
 
 
 def painted(stickers: Tensor, colours: Tensor) -> Tensor:
-    """Give each of the stickers, RGBA [B, 4, H, W] in [0, 1], the colour PALETTE[NAMES[i]]; −1 leaves it as it is.
+    """Give each sticker, RGBA [B, 4, H, W] in [0, 1], the colour PALETTE[NAMES[i]]; −1 leaves it unchanged.
 
-    What has the sticker's main hue is painted, and what has another one stays: the leaf of a blue apple is green.
-    A sticker with hardly any colour is painted all over.
+    Only the parts in the sticker's main hue are painted, so the leaf of a blue apple stays green.  A sticker with
+    hardly any colour is painted all over.
     """
     rgb, alpha = stickers[:, :3], stickers[:, 3:]
     y, amount, hue = chroma(rgb)

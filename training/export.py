@@ -1,4 +1,4 @@
-"""Write the finished model as a folder in diffusers' layout, float16, with its card and its words."""
+"""Write the finished model as a folder in diffusers' layout, in float16, with its card and its list of words."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from .stickers import Library
 
 
 def export(library: Library, held_out: list, plan: Plan) -> Path:
-    """Write `work/export`, the replacement for `assets/model`: built beside it, then renamed over it."""
+    """Write the model to `work/export`, which can replace `assets/model`; return the folder.
+
+    It is written beside the folder, then renamed over it.  Exits with a sentence if a part was not trained yet.
+    """
     autoencoder, _ = vae.load(plan)
     tokens = tokenizer.load(library.stickers, plan)
     history = {name: states.furthest(plan, name) for name in card.ROWS}
     missing = [name for name in ("text", "inpaint", "base") if history[name] is None]
     if missing:
-        raise SystemExit(f"Nothing was trained yet of: {', '.join(missing)}. A model needs all three.")
+        raise SystemExit(f"Not trained yet: {', '.join(missing)}. A model needs all three.")
     unets = {mode: unet.build(channels, plan) for mode, channels in (("base", 4), ("inpaint", 9))}
     encoder = text.load(tokens, plan)
     for mode, network in unets.items():
@@ -44,7 +47,7 @@ def export(library: Library, held_out: list, plan: Plan) -> Path:
     unets["inpaint"].half().save_pretrained(part / "unet_inpainting")
     names = sorted({sticker.name for sticker in library.stickers})
     (part / "words.json").write_text(json.dumps(names, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-    autoencoder.float()  # the rounded weights, measured as they are shipped
+    autoencoder.float()  # the figures are measured with the rounded weights that are shipped
     figures = {
         "photos": measure.photos(autoencoder, held_out),
         "stickers": measure.stickers(autoencoder, library.stickers, held_out),

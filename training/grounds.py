@@ -1,4 +1,4 @@
-"""Make bare grounds: pieces of photographs, and now and then a gradient."""
+"""Make the grounds of scenes: pieces of photographs, and sometimes a gradient."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-WIDTH = 1600  # px of a photo in which a piece is shown at 1 to 5 px a pixel; narrower photos are shown as coarsely
-SHARPEST = 0.8  # px of the photo for each pixel at the least, whatever its width
+WIDTH = 1600  # px: in a photo this wide, a pixel of a ground covers 1 to 5 px; in narrower photos in proportion
+SHARPEST = 0.8  # px of the photo per pixel of a ground, at least
 PLAIN = 0.06  # share of gradients
 
 
 def ground(rng: Generator, photos: list[Image.Image], size: int) -> Image.Image:
-    """Cut one ground of size × size px: a random piece of a random photo at a random scale."""
+    """Return a ground of size × size px: a random piece of a random photo at a random scale."""
     if rng.random() < PLAIN:
         return gradient(rng, size)
     photo = photos[rng.integers(len(photos))]
@@ -25,9 +25,9 @@ def ground(rng: Generator, photos: list[Image.Image], size: int) -> Image.Image:
 
 
 def gradient(rng: Generator, size: int) -> Image.Image:
-    """Make a plain colour, or two that blend along a random direction."""
-    one, other = rng.uniform(0, 255, (2, 3))
+    """Return a plain colour, or two colours that blend along a random direction."""
+    first, second = rng.uniform(0, 255, (2, 3))
     angle, t = rng.uniform(0, 2 * math.pi), np.linspace(-0.5, 0.5, size)
     slope = t[:, None] * math.sin(angle) + t * math.cos(angle) + 0.5  # [H, W]
-    colours = one + (other - one) * rng.random() * slope[..., None]
+    colours = first + (second - first) * rng.random() * slope[..., None]
     return Image.fromarray(colours.clip(0, 255).astype(np.uint8))

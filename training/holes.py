@@ -19,12 +19,12 @@ SHARES = {
     "thin": 0.04,
     "two": 0.05,
 }
-FILLS = (0.50, 0.72)  # of the frame by a hole: what a close-up shows, see inpaint/pixels/crop.py
+FILLS = (0.50, 0.72)  # how much of the frame a hole fills in a close-up, see inpaint/pixels/crop.py
 FEW = (0.19, 0.50)  # the same for small holes, around which a close-up shows more
 SMALL = 0.18  # share of small holes
-CLOSED = 0.8  # share of holes without slits, which the strokes of a brush leave between each other
-EDGE = 0.12  # share of holes that run out of the picture
-CENTRED = 0.65  # share of the others near the middle; the rest are anywhere, as in close-ups at a picture's edge
+CLOSED = 0.8  # share of holes without the slits that strokes of a brush leave between them
+EDGE = 0.12  # share of holes that reach beyond the picture
+CENTRED = 0.65  # share of the others that are near the middle; the rest are anywhere, as at a picture's edge
 
 
 def hole(rng: Generator, width: int, height: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def hole(rng: Generator, width: int, height: int) -> np.ndarray:
     shape = shape.crop(shape.getbbox())
     fills = rng.uniform(*(FEW if rng.random() < SMALL else FILLS))
     scale = fills * min(width / shape.width, height / shape.height)
-    if shape.width * shape.height * scale**2 < (0.16 * min(width, height)) ** 2:  # hair-thin: no thing fits in
+    if shape.width * shape.height * scale**2 < (0.16 * min(width, height)) ** 2:  # too thin for a thing to fit in
         shape = shape.filter(ImageFilter.MaxFilter(5))
     w, h = (max(4, round(side * scale)) for side in shape.size)
     frame = Image.new("L", (width, height))
@@ -45,7 +45,7 @@ def corner(rng: Generator, inner: tuple[int, int], outer: tuple[int, int]) -> tu
     """Choose the top left corner of a shape in a frame."""
     free = [(o - i) / 2 for o, i in zip(outer, inner, strict=True)]
     kind = rng.random()
-    if kind < EDGE:  # up to a third of it beyond one side
+    if kind < EDGE:  # up to a third of the shape is beyond one side
         side, beyond = int(rng.integers(2)), rng.uniform(0, 0.33)
         at = [f + rng.uniform(-1, 1) * max(0, f) for f in free]
         at[side] = -beyond * inner[side] if rng.random() < 0.5 else outer[side] - (1 - beyond) * inner[side]
@@ -69,7 +69,7 @@ def drawn(rng: Generator, kind: str | None = None) -> np.ndarray:
 
 
 def closed(board: Image.Image, by: int) -> Image.Image:
-    """Close slits of up to 2 `by` px: grow by squares, then shrink; a box blur finds areas all 0 or all 255."""
+    """Close slits of up to 2 `by` px: dilate by squares, then erode; a box blur finds areas all 0 or all 255."""
 
     def full(picture: Image.Image, least: int) -> Image.Image:
         return picture.filter(ImageFilter.BoxBlur(by)).point([0] * least + [255] * (256 - least))
@@ -99,7 +99,7 @@ def stroke(draw: ImageDraw.ImageDraw, points: list[tuple[float, float]], width: 
 
 
 def scribble(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
-    """Draw a zigzag, as of a brush moved to and fro until nearly everything is covered."""
+    """Draw a zigzag, like a brush moved to and fro until nearly everything is covered."""
     left, top, right, bottom = frame(rng)
     rows = int(rng.integers(3, 7))
     step = (bottom - top) / rows
@@ -146,7 +146,7 @@ def crescent(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
 
 
 def blob(rng: Generator, draw: ImageDraw.ImageDraw) -> None:
-    """Draw a filled outline as from a shaky hand."""
+    """Draw a filled outline like one drawn by a shaky hand."""
     angles = np.linspace(0, 2 * math.pi, 72, endpoint=False)
     radius = 80 + sum(rng.uniform(-1, 1) * 26 / k * np.sin(k * angles + rng.uniform(0, 6.3)) for k in range(2, 6))
     squeeze = math.exp(rng.uniform(-0.5, 0))

@@ -1,4 +1,4 @@
-"""Find by a short timing how a UNet runs fastest on this machine: its memory format and kind of attention."""
+"""Time which memory format and kind of attention let a UNet run fastest on this machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Layout:
 
 
 def fastest(unet: UNet2DConditionModel, loss: Callable[[Layout], Tensor], plan: Plan) -> Layout:
-    """Return the UNet in its fastest layout; the plan may name one instead."""
+    """Return the UNet in its fastest layout, or in the one that the plan names."""
     if plan.layout != "auto":
         last, fused = plan.layout.split("-")
         layout = Layout(unet, channels_last=last == "last", fused=fused == "fused").apply()
@@ -51,7 +51,7 @@ def fastest(unet: UNet2DConditionModel, loss: Callable[[Layout], Tensor], plan: 
         layout = Layout(unet, channels_last=True, fused=True).apply()
     else:
         layouts = [Layout(unet, channels_last=last, fused=fused) for last, fused in product((False, True), repeat=2)]
-        layout = min(layouts, key=lambda one: seconds(one.apply(), loss, plan)).apply()
+        layout = min(layouts, key=lambda layout: seconds(layout.apply(), loss, plan)).apply()
     if plan.compile:
         compile_if_quicker(layout, loss, plan)
     return layout
@@ -66,7 +66,7 @@ def compile_if_quicker(layout: Layout, loss: Callable[[Layout], Tensor], plan: P
     try:
         if seconds(layout, loss, plan) < before:
             return
-    except Exception as error:  # a compiler has many ways to fail, and none of them may cost the run
+    except Exception as error:  # whatever goes wrong in the compiler, the training must go on
         print(f"  not compiled: {type(error).__name__}: {str(error)[:200]}", flush=True)
     layout.compiled.clear()
     layout.unet.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""Measure how much of a picture survives the autoencoder."""
+"""Measure how well the autoencoder reproduces pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def psnr(vae: AutoencoderKL, picture: Image.Image) -> float:
 
 
 def photos(vae: AutoencoderKL, held_out: list[Image.Image]) -> float:
-    """Return the mean PSNR over the held-out photos, each whole (its middle square) and at twice the scale."""
+    """Return the mean PSNR over the held-out photos: the middle square of each, and its middle half."""
     views = [middle(photo, SIZE, share=share) for photo in held_out for share in (1.0, 0.5)]
     return float(np.mean([psnr(vae, view) for view in views]))
 

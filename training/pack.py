@@ -1,7 +1,7 @@
 """Pack everything that training needs into one file, for a machine without a network.
 
-A zip archive, stored as it is: the stickers' WebP files and their names, the photos at 768 px, the tokenizer, and
-the autoencoder.
+It is an uncompressed zip archive of the stickers' WebP files and names, the photos at 768 px, the tokenizer and the
+autoencoder.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def write(path: Path, plan: Plan) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path.with_suffix(".part"), "w", zipfile.ZIP_STORED) as archive:
         table = []
-        for number, one in enumerate(library):
-            archive.writestr(f"stickers/{number:04d}.webp", webp(one.picture))
-            table.append({"name": one.name, "words": one.words})
+        for number, sticker in enumerate(library):
+            archive.writestr(f"stickers/{number:04d}.webp", webp(sticker.picture))
+            table.append({"name": sticker.name, "words": sticker.words})
         archive.writestr("stickers.json", json.dumps(table, ensure_ascii=False))
         for file in sorted(plan.photos.glob("*.jpg")):
             archive.writestr(f"photos/{file.name}", jpeg(Image.open(file).convert("RGB")))
@@ -47,7 +47,7 @@ def write(path: Path, plan: Plan) -> Path:
 
 
 def webp(picture: Image.Image) -> bytes:
-    """Encode the picture as WebP, hardly distinguishable from the original."""
+    """Encode the picture as WebP of high quality."""
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=90, method=4)
     return file.getvalue()
@@ -62,15 +62,15 @@ def jpeg(photo: Image.Image) -> bytes:
 
 
 def read(path: Path, plan: Plan) -> tuple[Library, list[Image.Image]]:
-    """Unpack the file: (the parts of scenes, the held-out photos).
+    """Return the photos and stickers for scenes, and the held-out photos.
 
-    The tokenizer and the autoencoder are put into the work folder if it has none yet.
+    The tokenizer and the autoencoder are unpacked into the work folder if it has none yet.
     """
     with zipfile.ZipFile(path) as archive:
         table = json.loads(archive.read("stickers.json"))
         every = [
-            Sticker(one["name"], tuple(one["words"]), opened(archive, f"stickers/{number:04d}.webp", "RGBA"))
-            for number, one in enumerate(table)
+            Sticker(row["name"], tuple(row["words"]), opened(archive, f"stickers/{number:04d}.webp", "RGBA"))
+            for number, row in enumerate(table)
         ]
         names = sorted(name for name in archive.namelist() if name.startswith("photos/"))
         pictures = {Path(name).stem: opened(archive, name, "RGB") for name in names}

@@ -1,4 +1,4 @@
-"""Make patches for the autoencoder, and single stickers as pictures, with Pillow, one at a time."""
+"""Make patches for training the autoencoder, and pictures of single stickers, with Pillow, one at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .stickers import Library, Sticker
 
 
 def patch(rng: Generator, library: Library, size: int) -> np.ndarray:
-    """Return uint8 [size, size, 3] for the autoencoder: a piece of a scene, at any scale."""
+    """Return a patch for the autoencoder, uint8 [size, size, 3]: a piece of a scene at a random scale."""
     picture = ground(rng, library.photos, size)
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -27,7 +27,7 @@ def patch(rng: Generator, library: Library, size: int) -> np.ndarray:
 
 
 def turned(rng: Generator, sticker: Sticker, side: int) -> Image.Image:
-    """Return the sticker at side × side px, now and then flipped, rotated a little or relit."""
+    """Return the sticker at side × side px, sometimes flipped, slightly rotated or relit."""
     picture = sticker.picture.resize((side, side), Image.Resampling.LANCZOS)
     if rng.random() < 0.1:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -37,7 +37,7 @@ def turned(rng: Generator, sticker: Sticker, side: int) -> Image.Image:
 
 
 def lit(rng: Generator, picture: Image.Image) -> Image.Image:
-    """Return the picture a little brighter or darker, with more or less contrast; transparency stays."""
+    """Return the picture slightly brighter or darker, with more or less contrast; its transparency stays."""
     gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
     table = [max(0, min(255, round((v - 128) * gain + 128 + offset))) for v in range(256)]
     return picture.point(table * 3 + list(range(256)) * (picture.mode == "RGBA"))

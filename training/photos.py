@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-# Never trained on, by file name: every figure "on held-out photos" is measured on these six.  One from each sixth
-# of the 40 photos ranked by how hard they are to compress, so that their mean is close to that of all.
+# The names of six photos that are never trained on; every figure "on held-out photos" is measured on them.  There is
+# one from each sixth of the 40 photos, ranked by how hard they are to compress, so their mean is close to that of all.
 HELD_OUT = (
     "casa-mila",
     "oakland-zoo-otters",
@@ -19,7 +19,7 @@ HELD_OUT = (
 
 
 def load(folder: Path, *, held_out: bool = False) -> list[Image.Image]:
-    """Return the training photos of a folder as RGB pictures, or with `held_out` the others."""
+    """Return the training photos in a folder as RGB pictures, or with `held_out` the held-out ones."""
     files = [file for file in sorted(folder.glob("*.jpg")) if (file.stem in HELD_OUT) == held_out]
     if not files:
         which = "of those held out, see training/photos.py, " if held_out else ""

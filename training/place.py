@@ -1,4 +1,4 @@
-"""Choose where in a hole a thing stands: where its outline can be largest."""
+"""Place a thing in a hole, where its outline can be largest."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CELL = 4  # px: outlines and holes are compared on a grid as coarse as that
-SIDES = tuple(0.94 * 0.9**k for k in range(24))  # of a thing, to the frame's longer side: what is tried
+CELL = 4  # px: outlines and holes are compared on a grid of cells of this size
+SIDES = tuple(
+    0.94 * 0.9**k for k in range(24)
+)  # sizes of a thing that are tried, relative to the frame's longer side
 BEYOND = 0.015  # share of a thing's opaque area that may lie outside the hole
-BAND = 8  # cells around the frame that no thing may cover, so that none leaves it on one side and enters on the other
+BAND = 8  # cells around the frame that no thing may cover, so that none wraps around to the other side
 
 
 def canvases(outlines: Tensor, height: int, width: int, longest: int) -> Tensor:
-    """Draw each outline [B, 1, s, s] at each of SIDES, its middle at the origin: [B, K, height, width]."""
+    """Draw each outline [B, 1, s, s] at each of SIDES, with its middle at the origin: [B, K, height, width]."""
     ys, xs = (torch.arange(n, device=outlines.device, dtype=torch.float32) for n in (height, width))
     ys, xs = (torch.where(at >= n / 2, at - n, at) for at, n in ((ys, height), (xs, width)))
     layers = []
@@ -34,9 +36,8 @@ def placed(outlines: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     outside = F.pad(1 - free, (0, BAND, 0, BAND), value=1.0)
     shapes = canvases(outlines, *outside.shape[2:], max(height, width))
     spectra = torch.fft.rfft2(outside) * torch.fft.rfft2(shapes).conj()
-    over = torch.fft.irfft2(
-        spectra, s=outside.shape[2:]
-    )  # [B, K, h, w]: area outside the hole, by where the middle is
+    # [B, K, h, w]: the area outside the hole for each position of the middle
+    over = torch.fft.irfft2(spectra, s=outside.shape[2:])
     area = shapes.sum((2, 3)).clamp(min=1e-3)
     least, at = over.flatten(2).min(2)  # [B, K]
     share = least / area

@@ -10,27 +10,27 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The sizes and budgets of a training; a test passes a tiny one."""
+    """The sizes and budgets of a training run; tests use tiny ones."""
 
     work: Path
     photos: Path
     seed: int = 7
     device: str = "cpu"
-    states: Path | None = None  # folder of small states to go on from, see states.py
-    out: Path | None = None  # folder for small states of what is trained
+    states: Path | None = None  # folder of small states to continue from, see states.py
+    out: Path | None = None  # folder for the small states of this run
 
     # Autoencoder: 8× down, 4 latent channels
     vae_channels: tuple[int, ...] = (16, 32, 64, 128)
     vae_steps: int = 22_800
-    vae_batch: int = 10  # patches of 64 px; many small steps beat few large ones early on
-    vae_final: float = 0.85  # from this share of the steps on: patches of 128 px, for the attention's sake
+    vae_batch: int = 10  # patches of 64 px; early on, many small steps teach more than few large ones
+    vae_final: float = 0.85  # from this share of the steps on, patches have 128 px, to train the attention
 
-    # Cached scenes: as a close-up of a hole shows it, at the size that the model works at
+    # Cached scenes, which look like close-ups of holes at the model's working size
     scenes: int = 10_240
     shard: int = 256
     size: int = 256
     frames: tuple[tuple[int, int], ...] = ((256, 256),) * 14 + ((320, 192), (192, 320)) * 3  # width, height; in turn
-    grounds: int = 96  # of the tables of which scenes are composed; each shard has its own
+    grounds: int = 96  # in a table that scenes are composed from; each shard has its own tables
     holes: int = 128
     orders: int = 512
 
@@ -45,13 +45,13 @@ class Plan:
     inpaint_steps: int = 100_000
     base_steps: int = 100_000
     batch: int = 16  # scenes of a step
-    stride: int = 1  # steps at once, in one larger batch
-    compile: bool = False  # try torch.compile, and keep it where it is quicker
-    layout: str = "auto"  # or, of the UNet in memory: "plain-plain", "last-fused" …
-    fresh: int = 0  # scenes made anew in each step; with none, all are made once and kept on disk
-    pool: int = 8_192  # … of which so many are kept to be met again
+    stride: int = 1  # steps made at once, in one larger batch
+    compile: bool = False  # try torch.compile, and keep it if it is faster
+    layout: str = "auto"  # or the UNet's memory format and attention: "plain-plain", "last-fused" …
+    fresh: int = 0  # new scenes in each step; 0 makes all scenes once and caches them on disk
+    pool: int = 8_192  # how many scenes are kept to be used again, if new ones are made
 
-    # Habits
+    # Saving and logging
     save_seconds: float = 240
     log_every: int = 50
     sheet_every: int = 1_000

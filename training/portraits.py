@@ -1,9 +1,9 @@
-"""Make portraits, numbers for what a thing looks like: the text encoder learns to write them, the UNets to read them.
+"""Make portraits, numbers that describe how a thing looks: the text encoder learns to write them, UNets to read them.
 
-A portrait has 49 positions, 7 × 7 squares of a picture of 168 px.  Each holds its 3 × 3 latent cells less those of
-grey, their opacity, whether the thing shall be small, and the square's row and column: 60 numbers, the first ones of
-the text encoder's 320.  The UNets are trained on portraits of the stickers themselves, and ignore the other numbers;
-so text encoder and UNets can be trained in any order, and one made better without the other.
+A portrait has 49 positions, 7 × 7 squares of a picture of 168 px.  Each holds its 3 × 3 latent cells minus those of
+grey, their opacity, whether the thing is to be small, and the square's row and column: 60 numbers, the first of the
+text encoder's 320.  The UNets are trained on portraits of the stickers themselves and ignore the other numbers, so
+text encoder and UNets can be trained in any order, and either can be improved without the other.
 """
 
 from __future__ import annotations
@@ -16,32 +16,31 @@ from torch import Tensor
 from . import tokenizer
 from .plan import Plan
 
-GRID, CELLS = 7, 3  # positions a side, latent cells a side in each
-WIDE = GRID * CELLS  # latent cells a side
-SIDE = 8 * WIDE  # px of the picture
-DRAWN = 5 * CELLS**2  # numbers at a position that tell what is seen there
-NUMBERS = DRAWN + 1 + 2 * GRID  # … and the size, and the place
+GRID, CELLS = 7, 3  # positions on a side, latent cells on a side of each
+WIDE = GRID * CELLS  # latent cells on a side of a portrait
+SIDE = 8 * WIDE  # px on a side of the picture
+DRAWN = 5 * CELLS**2  # numbers at a position that describe how it looks
+NUMBERS = DRAWN + 1 + 2 * GRID  # the same with the size, and the position's row and column
 POSITIONS = GRID**2
-VAGUE = 0.3  # noise on the portraits that a UNet is trained on, at most: the text encoder is never exact either
+VAGUE = 0.3  # the most noise on the portraits that a UNet is trained on, since the text encoder is never exact
 
 
 @torch.no_grad()
 def of(stamps: Tensor, small: Tensor, model: AutoencoderKL, plan: Plan) -> Tensor:
-    """Make portraits [B, 49, 60] of stamps [B, 4, s, s] in [0, 1], whose colours are weighted by their opacity."""
+    """Return portraits [B, 49, 60] of stamps [B, 4, s, s] in [0, 1], whose colours are weighted by their opacity."""
     stamps = F.interpolate(stamps, (SIDE, SIDE), mode="bilinear", antialias=True).clamp(0, 1)
     alpha = stamps[:, 3:]
     pictures = 2 * (stamps[:, :3] + (1 - alpha) / 2) - 1  # on grey
-    cells = torch.cat([told(pictures, model, plan), 2 * F.avg_pool2d(alpha, 8)], 1)
-    return laid_out(
-        cells * (alpha.amax((1, 2, 3), keepdim=True) > 0), small
-    )  # of nothing: zeros, whatever the rounding
+    cells = torch.cat([beyond_grey(pictures, model, plan), 2 * F.avg_pool2d(alpha, 8)], 1)
+    cells = cells * (alpha.amax((1, 2, 3), keepdim=True) > 0)  # exactly 0 for an empty stamp, without rounding errors
+    return laid_out(cells, small)
 
 
 @torch.no_grad()
-def told(pictures: Tensor, model: AutoencoderKL, plan: Plan) -> Tensor:
+def beyond_grey(pictures: Tensor, model: AutoencoderKL, plan: Plan) -> Tensor:
     """Return latents [B, 4, h, w] of pictures on grey, [B, 3, H, W] in [-1, 1], minus those of grey alone.
 
-    Of grey alone there is so little to normalise that it takes float32.
+    Grey alone is encoded in float32: it varies so little that normalising it in bfloat16 is inexact.
     """
     plain = model.encode(torch.zeros_like(pictures[:1])).latent_dist.mode()
     pictures = pictures.contiguous(memory_format=torch.channels_last)
@@ -60,19 +59,19 @@ def laid_out(cells: Tensor, small: Tensor) -> Tensor:
 
 
 def nothing(count: int, plan: Plan) -> Tensor:
-    """Return portraits [B, 49, 60] of bare background."""
+    """Return portraits [B, 49, 60] of background alone."""
     return laid_out(torch.zeros(count, 5, WIDE, WIDE, device=plan.device), torch.zeros(count))
 
 
 def words(portraits: Tensor, plan: Plan) -> Tensor:
-    """Return the output of an exact text encoder for the words of these portraits: [B, 49, 60] -> [B, L, width]."""
+    """Return what an exact text encoder would output for these portraits: [B, 49, 60] -> [B, L, width]."""
     hidden = portraits.new_zeros(len(portraits), tokenizer.LENGTH, plan.text_width)
     hidden[:, -POSITIONS:, :NUMBERS] = portraits
     return hidden
 
 
 def vague(portraits: Tensor, rng: torch.Generator) -> Tensor:
-    """Return the portraits with noise on the drawn parts, more on some than on others."""
+    """Return the portraits with noise on the numbers that describe the looks, more on some than on others."""
 
     def random(*shape: int) -> Tensor:
         return torch.randn(shape, generator=rng, device=portraits.device)

@@ -1,4 +1,4 @@
-"""Carry out one resumable training run: weights, optimiser, moving average, step, and a log."""
+"""Run one training that can be resumed: weights, optimiser, moving average, step, and a log."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from . import checkpoint, states
 from .plan import Plan
 
 WARMUP = 200  # updates until the full learning rate
-DECAY = 0.3  # share of the run, at the end, over which it falls in a straight line …
-FLOOR = 0.02  # … to this share of itself
+DECAY = 0.3  # share of the run, at its end, over which the learning rate falls in a straight line …
+FLOOR = 0.02  # … to this share of its peak
 
 
 def learning_rate(updates: int, left: float, peak: float) -> float:
-    """Return the learning rate: warm-up over the optimiser's first updates, plateau, decay near the run's end."""
+    """Return the learning rate: warm-up over the optimiser's first updates, plateau, decay towards the run's end."""
     return peak * min(1.0, (updates + 1) / WARMUP) * max(FLOOR, min(1.0, left / DECAY))
 
 
@@ -37,8 +37,8 @@ class Clock:
 class Run:
     """A module being trained in `folder`; `state()` holds everything needed to resume.
 
-    No random state is kept: the data and the noise of step i are functions of the plan's seed and i.  Progress is
-    counted in steps of the plan's smallest batch; an update by a batch `stride` times as large is as many steps.
+    No random state is saved: the data and the noise of step i depend only on the plan's seed and on i.  Progress is
+    counted in steps of the plan's batch; an update with a batch `stride` times as large counts as `stride` steps.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Run:
         stride: int = 1,
     ):
         self.folder, self.module, self.steps, self.peak, self.plan = folder, module, steps, peak, plan
-        self.stamp = stamp  # fingerprint of what the run stands on; a state with another one is stale
+        self.stamp = stamp  # fingerprint of the autoencoder that the run depends on; other states are out of date
         self.clock, self.stride = clock, stride
         self.step, self.updates, self.seconds = 0, 0, 0.0
         self.weights = {k: p for k, p in module.named_parameters() if p.requires_grad}
@@ -65,7 +65,7 @@ class Run:
         self.resume()
 
     def state(self) -> dict:
-        """Return everything needed to resume, as one dictionary of tensors and numbers."""
+        """Return everything needed to resume, as a dictionary of tensors and numbers."""
         return {
             "step": self.step,
             "updates": self.updates,
@@ -111,10 +111,10 @@ class Run:
         self.optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
-        if norm.isfinite():  # one bad batch must not cost the night
+        if norm.isfinite():  # one bad batch must not ruin the run
             self.optimizer.step()
         self.step, self.updates = self.step + self.stride, self.updates + 1
-        rate = max(1e-3, 20 / (20 + self.step))  # a young average forgets its first steps sooner
+        rate = max(1e-3, 20 / (20 + self.step))  # at first the average forgets faster
         with torch.no_grad():
             torch._foreach_lerp_(
                 list(self.average.values()), list(self.weights.values()), 1 - (1 - rate) ** self.stride
@@ -136,7 +136,7 @@ class Run:
             )
 
     def train(self, loss_at: Callable[[int], tuple[Tensor, dict]], sheet: Callable[[], None]) -> None:
-        """Run to the last step, or at least one until the time is up: log, save and draw sheets on the way."""
+        """Train to the last step, or until the time is up (at least one step); log, save and draw sheets."""
         log = Log(self.folder / "log.csv", self.step)
         saved, done = time.monotonic(), self.step >= self.steps
         while not done:
@@ -161,7 +161,7 @@ class Log:
     def __init__(self, path: Path, step: int):
         self.path, self.rows = path, []
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():  # what a killed process logged beyond its last save is about to be done again
+        if path.exists():  # drop rows that a killed process logged after its last save: those steps are repeated
             head, *rows = path.read_text().splitlines() or [""]
             write_lines(path, [head, *(row for row in rows if int(row.split(",")[0]) <= step)])
 
@@ -172,8 +172,8 @@ class Log:
     def write(self, step: int, seconds: float) -> None:
         """Write a row: step, seconds of training so far, then the means."""
         names = list(self.rows[0])
-        told = [[row[name] for row in self.rows if not math.isnan(row[name])] for name in names]
-        means = [sum(some) / len(some) if some else math.nan for some in told]
+        columns = [[row[name] for row in self.rows if not math.isnan(row[name])] for name in names]
+        means = [sum(column) / len(column) if column else math.nan for column in columns]
         if not self.path.exists():
             write_lines(self.path, [",".join(["step", "seconds", *names])])
         with self.path.open("a") as file:

@@ -1,4 +1,4 @@
-"""Sample with a small DDIM, to look at what has been learnt so far."""
+"""Sample with a small DDIM, to show what has been learnt so far."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def scheduler() -> DDIMScheduler:
 
 @dataclass(frozen=True, slots=True)
 class Painter:
-    """The networks and tables needed to draw."""
+    """The networks needed to draw, and the scale of the latents."""
 
     vae: AutoencoderKL
     unet: UNet2DConditionModel
@@ -41,9 +41,11 @@ class Painter:
     def draw(
         self, words: Tensor, empty: Tensor, *, guidance: float, seed: int, pictures: Tensor, hole: Tensor
     ) -> Tensor:
-        """Draw what the words [B, L, d] say into the hole of each picture: [B, 3, H, W] in [-1, 1].
+        """Draw what the words [B, L, d] describe into the hole of each picture: [B, 3, H, W] in [-1, 1].
 
-        `empty` are the words for nothing.  A 4-channel UNet is held to the picture outside the hole in every step.
+        empty  the words for background alone
+
+        With a 4-channel UNet the part outside the hole is replaced by the picture in every step.
         """
         b, _, h, w = pictures.shape
         noise = torch.Generator().manual_seed(seed)

@@ -1,7 +1,7 @@
-"""Compose scenes: a photo, a hole as people paint them, and in it the thing that the words name, drawn whole.
+"""Compose scenes: a photo, a hole as people paint them, and in it the whole thing that the words name.
 
-Everything that is slow with many small pictures, which is to cut grounds and to draw holes, is done once, in tables;
-scenes are composed of those in whole batches, on whichever device trains.
+Cutting grounds and drawing holes is slow with many small pictures, so it is done once, in tables; scenes are composed
+from these in whole batches, on the training device.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from .stickers import Library, textures
 TEXTURE, OUTLINE = 192, 48  # px a side
 BARE = 0.10  # share of scenes with nothing in the hole
 ABOUT = 0.10  # share of scenes with another sticker outside the hole
-ROOMY = (0.90, 1.0)  # of its largest place, how much a thing takes
-SMALLER = (0.42, 0.62)  # the same for what shall be small
-TURNED, LIT = 0.2, 0.25  # shares of things that lean a little, and that stand in another light
+ROOMY = (0.90, 1.0)  # a thing's size, relative to the largest that fits
+SMALLER = (0.42, 0.62)  # the same for a thing that is to be small
+TURNED, LIT = 0.2, 0.25  # shares of things that are slightly rotated, and that are relit
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Scenes:
 
     pictures: Tensor  # [B, 3, H, W] in [-1, 1]
     holes: Tensor  # bool [B, 1, H, W]
-    stamps: Tensor  # [B, 4, 192, 192] in [0, 1]: what the words ask for, colours weighted by their opacity
-    small: Tensor  # bool [B]: whether they ask for a small one
+    stamps: Tensor  # [B, 4, 192, 192] in [0, 1]: the things that the words ask for, colours weighted by their opacity
+    small: Tensor  # bool [B]: whether the words ask for a small thing
 
 
 def stamps(library: Library, plan: Plan) -> Tensor:
@@ -48,10 +48,15 @@ def stamps(library: Library, plan: Plan) -> Tensor:
 
 
 class Tables:
-    """The parts scenes are made of: stickers, grounds, holes of one frame size, and orders."""
+    """The parts that scenes are composed from: stickers, grounds, holes of one frame size, and orders."""
 
     def __init__(self, library: Library, stamps: Tensor, frame: tuple[int, int], plan: Plan, part: int = 0):
-        """`stamps` are the stickers' textures, `frame` is (width, height) in px; another `part` has other tables."""
+        """Make the tables.
+
+        stamps  the stickers' textures
+        frame   width and height in px
+        part    a number; each part gets other grounds, holes and orders
+        """
         seed = [plan.seed, 2, *frame, part]
         rng, self.frame = np.random.default_rng(seed), frame
         self.textures = stamps
@@ -63,14 +68,14 @@ class Tables:
             for _ in range(plan.orders)
         ]
         things = np.full((len(orders), 2, 2), -1)
-        for n, each in enumerate(orders):
-            for k, one in enumerate(each.things):
-                things[n, k] = one.sticker, one.colour
+        for n, order in enumerate(orders):
+            for k, thing in enumerate(order.things):
+                things[n, k] = thing.sticker, thing.colour
         self.things = torch.from_numpy(things).to(plan.device)  # [N, 2, (sticker or -1, colour or -1)]
-        self.small = torch.tensor([each.small for each in orders], device=plan.device)
+        self.small = torch.tensor([order.small for order in orders], device=plan.device)
 
     def batch(self, count: int, rng: Generator) -> Scenes:
-        """Compose `count` scenes, seeded by `rng`, which lives on the tables' device."""
+        """Compose `count` scenes; `rng` must be on the tables' device."""
 
         def row(table: Tensor) -> Tensor:
             return torch.randint(len(table), (count,), generator=rng, device=table.device)
@@ -85,7 +90,7 @@ class Tables:
         anywhere = torch.stack([uniform(0, n) for n in self.frame], 1)
         about = layer(other, uniform(60, 170), anywhere, uniform(0, 0), self.frame)
         pictures = over(about * (~holes & (uniform(0, 1) < ABOUT).view(-1, 1, 1, 1)), pictures)
-        stamps, told = self.ordered(order, holes)
+        stamps, described = self.ordered(order, holes)
         side, middle, fits = placed(F.interpolate(stamps[:, 3:], (OUTLINE, OUTLINE), mode="area"), holes)
         small = self.small[order]
         side = side * torch.where(small, uniform(*SMALLER), uniform(*ROOMY))
@@ -93,8 +98,10 @@ class Tables:
         stamps = relit(stamps, 1 + lit * uniform(-0.15, 0.15), lit * uniform(-0.06, 0.06))
         lean = uniform(-0.12, 0.12) * (uniform(0, 1) < TURNED)
         thing = layer(stamps, side, middle, lean, self.frame)
-        tight = ~fits.view(-1, 1, 1, 1) & (F.max_pool2d(thing[:, 3:], 9, 1, 4) > 0.05)  # there the hole is widened
-        return Scenes(over(thing, pictures) * 2 - 1, holes | tight, told, small)
+        tight = ~fits.view(-1, 1, 1, 1) & (
+            F.max_pool2d(thing[:, 3:], 9, 1, 4) > 0.05
+        )  # if it does not fit, widen the hole
+        return Scenes(over(thing, pictures) * 2 - 1, holes | tight, described, small)
 
     def ground(self, rows: Tensor, flip: Tensor) -> Tensor:
         """Return [B, 3, H, W] in [0, 1]: the middles of those grounds, mirrored where `flip`."""
@@ -112,29 +119,29 @@ class Tables:
         return stamps * (rows >= 0).view(-1, 1, 1, 1)
 
     def ordered(self, rows: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the ordered things, [B, 4, 192, 192], twice: as fits the holes, and as the words describe them.
+        """Return the ordered things, [B, 4, 192, 192], twice: arranged to fit the holes, and as in their portraits.
 
-        Of two things one stands beside the other, but in tall holes above it.
+        Of two things one is beside the other, but above it in tall holes.
         """
         things = self.things[rows]
-        told = self.stamp(things[:, 0, 0], things[:, 0, 1])
+        described = self.stamp(things[:, 0, 0], things[:, 0, 1])
         pairs = (things[:, 1, 0] >= 0).nonzero()[:, 0]
         if not len(pairs):
-            return told, told
-        one, other = (
-            F.avg_pool2d(each, 2) for each in (told[pairs], self.stamp(things[pairs, 1, 0], things[pairs, 1, 1]))
+            return described, described
+        first, second = (
+            F.avg_pool2d(each, 2) for each in (described[pairs], self.stamp(things[pairs, 1, 0], things[pairs, 1, 1]))
         )
         quarter = TEXTURE // 4
-        beside = F.pad(torch.cat([one, other], 3), (0, 0, quarter, quarter))
-        above = F.pad(torch.cat([one, other], 2), (quarter, quarter, 0, 0))
+        beside = F.pad(torch.cat([first, second], 3), (0, 0, quarter, quarter))
+        above = F.pad(torch.cat([first, second], 2), (quarter, quarter, 0, 0))
         wide, tall = (holes[pairs].any(axis).float().sum((1, 2)) for axis in (2, 3))
-        told = told.index_copy(0, pairs, beside)
+        described = described.index_copy(0, pairs, beside)
         upright = torch.where((tall > 1.25 * wide).view(-1, 1, 1, 1), above, beside)
-        return told.index_copy(0, pairs, upright), told
+        return described.index_copy(0, pairs, upright), described
 
 
 def table(made: Callable[[np.random.Generator], np.ndarray], count: int, seed: list[int]) -> Tensor:
-    """Make `count` rows with one thread per core, each seeded by the seed and its number."""
+    """Make `count` rows with one thread per core; each is seeded by the seed and its number."""
     with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
         rows = pool.map(lambda number: made(np.random.default_rng([*seed, number])), range(count))
         return torch.from_numpy(np.stack(list(rows)))

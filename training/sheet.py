@@ -1,4 +1,4 @@
-"""Draw sample sheets: one look shows how the training is going."""
+"""Draw sample sheets, which show at a glance how the training is going."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .sample import Painter
 from .stickers import Library, textures
 
 GUIDANCE = 1.5
-THINGS = (  # what is drawn: a sticker's name, and another colour than its own
+THINGS = (  # (a sticker's name, another colour or "" for its own)
     ("pizza", ""), ("red apple", ""), ("cat face", ""), ("rocket", ""), ("sunflower", ""), ("soccer ball", ""),
     ("grinning face", ""), ("guitar", ""), ("octopus", ""), ("locomotive", ""), ("key", ""), ("owl", ""),
     ("red apple", "blue"), ("key", "golden"), ("automobile", "green"), ("house", "purple"), ("rose", ""),
@@ -44,7 +44,7 @@ def tiles(pixels: Tensor) -> list[np.ndarray]:
 
 def tensor(pictures: list[Image.Image]) -> Tensor:
     """Convert tiles to [B, 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(np.stack([np.array(one) for one in pictures])).permute(0, 3, 1, 2) / 127.5 - 1
+    return torch.from_numpy(np.stack([np.array(picture) for picture in pictures])).permute(0, 3, 1, 2) / 127.5 - 1
 
 
 def store(path: Path, page: Image.Image) -> None:
@@ -54,7 +54,7 @@ def store(path: Path, page: Image.Image) -> None:
 
 @torch.no_grad()
 def round_trip(path: Path, vae: AutoencoderKL, held_out: list[Image.Image], library: Library) -> None:
-    """Return pairs of pictures: the original and its round trip through the autoencoder, with decibels."""
+    """Save a sheet of pairs: a picture and its round trip through the autoencoder, with decibels."""
     views = [middle(photo, measure.SIZE) for photo in held_out]
     for index, view in enumerate(list(views)):
         side, sticker = measure.SIZE * 5 // 8, library.stickers[(index * 167 + 40) % len(library.stickers)]
@@ -62,14 +62,14 @@ def round_trip(path: Path, vae: AutoencoderKL, held_out: list[Image.Image], libr
         views.append(view.copy())
         views[-1].paste(stamp, at, stamp)
     x = tensor(views)
-    y = torch.cat([vae.decode(vae.encode(one[None]).latent_dist.mode()).sample for one in x]).clamp(-1, 1)
+    y = torch.cat([vae.decode(vae.encode(view[None]).latent_dist.mode()).sample for view in x]).clamp(-1, 1)
     pairs = [tile for pair in zip(tiles(x), tiles(y), strict=True) for tile in pair]
     labels = [label for view in views for label in ("", f"{measure.psnr(vae, view):.1f} dB")]
     store(path, grid(pairs, labels, columns=6))
 
 
 def drawn(path: Path, painter: Painter, library: Library, held_out: list[Image.Image], plan: Plan) -> None:
-    """Draw things from their exact portraits into holes of every kind in held-out photos; each hole is outlined."""
+    """Save a sheet of things drawn from their exact portraits into holes in held-out photos, each hole outlined."""
     rng, count = np.random.default_rng(1), len(THINGS)
     x = tensor([middle(held_out[index % len(held_out)], plan.size) for index in range(count)]).to(plan.device)
     hole = torch.from_numpy(np.stack([holes.hole(rng, plan.size, plan.size) for _ in range(count)]))[:, None]
@@ -97,7 +97,7 @@ def drawn(path: Path, painter: Painter, library: Library, held_out: list[Image.I
 
 
 def ordered(library: Library, plan: Plan) -> tuple[Tensor, Tensor]:
-    """Return (stamps of THINGS [B, 4, 168, 168], colours weighted by their opacity; [B] zeros: none is small)."""
+    """Return stamps of THINGS, [B, 4, 168, 168], colours weighted by opacity; and zeros [B], as none is small."""
     names = [sticker.name for sticker in library.stickers]
     rows = [library.stickers[names.index(name)] if name in names else None for name, _ in THINGS]
     stamps = torch.zeros(len(rows), 4, portraits.SIDE, portraits.SIDE)

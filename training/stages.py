@@ -33,7 +33,7 @@ def on(device: str) -> dict[str, object]:
 
 
 def run(names: list[str], plan: Plan, minutes: float | None, packed: Path | None) -> None:
-    """Run those stages to their ends, or as far as they get in that many minutes."""
+    """Run these stages to their end, or as far as they get in the given minutes."""
     began = time.monotonic()
     if plan.device == "cuda":
         torch.backends.cudnn.benchmark = True
@@ -69,16 +69,16 @@ def of(library: Library, held_out: list[Image.Image], plan: Plan) -> dict[str, C
 
 
 def exported(library: Library, held_out: list[Image.Image], plan: Plan) -> None:
-    """Export the model; only this imports the library that uses it."""
+    """Export the model; the import is here because a training machine need not have the library `inpaint` uses."""
     from . import export
 
     print(f"Exported to {export.export(library, held_out, plan)}")
 
 
 def save(plan: Plan) -> list[Path]:
-    """Write small states of the text encoder and the UNets in the work folder to `plan.out`.
+    """Write small states of the text encoder and the UNets in the work folder to `plan.out`; return their files.
 
-    While there is no 9-channel UNet yet, also of what it is grown from.
+    While there is no 9-channel UNet yet, the UNet that it is grown from is written too.
     """
     out, paths = plan.out or Path("training/state"), []
     for name in ("text", "inpaint", "base"):

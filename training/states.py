@@ -1,6 +1,6 @@
-"""Keep small states to resume on another machine: averaged weights in float16, in files of at most 15 MB.
+"""Store small states to resume on another machine: averaged weights in float16, in files of at most 15 MB.
 
-The optimiser's own memory stays behind.  It is gathered again within the warm-up, which such a start begins with.
+The optimiser's state is not stored; it builds up again during the warm-up with which such a run begins.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from . import checkpoint
 from .plan import Plan
 
 LARGEST = 15_000_000  # bytes of a file
-PART = {"first": "unet", "inpaint": "unet", "base": "unet"}  # what holds the weights in a final.pt
+PART = {"first": "unet", "inpaint": "unet", "base": "unet"}  # the key of the weights in a final.pt
 
 
 def write(folder: Path, name: str, weights: dict[str, Tensor], facts: dict[str, object]) -> list[Path]:
-    """Write `weights` as `folder`/`name`-1.safetensors and so on, each with the `facts`."""
+    """Write `weights` as `folder`/`name`-1.safetensors and so on, each with the `facts`; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     parts, room = [{}], LARGEST
     for key, value in weights.items():
@@ -46,7 +46,7 @@ def read(folder: Path | None, name: str) -> tuple[dict[str, Tensor], dict[str, s
     for path in paths:
         with safe_open(path, "pt") as file:
             if facts and facts["step"] != file.metadata()["step"]:
-                return None  # files of two states
+                return None  # the files belong to different states
             facts = file.metadata()
             weights |= {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     return (weights, facts) if paths and int(facts["parts"]) == len(paths) else None
@@ -62,14 +62,14 @@ class Trained:
 
 
 def furthest(plan: Plan, name: str) -> Trained | None:
-    """Return the weights of a part with the most steps: those finished in the work folder, or a small state."""
+    """Return a part's weights with the most steps: the finished ones in the work folder, or a small state."""
     final, small = checkpoint.load(plan.work / name / "final.pt"), read(plan.states, name)
     found = [] if final is None else [Trained(final[PART.get(name, name)], final["step"], final["seconds"])]
     if small is not None:
         found.append(Trained(small[0], int(small[1]["step"]), float(small[1]["seconds"])))
-    return max(found, key=lambda one: one.step, default=None)
+    return max(found, key=lambda trained: trained.step, default=None)
 
 
-def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Return whether the two are equal as float16."""
-    return one.keys() == other.keys() and all(torch.equal(one[key].half(), other[key].half()) for key in one)
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    """Return whether two sets of weights are equal as float16."""
+    return a.keys() == b.keys() and all(torch.equal(a[key].half(), b[key].half()) for key in a)

@@ -21,9 +21,9 @@ PACKAGES = {
     "names": "unicode-emoji-json@0.9.0",
     "words": "emojilib@4.0.3",
 }
-LEFT_OUT = {"Flags", "People & Body", "Symbols"}  # what remains is mostly single clear objects
+LEFT_OUT = {"Flags", "People & Body", "Symbols"}  # the other groups are mostly single clear objects
 SKIN_TONES = {"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"}
-JOINER = "fe0f"  # asks for the coloured form; file names and tables disagree on writing it
+JOINER = "fe0f"  # selects the coloured form of an emoji; some names include it, others do not
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def fetch(folder: Path) -> None:
             _pack(package, folder)
         with tarfile.open(archive) as tar:
             tar.extractall(folder / f"{part}.part", filter="data")
-        (folder / f"{part}.part").rename(folder / part)  # only a whole folder gets the name
+        (folder / f"{part}.part").rename(folder / part)  # only a complete folder gets this name
 
 
 def _pack(package: str, folder: Path) -> None:
@@ -62,7 +62,7 @@ def _pack(package: str, folder: Path) -> None:
     try:
         subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True)
     except FileNotFoundError:
-        sys.exit(f"The stickers come from npm, which is not here. Install it, or put them into {folder}.")
+        sys.exit(f"The stickers come from npm, which is not installed. Install it, or put them into {folder}.")
     except subprocess.CalledProcessError as error:
         sys.exit(f"npm cannot fetch {package}: {error.stderr.strip()[-300:] or 'it does not say why'}.")
 
@@ -99,7 +99,7 @@ def keywords(name: str, words: list[str]) -> tuple[str, ...]:
 def textures(stickers: list[Sticker], side: int) -> Tensor:
     """Return uint8 [N, 4, side, side]: the stickers' pictures, colours and opacity."""
     rows = []
-    for one in stickers:
-        picture = torch.from_numpy(np.array(one.picture)).permute(2, 0, 1)[None].float() / 255
+    for sticker in stickers:
+        picture = torch.from_numpy(np.array(sticker.picture)).permute(2, 0, 1)[None].float() / 255
         rows.append((smaller(picture, side) * 255).round().byte())
     return torch.cat(rows)

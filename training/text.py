@@ -1,7 +1,8 @@
 """Train the text encoder to write each thing's portrait into the last 49 positions of its output.
 
-Trained together with a UNet from nothing it told colours and hardly shapes for thousands of steps.  Alone, and told
-exactly what to say, it takes minutes, and every query of the UNet's cross-attention finds the place that it needs.
+Trained together with a UNet, from nothing, it expressed colours but hardly any shapes for thousands of steps.
+Trained alone on the portraits it takes minutes, and every query of the UNet's cross-attention finds the position it
+needs.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from .run import Clock, Run
 from .stickers import Sticker, textures
 
 PEAK = 1e-3
-SEED = 5  # beside the plan's own
-HALF = WIDE // 2  # latent cells a side of each of two things
-BARE = 0.05  # share of captions for background, whose portrait is nothing
+SEED = 5  # added to the plan's own
+HALF = WIDE // 2  # latent cells on a side of each of two things
+BARE = 0.05  # share of captions for background, whose portrait is empty
 
 
 def build(tokens: CLIPTokenizer, plan: Plan) -> CLIPTextModel:
@@ -60,20 +61,20 @@ class Portraits:
     def of(self, orders: list[Order]) -> Tensor:
         """Return [B, 49, 60]: the portrait of each order."""
         cells = torch.zeros(len(orders), 5, WIDE, WIDE, device=self.whole.device)
-        one = [n for n, each in enumerate(orders) if len(each.things) == 1]
-        cells[one] = self.whole[[row(orders[n].things[0]) for n in one]].float()
-        two, top = [n for n, each in enumerate(orders) if len(each.things) == 2], (WIDE - HALF) // 2
+        singles = [n for n, order in enumerate(orders) if len(order.things) == 1]
+        cells[singles] = self.whole[[row(orders[n].things[0]) for n in singles]].float()
+        pairs, top = [n for n, order in enumerate(orders) if len(order.things) == 2], (WIDE - HALF) // 2
         for side, left in ((0, 0), (1, WIDE - HALF)):
-            cells[two, :, top : top + HALF, left : left + HALF] = self.half[
-                [row(orders[n].things[side]) for n in two]
+            cells[pairs, :, top : top + HALF, left : left + HALF] = self.half[
+                [row(orders[n].things[side]) for n in pairs]
             ].float()
-        small = torch.tensor([each.small for each in orders], device=self.whole.device)
+        small = torch.tensor([order.small for order in orders], device=self.whole.device)
         return portraits.laid_out(cells, small)
 
 
-def row(one: Thing) -> int:
-    """Return the row of a thing in the tables: the plain stickers, then those of each colour."""
-    return one.sticker * (len(colours.NAMES) + 1) + one.colour + 1
+def row(thing: Thing) -> int:
+    """Return a thing's row in the tables: for each sticker its own colour first, then every colour of NAMES."""
+    return thing.sticker * (len(colours.NAMES) + 1) + thing.colour + 1
 
 
 @torch.no_grad()
@@ -85,7 +86,7 @@ def encoded(stickers: list[Sticker], model: AutoencoderKL, cells: int, plan: Pla
     for each in pictures:
         many = colours.painted((each.float() / 255).expand(len(every), -1, -1, -1), every)
         alpha = many[:, 3:]
-        z = portraits.told((many[:, :3] * 2 - 1) * alpha, model, plan)
+        z = portraits.beyond_grey((many[:, :3] * 2 - 1) * alpha, model, plan)
         rows.append(torch.cat([z, 2 * F.avg_pool2d(alpha, 8)], 1).half().cpu())
     return torch.cat(rows)
 
@@ -104,36 +105,36 @@ def loss_at(
 ) -> tuple[Tensor, dict]:
     """Return (loss, figures) of one step: the share of the portraits' variance that is not explained.
 
-    The positions before the portrait shall be silent in the numbers that the UNets read.
+    The loss also drives the positions before the portrait to 0 in the numbers that the UNets read.
     """
     orders = orders_at(step, stickers, plan)
     wanted = table.of(orders)
     ids = tokenizer.encode(tokens, [each.words for each in orders]).to(plan.device)
     with plan.autocast():
-        told = encoder(input_ids=ids).last_hidden_state[..., :NUMBERS].float()
-    error = (told[:, -POSITIONS:] - wanted).square() / table.deviation**2  # [B, 49, 60]
-    silent = told[:, :-POSITIONS].square().mean() / table.deviation**2
+        output = encoder(input_ids=ids).last_hidden_state[..., :NUMBERS].float()
+    error = (output[:, -POSITIONS:] - wanted).square() / table.deviation**2  # [B, 49, 60]
+    silence = output[:, :-POSITIONS].square().mean() / table.deviation**2
     drawn = error[..., :DRAWN].mean((1, 2))  # [B]
-    seen = drawn.detach()
-    figures = {"untold": seen.mean()}
+    unexplained = drawn.detach()
+    figures = {"unexplained": unexplained.mean()}
     for name, which in kinds(orders).items():
-        figures[name] = seen[torch.tensor(which)].mean() if any(which) else seen.new_tensor(math.nan)
-    return drawn.mean() + error[..., DRAWN:].mean() + silent, figures
+        figures[name] = unexplained[torch.tensor(which)].mean() if any(which) else drawn.new_tensor(math.nan)
+    return drawn.mean() + error[..., DRAWN:].mean() + silence, figures
 
 
 def kinds(orders: list[Order]) -> dict[str, list[bool]]:
-    """Return which orders are of one thing in its own colour, of one in another, and of two."""
-    one = [len(each.things) == 1 for each in orders]
-    own = [all(thing.colour < 0 for thing in each.things) for each in orders]
+    """Return which orders ask for one thing in its own colour, for one in another colour, and for two things."""
+    single = [len(order.things) == 1 for order in orders]
+    own = [all(thing.colour < 0 for thing in order.things) for order in orders]
     return {
-        "plain": [a and b for a, b in zip(one, own, strict=True)],
-        "coloured": [a and not b for a, b in zip(one, own, strict=True)],
-        "two": [len(each.things) == 2 for each in orders],
+        "plain": [a and b for a, b in zip(single, own, strict=True)],
+        "coloured": [a and not b for a, b in zip(single, own, strict=True)],
+        "two": [len(order.things) == 2 for order in orders],
     }
 
 
 def train(stickers: list[Sticker], plan: Plan, clock: Clock | None = None) -> None:
-    """Return the finished text encoder, saved at `work/text/final.pt`."""
+    """Train the text encoder, resuming from the last save, and save it as `work/text/final.pt`."""
     autoencoder, stamp = vae.load(plan)
     tokens, folder = tokenizer.load(stickers, plan), plan.work / "text"
     if checkpoint.finished(folder, stamp, plan.text_steps):

@@ -30,8 +30,8 @@ def train(texts: list[str], size: int) -> tuple[dict[str, int], list[str]]:
         ]
     )
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    # Every byte may also end a word, so that no text at all is out of vocabulary.  Said ahead, since the trainer
-    # otherwise numbers these in the order of a hash table, and with them the ties between merges.
+    # Every byte may also end a word, so that any text can be encoded.  These tokens are given as special tokens: the
+    # trainer would otherwise number them in the order of a hash table, which also decides ties between merges.
     ends = [letter + "</w>" for letter in letters]
     bpe.train_from_iterator(
         texts,
@@ -52,7 +52,7 @@ def train(texts: list[str], size: int) -> tuple[dict[str, int], list[str]]:
 
 
 def load(stickers: list[Sticker], plan: Plan) -> CLIPTokenizer:
-    """Return the run's tokenizer, trained on the stickers' captions if there is none yet."""
+    """Return the run's tokenizer; train it on the stickers' captions if there is none yet."""
     folder = plan.work / "tokenizer"
     if not folder.exists():
         part = folder.with_name("tokenizer.part")
@@ -64,7 +64,7 @@ def load(stickers: list[Sticker], plan: Plan) -> CLIPTokenizer:
         CLIPTokenizer(**{name: str(file) for name, file in files.items()}, model_max_length=LENGTH).save_pretrained(
             part
         )
-        part.rename(folder)  # only a whole folder gets the name
+        part.rename(folder)  # only a complete folder gets this name
     return CLIPTokenizer.from_pretrained(folder)
 
 

@@ -1,8 +1,9 @@
 """Train the two UNets, each grown from the one before it.
 
-"first" has 4 channels in and learns for a short while what pictures and words are.  "inpaint" is grown from it, with
-five new input channels at zero, as SD-inpainting was from Stable Diffusion; it sees where a hole is, which is the
-quickest way to learn how to fill one.  "base" drops those channels again and goes on: the shipped 4-channel UNet.
+"first" has 4 input channels and learns for a short while what pictures and words are.  "inpaint" is grown from it, with
+five new input channels that start at zero, as SD-inpainting was grown from Stable Diffusion; it sees where the hole
+is, which is the quickest way to learn to fill one.  "base" drops those channels again and is trained further; it is
+the shipped 4-channel UNet.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from .stickers import Library
 
 PARENT = {"first": None, "inpaint": "first", "base": "inpaint"}
 PEAK = {"first": 1e-3, "inpaint": 8e-4, "base": 5e-4}
-SEED = {"first": 3, "inpaint": 4, "base": 6}  # beside the plan's own
-GAMMA = 5.0  # as in Hang et al. 2023, arXiv 2303.09556: steps with little noise count less
-NOISY = 0.6  # t = 1000 u^NOISY: more of the steps in which it is decided what is drawn and where
-OUTSIDE = 0.1  # weight of the loss outside the hole, which the picture itself overwrites at use
+SEED = {"first": 3, "inpaint": 4, "base": 6}  # added to the plan's own
+GAMMA = 5.0  # of Hang et al. 2023, arXiv 2303.09556: timesteps with little noise count less
+NOISY = 0.6  # t = 1000 u^NOISY, which favours the noisy timesteps, where the motif and its place are decided
+OUTSIDE = 0.1  # weight of the loss outside the hole, where the picture overwrites the result at inference
 
 
 def build(channels: int, plan: Plan) -> UNet2DConditionModel:
-    """Build an untrained UNet; no attention at full size, where it costs most and the text matters least."""
+    """Build an untrained UNet, without attention at full size, where it costs most and the text matters least."""
     plain, cross = len(plan.channels) - 1, "CrossAttn"
     unet = UNet2DConditionModel(
         sample_size=plan.size // 8,
@@ -47,16 +48,16 @@ def build(channels: int, plan: Plan) -> UNet2DConditionModel:
     unet.set_attn_processor(AttnProcessor())
     with torch.no_grad():
         for name, weight in unet.named_parameters():
-            if name.endswith(("attn2.to_k.weight", "attn2.to_v.weight")):  # these are all that it reads of the words
+            if name.endswith(("attn2.to_k.weight", "attn2.to_v.weight")):  # only these layers read the words
                 weight[:, portraits.NUMBERS :] = 0
     return unet
 
 
 @torch.no_grad()
 def grown(channels: int, weights: dict[str, Tensor], plan: Plan) -> UNet2DConditionModel:
-    """Build a UNet with the trained `weights`, which ignores input channels that they lack.
+    """Build a UNet from the trained `weights`; input channels that they lack start at zero.
 
-    Where the text encoder has another width than theirs, the keys and values made of its words begin untrained.
+    If the weights were trained with a text encoder of another width, the layers that read the words start untrained.
     """
     unet = build(channels, plan)
     mine = unet.state_dict()
@@ -68,7 +69,7 @@ def grown(channels: int, weights: dict[str, Tensor], plan: Plan) -> UNet2DCondit
 
 
 class Lessons:
-    """Noisy latents with their words; those of step i are seeded by the seed and i."""
+    """The training data of each step: noisy latents and words; step i is seeded by the seed and i."""
 
     def __init__(self, mode: str, source: cache.Cached | cache.Fresh, scale: float, plan: Plan):
         self.mode, self.source, self.scale, self.plan = mode, source, scale, plan
@@ -77,8 +78,9 @@ class Lessons:
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return (input [B, 4 or 9, h, w], t [B], words [B, L, d], velocity [B, 4, h, w], weight [B, 1, h, w]).
 
-        The velocity, √ᾱ noise − √(1−ᾱ) z (Salimans & Ho 2022, arXiv 2202.00512), tells colours at every noise
-        level: an error in it is never magnified, as one in the noise is where hardly anything else is left.
+        The velocity, √ᾱ noise − √(1−ᾱ) z (Salimans & Ho 2022, arXiv 2202.00512), holds information on colours at
+        every noise level.  An error in it is never magnified, while an error in predicted noise is, at high noise
+        levels.
         """
         rng = cache.generator(self.plan, SEED[self.mode], step)
         scenes = self.source.at(step, rng)
@@ -106,7 +108,7 @@ def loss_at(step: int, lessons: Lessons, unet: Layout) -> tuple[Tensor, dict]:
 
 
 def steps_of(mode: str, plan: Plan) -> int:
-    """Return the number of steps the plan has for a UNet."""
+    """Return the number of steps that the plan gives a UNet."""
     return getattr(plan, f"{mode}_steps")
 
 
@@ -119,13 +121,13 @@ def adopt(folder: Path, plan: Plan) -> None:
 
 
 def adopted(plan: Plan) -> bool:
-    """Return whether the first lessons were taken over from a finished model."""
+    """Return whether the first lessons were replaced by a finished model's UNet."""
     state = checkpoint.load(plan.work / "first" / "final.pt")
     return state is not None and not state["stamp"]
 
 
 def beginning(mode: str, channels: int, plan: Plan) -> UNet2DConditionModel:
-    """Return the UNet before its first step: grown from its parent, which was finished here or elsewhere."""
+    """Return the UNet before its first step: grown from its parent, if that has been trained, here or elsewhere."""
     if PARENT[mode] is None:
         return build(channels, plan)
     parent = states.furthest(plan, PARENT[mode])
@@ -133,7 +135,7 @@ def beginning(mode: str, channels: int, plan: Plan) -> UNet2DConditionModel:
 
 
 def train(mode: str, library: Library, held_out: list, plan: Plan, clock: Clock | None = None) -> None:
-    """Return the finished weights of "first", "inpaint" or "base", saved at `work/MODE/final.pt`."""
+    """Train the UNet "first", "inpaint" or "base", resuming from the last save; save it as `work/MODE/final.pt`."""
     autoencoder, stamp = vae.load(plan)
     torch.manual_seed(plan.seed)
     channels, steps, folder = 9 if mode == "inpaint" else 4, steps_of(mode, plan), plan.work / mode

@@ -1,4 +1,4 @@
-"""Train the autoencoder: 8× smaller, 4 channels; the first network to be trained, then left unchanged."""
+"""Train the autoencoder, 8× down to 4 channels; it is trained first and stays unchanged afterwards."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .stickers import Library
 
 PEAK = 1e-3
 PATCH = 64
-NOISE = 0.03  # of the latents' deviation, added while training: what a UNet draws is never exact either
-POINT = -30.0  # log variance of the posterior: e^-15 wide, so that a sample of it is its mean
-COLOURS_BY = 3_000  # steps with a heavy colour loss: without it red and green do not come for hours
+NOISE = 0.03  # noise added to the latents in training, relative to their deviation, since no UNet draws them exactly
+POINT = -30.0  # log variance of the posterior: so narrow that a sample equals its mean
+COLOURS_BY = 3_000  # steps with a heavy colour loss; without it, red and green are not learnt for hours
 
 
 def build(plan: Plan) -> AutoencoderKL:
@@ -37,14 +37,14 @@ def build(plan: Plan) -> AutoencoderKL:
         norm_num_groups=min(8, plan.vae_channels[0]),
         sample_size=2 * plan.size,
     )
-    vae.set_attn_processor(AttnProcessor())  # faster here than the fused one, as is the plain memory format
+    vae.set_attn_processor(AttnProcessor())  # faster here than fused attention
     point(vae)
     return vae
 
 
 @torch.no_grad()
 def point(vae: AutoencoderKL) -> None:
-    """Fix the log-variance half of the encoder's output, since the pipelines sample it."""
+    """Fix the log-variance half of the encoder's output, since pipelines sample the posterior."""
     vae.quant_conv.weight[4:] = 0
     vae.quant_conv.bias[4:] = POINT
 
@@ -63,7 +63,7 @@ def batch(step: int, library: Library, plan: Plan) -> Tensor:
 
 
 def loss(y: Tensor, x: Tensor, step: int) -> Tensor:
-    """Return the loss: squared error for PSNR; differences of neighbours for crisp edges; pooled colours."""
+    """Return the loss: squared error for PSNR, differences of neighbours for sharp edges, and pooled colours."""
     heavy = 1.0 if step < COLOURS_BY else 0.2
     total = 10 * F.mse_loss(y, x) + 0.2 * F.l1_loss(y, x)
     for axis in (2, 3):
@@ -87,7 +87,7 @@ def loss_at(step: int, vae: AutoencoderKL, library: Library, plan: Plan) -> tupl
 
 
 def train(library: Library, held_out: list, plan: Plan) -> None:
-    """Return the finished weights, saved at `work/vae/final.pt`, resumed from wherever the run stopped."""
+    """Train the autoencoder, resuming from the last save, and save it as `work/vae/final.pt`."""
     folder = plan.work / "vae"
     final = checkpoint.load(folder / "final.pt")
     if final is not None and final["step"] >= plan.vae_steps:
@@ -113,10 +113,10 @@ def train(library: Library, held_out: list, plan: Plan) -> None:
 
 @torch.no_grad()
 def level(vae: AutoencoderKL, library: Library, plan: Plan) -> None:
-    """Return the same autoencoder with latents of mean 0 and deviation 1 in each channel.
+    """Change the autoencoder in place so that each channel of its latents has mean 0 and deviation 1.
 
-    Two 1×1 convolutions carry the change, z' = (z − m) / s after the encoder and z = s z' + m before the decoder,
-    so that pictures stay as they were, while the UNets meet what their noise is like.
+    Two 1×1 convolutions carry the change, z' = (z − m) / s after the encoder and z = s z' + m before the decoder, so
+    that pictures stay the same, and the UNets work on latents with the same mean and deviation as their noise.
     """
     rng = np.random.default_rng([plan.seed, 0])
     x = pixels(np.stack([patch(rng, library, 2 * PATCH) for _ in range(128)]))
@@ -140,12 +140,12 @@ def load(plan: Plan) -> tuple[AutoencoderKL, str]:
 
 
 def scale(plan: Plan) -> float:
-    """Return the factor that brings latents to unit deviation."""
+    """Return the factor that scales latents to unit deviation."""
     return checkpoint.load(plan.work / "vae" / "final.pt")["scale"]
 
 
 def adopt(folder: Path, plan: Plan) -> None:
-    """Take the autoencoder of a finished model in diffusers' layout, where the work folder has none."""
+    """Use the autoencoder of a finished model in diffusers' layout, if the work folder has none."""
     path = plan.work / "vae" / "final.pt"
     if path.exists():
         return
