@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-# The names of six photos that are never trained on; every figure "on held-out photos" is measured on them.  There is
-# one from each sixth of the 40 photos, ranked by how hard they are to compress, so their mean is close to that of all.
+# The names of six photos that are never trained on; figures "on held-out photos" are measured on them.  There is one
+# from each sixth of the 40 photos, ranked by how hard they are to compress, so their mean is close to that of all.
 HELD_OUT = (
     "casa-mila",
     "oakland-zoo-otters",

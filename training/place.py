@@ -7,9 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CELL = 4  # px: outlines and holes are compared on a grid of cells of this size
-SIDES = tuple(
-    0.94 * 0.9**k for k in range(24)
-)  # sizes of a thing that are tried, relative to the frame's longer side
+# The sizes of a thing that are tried, relative to the frame's longer side.
+SIDES = tuple(0.94 * 0.9**k for k in range(24))
 BEYOND = 0.015  # share of a thing's opaque area that may lie outside the hole
 BAND = 8  # cells around the frame that no thing may cover, so that none wraps around to the other side
 

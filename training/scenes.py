@@ -98,9 +98,8 @@ class Tables:
         stamps = relit(stamps, 1 + lit * uniform(-0.15, 0.15), lit * uniform(-0.06, 0.06))
         lean = uniform(-0.12, 0.12) * (uniform(0, 1) < TURNED)
         thing = layer(stamps, side, middle, lean, self.frame)
-        tight = ~fits.view(-1, 1, 1, 1) & (
-            F.max_pool2d(thing[:, 3:], 9, 1, 4) > 0.05
-        )  # if it does not fit, widen the hole
+        # Where the thing does not fit, widen the hole around it.
+        tight = ~fits.view(-1, 1, 1, 1) & (F.max_pool2d(thing[:, 3:], 9, 1, 4) > 0.05)
         return Scenes(over(thing, pictures) * 2 - 1, holes | tight, described, small)
 
     def ground(self, rows: Tensor, flip: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """Train the two UNets, each grown from the one before it.
 
-"first" has 4 input channels and learns for a short while what pictures and words are.  "inpaint" is grown from it, with
-five new input channels that start at zero, as SD-inpainting was grown from Stable Diffusion; it sees where the hole
-is, which is the quickest way to learn to fill one.  "base" drops those channels again and is trained further; it is
-the shipped 4-channel UNet.
+"first" has 4 input channels and learns for a short while what pictures and words are.  "inpaint" is grown from it,
+with five new input channels that start at zero, as SD-inpainting was grown from Stable Diffusion; it sees where the
+hole is, which is the quickest way to learn to fill one.  "base" drops those channels again and is trained further; it
+is the shipped 4-channel UNet.
 """
 
 from __future__ import annotations
