@@ -50,10 +50,10 @@ class Result:
     def save(self, path: str | Path, index: int = 0, metadata: str = "full", quality: int | None = 95) -> Path:
         """Write image `index` as PNG, JPEG, WebP or TIFF, by the path's suffix; return its path.
 
-        metadata  full      settings, mask and the pixels that were painted over: `Request.from_image` repeats
-                            the picture bit for bit (PNG; JPEG and WebP change pixels and keep the settings only)
-                  settings  the words and numbers, but no pixel that cannot be seen
-                  none      nothing of this; the photo's own EXIF and colour profile stay
+        metadata  full      settings, mask and the pixels that were painted over, so that `Request.from_image` can
+                            repeat the picture bit for bit (PNG only; JPEG and WebP keep just the settings)
+                  settings  only the settings, none of the pixels that were painted over
+                  none      neither; the photo's own EXIF and colour profile stay
         quality   1 … 100 of JPEG and WebP; WebP is lossless at 100; None gives a JPEG the quantization of the
                   photo's own file
         """

@@ -1,4 +1,4 @@
-// The keyboard: shortcuts anywhere but in a text field, arrows and Enter on the picture.
+// Handles the keyboard: shortcuts everywhere except in text fields, arrows and Enter on the picture.
 
 import { el, say } from "./dom.js";
 

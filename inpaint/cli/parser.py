@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,6 +31,16 @@ TITLES = {"prompt": "words", "area": "what the model is shown", "finish": "filli
 
 
 class Parser(argparse.ArgumentParser):
+    """A parser with errors of one line, and options anywhere among the inputs."""
+
+    def parse_intermixed_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:
+        """Parse the arguments; all after "--" are inputs, which argparse itself refuses if they begin with a dash."""
+        given = list(sys.argv[1:] if args is None else args)
+        end = given.index("--") if "--" in given else len(given)
+        found = super().parse_intermixed_args(given[:end], namespace)
+        found.inputs = [*found.inputs, *given[end + 1 :]]
+        return found
+
     def error(self, message: str) -> NoReturn:
         """Exit with a one-line error, without the usage text; a long argument is quoted by its beginning."""
         message = "".join(c if c.isprintable() else "?" for c in message).rstrip(".")

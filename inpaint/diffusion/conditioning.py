@@ -1,4 +1,4 @@
-"""Hold what a denoiser is told of the prompts, where one tensor does not hold it all."""
+"""Hold the encoded prompts as several tensors, for denoisers that take more than the words' embeddings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """Several tensors with one row for each prompt, such as the words and the pooled text; used as one tensor is."""
+    """Several tensors with one row per prompt, such as words and pooled text; it has the methods of one tensor."""
 
     tensors: tuple[Tensor, ...]
 

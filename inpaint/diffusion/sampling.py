@@ -163,9 +163,9 @@ class InpaintUNet(Strategy):
 def guided(unet: Denoiser, x: Tensor, t: float, text: Text, w: float, rescale: float = 0.0) -> Tensor:
     """Return out(none) + w (out(text) - out(none)), Ho & Salimans 2022; text has 2B rows, unconditional half first.
 
-    One call: the UNet is given x [B, c, h, w] once and answers for each of the 2B texts; with w = 0 or 1 it is given
-    one half only.  `rescale` pulls the result's spread back towards the conditional one's (Lin et al. 2023, arXiv
-    2305.08891, eq. 15-16).
+    The UNet is called once, with x [B, c, h, w] and all 2B texts; with w = 0 or 1, with one half of them only.
+    `rescale` pulls the result's standard deviation back towards that of the conditional prediction (Lin et al. 2023,
+    arXiv 2305.08891, eq. 15-16).
     """
     if w in (0, 1):
         return unet(x, t, text.chunk(2)[int(w)])

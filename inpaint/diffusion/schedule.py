@@ -30,15 +30,15 @@ FLOW = (
     "time_shift_type",
     "use_karras_sigmas",
     "use_exponential_sigmas",
-)  # of a flow's scheduler
+)  # settings of a flow's scheduler
 EVEN = "even_sigmas"  # set by a family whose sigmas are 1, 1 - 1/n … 1/n before they are shifted
-KEYS = (*BETAS, "timestep_spacing", "set_alpha_to_one", "prediction_type", EVEN, *FLOW)  # what of one is used
+KEYS = (*BETAS, "timestep_spacing", "set_alpha_to_one", "prediction_type", EVEN, *FLOW)  # all settings that are used
 
 
 def alphas_cumprod(config: dict[str, Any]) -> Tensor:
-    """Return ᾱ [T], float64, for a scheduler configuration in diffusers' terms; ModelError if it is unknown.
+    """Return ᾱ [T], float64, for diffusers' scheduler configuration; raise ModelError if the schedule is unknown.
 
-    Those of a flow are the ᾱ with the same ratio of picture to noise at σ = t / T.
+    A flow has no ᾱ of its own; it gets the one with the same ratio of picture to noise as at σ = t / T.
     """
     import torch
 
@@ -73,7 +73,7 @@ def is_flow(config: dict[str, Any]) -> bool:
 
 
 def level(config: dict[str, Any], abar: Tensor, t: float) -> tuple[float, float]:
-    """Return (alpha, sigma) of what a network is shown at t: alpha x0 + sigma eps."""
+    """Return (alpha, sigma) of the network's input at t, which is alpha x0 + sigma eps."""
     if is_flow(config):
         return 1 - t / len(abar), t / len(abar)
     a = float(abar[int(t)])
@@ -81,7 +81,7 @@ def level(config: dict[str, Any], abar: Tensor, t: float) -> tuple[float, float]
 
 
 def shift(config: dict[str, Any], tokens: int) -> float:
-    """Return how far a flow's noise levels are shifted for a picture of so many tokens: more where there are more."""
+    """Return how far a flow's noise levels are shifted for a picture of this many tokens: larger pictures, more."""
     low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
     least, most = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
     return least + (most - least) * (tokens - low) / (high - low)
@@ -97,7 +97,7 @@ def timesteps(steps: int, T: int = 1000, spacing: str = "leading") -> list[int]:
 
     leading   exactly `steps` of them: 1, 1 + T//steps, …  (diffusers' DDIM with steps_offset 1)
     trailing  exactly `steps` of them, T/steps apart, up to T-1
-    article   what the article's program makes: ceil(T / (T//steps)) of them; InvalidRequest where it crashes
+    article   as the article's program has them, ceil(T / (T//steps)) of them; raises InvalidRequest where it crashes
     """
     if spacing != "article" and steps >= T:
         raise InvalidRequest("steps", f"This model knows {T} noise levels.", f"Choose fewer than {T} steps.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-FAINT = 26  # levels below a tenth of white: as a share of change they mean nothing
-DIM = 128  # a map that reaches this is a soft mask, or an ordinary one
-FLAT = 0.5  # of the faint pixels, in a label map, are like both of their next neighbours
-JUMPS = 0.5  # of the borders between unlike pixels, in a label map, are steps of more than one level
+FAINT = 26  # a tenth of white: lower levels would hardly change the picture
+DIM = 128  # a mask with a level as high as this is no label map
+FLAT = 0.5  # of the faint pixels of a label map equal their right and lower neighbours
+JUMPS = 0.5  # of the differing neighbours in a label map differ by more than one level
 
 
 def is_label_map(levels: np.ndarray) -> bool:

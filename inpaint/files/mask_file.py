@@ -1,14 +1,12 @@
 """Read masks of every kind as grey levels, white = repaint.
 
-greys                    white is repainted; if all values are 0 and 1, 1 counts as white
-colours                  everything but the background: black, or else the colour most of the border has
-strokes on transparency  the strokes; if some are black and some white, only the white ones
-a photo, partly erased   the transparent part
+    greys                    white is repainted; if all values are 0 and 1, 1 counts as white
+    a label map              every number but 0
+    colours                  everything but the background: black, or else the colour most of the border has
+    strokes on transparency  the strokes; if some are black and some white, only the white ones
+    a photo, partly erased   the transparent part
 
-    greys            white = repaint; of the values 0 and 1, 1 is white; of a label map all but 0
-    colours          all but the background, which is the colour most of the border has, or black
-    strokes on clear the strokes; white ones alone if there are black ones too
-    erased photo     what is transparent
+Anything but plain white on black gets a note that says how it was read.
 """
 
 from __future__ import annotations
@@ -25,17 +23,17 @@ from .label_map import FAINT, is_label_map
 from .picture import Picture
 from .reading import opened
 
-NOTES = "inpaint mask"  # where in the mask's info it says how it was understood
-COLOURFUL = 40  # the largest difference of R, G and B that compression puts into a grey
-SPECKS = 0.0005  # of the pixels: fewer colourful ones are noise
-APART = 48  # from the background: nearer colours are its own noise
-PATCH, NOISE = 3, 8  # pixels a side, and levels: what is alike over them is a surface
-SAMPLE = 1000  # pixels a side that colours are counted on
-LABELS, SHARE = 64, 0.6  # a mask's commonest colours cover so much of it; a photo has thousands
-DRAWN = 0.9  # of what is seen, if most of the border is: strokes are black or white, but for their soft edges
-OUTLINES = 0.05  # of the pixels: less black than that on a white background is drawn on it
-RARE = 0.1  # of the commonest: a colour between two others is their soft edge
-OPAQUE = 128  # levels: what counts as visible; below FAINT they count as black
+NOTES = "inpaint mask"  # the key in the mask's info under which its notes are kept
+COLOURFUL = 40  # R, G and B of a grey differ by no more than this, even after compression
+SPECKS = 0.0005  # of the pixels: fewer colourful ones count as noise
+APART = 48  # levels from the background: nearer colours count as noise in it
+PATCH, NOISE = 3, 8  # pixels a side, and levels: a square that varies no more is a plain surface, not an edge
+SAMPLE = 1000  # pixels a side on which colours are counted
+LABELS, SHARE = 64, 0.6  # a mask's 64 commonest colours cover this share of it; a photo has thousands of colours
+DRAWN = 0.9  # of the visible pixels are black or white if they are strokes; the rest are soft edges
+OUTLINES = 0.05  # of the pixels: less black than this on a white background is drawn on it
+RARE = 0.1  # of the commonest colour: a rarer one between two others is their soft edge
+OPAQUE = 128  # levels: an alpha from here on counts as visible
 
 
 def open_mask(source: Any) -> Image.Image:
@@ -71,7 +69,7 @@ def notes_of(mask: Image.Image) -> list[str]:
 
 
 def _as_levels(source: Any) -> Any:
-    """Return whole-number arrays of only 0 and 1 as bool, where they mostly mean no and yes; uint16 as uint8."""
+    """Return arrays of only 0 and 1 as bool, since they nearly always mean no and yes; uint16 as uint8."""
     if getattr(getattr(source, "dtype", None), "kind", "") not in ("i", "u") or not source.size:
         return source
     if source.min() >= 0 and source.max() == 1:
@@ -186,9 +184,9 @@ def _flat(colours: Image.Image) -> np.ndarray:
 
 
 def _background(colours: Image.Image, found: Palette) -> np.ndarray:
-    """Return the colour of most of the border; or black, as in label maps, if there is enough of it.
+    """Return the background: black if there is enough of it, as in label maps, or else most of the border's colour.
 
-    Beside a border of grey or white that is more than it covers: less is drawn on it in black.
+    If the border is grey or white, enough means more black than grey or white, as less black is drawn on it.
     """
     border = Palette.of(_rim(np.asarray(colours))).colours[0]
     enough = SPECKS if np.ptp(border) > COLOURFUL else max(OUTLINES, found.share_of(border))

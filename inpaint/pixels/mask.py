@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ..files.picture import Picture
     from ..request import Request
 
-FULL = 253  # levels above 99 % count as 255, and those below FAINT as 0: a soft brush has a top and a foot
-SAME_SHAPE = 1.02  # how much more one side may be scaled than the other without a word
+FULL = 253  # levels above count as 255, and those below FAINT as 0: a soft brush fades out and never quite fills
+SAME_SHAPE = 1.02  # how much more one side may be scaled than the other without a note
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 NEARLY_ALL = 0.95  # of the picture is painted: a note says that little is left to work from
 MOST = 64  # islands

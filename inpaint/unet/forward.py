@@ -32,14 +32,14 @@ def whole(network: UNet2DConditionModel, guidance: float | None = None) -> Calla
     """
 
     def run(x: Tensor, t: float, text: Tensor) -> Tensor:
-        told = told_guidance(network, guidance, x, len(text))
-        return network(repeat_to(x, len(text)), timestep(x, t), encoder_hidden_states=text, **told).sample
+        options = told_guidance(network, guidance, x, len(text))
+        return network(repeat_to(x, len(text)), timestep(x, t), encoder_hidden_states=text, **options).sample
 
     return run
 
 
 def told_guidance(network: UNet2DConditionModel, guidance: float | None, x: Tensor, n: int) -> dict[str, Any]:
-    """Return the keyword by which a network that embeds it is told the scale of guidance, for n texts."""
+    """Return the keyword argument with the guidance scale, for n texts; {} unless the network has such an input."""
     size = getattr(network.config, "time_cond_proj_dim", None)
     if not size or guidance is None:
         return {}

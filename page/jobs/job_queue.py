@@ -1,4 +1,4 @@
-"""Run one job at a time, in one thread; waiting jobs are told their position.
+"""Run one job at a time, in one thread, and report to the waiting ones their positions in the queue.
 
 Gradio frees its own queue's slot as soon as a job is cancelled, before the current step has ended; this queue waits
 for that, so that two jobs never share a device.
@@ -67,9 +67,9 @@ class CancelToken:
 
 
 class QueuedJob:
-    """One job: its work, its stop flag, the way back to its follower, and its client's address.
+    """One job: its work, its stop flag, the queue of its events, and its client's address.
 
-    One that gives `way` is stopped as soon as another job comes.
+    With `way` it is stopped as soon as another job comes.
     """
 
     def __init__(

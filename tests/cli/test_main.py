@@ -210,6 +210,16 @@ def test_a_dash_means_none(workdir, painter):
     assert painter.asked[1].picture is None and painter.asked[1].prompt == "-x"
 
 
+def test_files_whose_names_begin_with_a_dash_are_opened_after_two_dashes(workdir, painter):
+    os.rename("cat.png", "-cat.png")
+    os.rename("mask.png", "--mask.png")
+    assert main(["--steps", "3", "--", "-cat.png", "--mask.png", "--x"]) == 0
+    assert main(["./-cat.png", "-o", "out.png", "--", "--mask.png", "x"]) == 0
+    for asked in painter.asked:
+        assert asked.picture.size == (40, 30) and asked.mask is not None
+    assert [(asked.prompt, asked.steps) for asked in painter.asked] == [("--x", 3), ("x", 20)]
+
+
 @pytest.mark.parametrize("metadata", ["full", "settings", "none"])
 def test_metadata_is_passed_on(workdir, painter, metadata):
     assert main(["cat.png", "mask.png", "x", "-o", "out.png", "--metadata", metadata]) == 0
