@@ -95,10 +95,10 @@ class Folder:
             kind = getattr(transformers, one.network)
             return self._network(kind, one.folder, dtype=dtype, attn_implementation="sdpa").requires_grad_(False)
 
-    def tokenizer(self, sub: str = "tokenizer"):
+    def tokenizer(self, sub: str = "tokenizer", kind: str = "CLIPTokenizer"):
         from .text_encoder import tokenizer
 
-        return tokenizer(self.path, sub)
+        return tokenizer(self.path, sub, kind)
 
     def files(self) -> list[Path]:
         """Return the files with this part's weights."""

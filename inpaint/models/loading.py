@@ -210,7 +210,7 @@ def _check(model: Model) -> None:
                 f"The {family.folders[0]} of {one.name} does not fit the text encoder and VAE of {model.name}.",
                 f"Combine models of one family: {family.combine}.",
             )
-    texts = [text for text in model.texts if text is not None]
+    texts = [text for text in model.texts if text.encoder is not None]
     if any(len(text.tokenizer) > text.encoder.config.vocab_size for text in texts):
         raise ModelError(
             f"The tokenizer of {model.name} knows more words than its text encoder.",

@@ -54,7 +54,7 @@ class ModelParts:
     predicts: dict[str, str]
     side: int
     autoencoder: Autoencoder
-    texts: tuple[Text | Any, ...]  # of the family, as it reads them; what is optional may be None
+    texts: tuple[Text | Any, ...]  # of the family, as it reads them; an optional one may lack its encoder
     loras: tuple[Lora, ...]
     stamp: str
 
@@ -283,7 +283,7 @@ class Model:
                     network.set_attention_slice("auto" if sliced else None)
                 (self.sliced.add if sliced else self.sliced.discard)(network)
         (self.vae.enable_tiling if self.applied.vae_tiling else self.vae.disable_tiling)()
-        encoders = [text.encoder for text in self.texts if text is not None]
+        encoders = [text.encoder for text in self.texts if text.encoder is not None]
         self.offloader.apply(self.applied, [self.vae, *encoders, *self.unets.values()])
 
     def _by_vae(self, run: Callable[[], Tensor]) -> Tensor:

@@ -134,7 +134,7 @@ class SingleFile:
     def index(self) -> dict[str, Any]:
         return {}
 
-    def tokenizer(self, sub: str = "tokenizer"):
+    def tokenizer(self, sub: str = "tokenizer", kind: str = "CLIPTokenizer"):
         from .text_encoder import tokenizer
 
         return tokenizer(self.folder)

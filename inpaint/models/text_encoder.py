@@ -26,8 +26,12 @@ LAYERS = ("last", "pooled", "hidden")
 BACKTRACK = 10  # tokens: a chunk may end this much early so as not to cut a word
 
 
-def tokenizer(folder: Path | None = None, sub: str = "tokenizer") -> CLIPTokenizer:
-    """Return the tokenizer in folder/sub, or CLIP's, whose vocabulary is shipped."""
+def tokenizer(folder: Path | None = None, sub: str = "tokenizer", kind: str = "CLIPTokenizer") -> CLIPTokenizer:
+    """Return the tokenizer in folder/sub, of this class in transformers; or CLIP's, whose vocabulary is shipped."""
+    if folder and kind != "CLIPTokenizer":
+        import transformers
+
+        return getattr(transformers, kind).from_pretrained(str(folder / sub), local_files_only=True)
     from transformers import CLIPTokenizer
 
     own = folder / sub if folder else CLIP

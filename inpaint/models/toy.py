@@ -43,6 +43,22 @@ class Wiener:
         return eps if text is None else eps.repeat(len(text) // len(x), 1, 1, 1)
 
 
+class FlowWiener(Wiener):
+    """Return the exact E[noise - x0 | x] of the field for a rectified flow: x = (1-σ) x0 + σ noise, σ = t / T."""
+
+    def __init__(self, T: int = 1000, power: float = 4.0, std: tuple[float, ...] = (1.0,)):
+        super().__init__(torch.empty(0), power, std)
+        self.T = T
+
+    def __call__(self, x: Tensor, t: float, text: Text | None = None) -> Tensor:
+        sigma = t / self.T
+        S = self.spectrum(*x.shape[-2:]).to(x) * x.new_tensor(self.std).square()[:, None, None]  # [c, h, w]
+        signal = (1 - sigma) * S
+        x0 = torch.fft.ifft2(torch.fft.fft2(x) * signal / ((1 - sigma) * signal + sigma**2)).real
+        v = (x - x0) / sigma
+        return v if text is None else v.repeat(len(text) // len(x), 1, 1, 1)
+
+
 class Model:
     """The toy, with the interface of a loaded model; its latents are means of 8 × 8 pixels in opponent colours.
 

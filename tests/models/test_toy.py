@@ -5,9 +5,9 @@ import torch
 
 import inpaint
 from inpaint import ModelError
-from inpaint.diffusion.sampling import DDIM, MaskedBase, Strategy, denoise
+from inpaint.diffusion.sampling import DDIM, Flow, MaskedBase, Strategy, denoise
 from inpaint.diffusion.schedule import alphas_cumprod, timesteps
-from inpaint.models.toy import SCHEDULE, Wiener
+from inpaint.models.toy import SCHEDULE, FlowWiener, Wiener
 
 N = 24  # the field's side; the hole is 8 × 8 in its middle
 ABAR = alphas_cumprod(SCHEDULE)
@@ -29,7 +29,7 @@ def field():
     return x0, mean, hole, H
 
 
-def error(strategy_of, eta, draws=32):
+def error(strategy_of, eta, draws=32, flow=False):
     """rms distance of the mean of many results from the exact conditional mean, in prior standard deviations."""
     x0, mean, hole, H = field()
     generator, outs = torch.Generator().manual_seed(1), []
@@ -39,9 +39,9 @@ def error(strategy_of, eta, draws=32):
 
     for _ in range(draws):
         first = noise()
-        walker = DDIM(ABAR, timesteps(20)[::-1], 50, eta, noise)
+        walker = Flow([1 - k / 20 for k in range(20)]) if flow else DDIM(ABAR, timesteps(20)[::-1], 50, eta, noise)
         strategy = strategy_of(x0, hole, walker, first)
-        *_, last = denoise(NET, torch.zeros(2, 1, 1), strategy, walker, first, 1.0)
+        *_, last = denoise(FlowWiener(power=4.0) if flow else NET, torch.zeros(2, 1, 1), strategy, walker, first, 1.0)
         outs.append(strategy.restore(last.x)[0].reshape(4, -1)[:, H])
     return (torch.stack(outs).mean(0) - mean).pow(2).mean().sqrt().item()
 
@@ -52,6 +52,23 @@ def masked(x0, hole, walker, first):
 
 def test_without_the_blend_the_hole_knows_nothing_of_its_surroundings():
     assert 0.75 < error(lambda *_: Strategy(), eta=0.0) < 1.0
+
+
+def test_masked_flow_cuts_the_error():
+    """A flow is walked without fresh noise, as DDIM with eta 0 is."""
+    found, blind = error(masked, 0.0, flow=True), error(lambda *_: Strategy(), 0.0, flow=True)
+    assert found <= 0.26 and 0.75 < blind < 1.0
+
+
+def test_the_flows_closed_form_is_that_of_ddim_at_the_same_ratio_of_noise():
+    """v = E[noise | x] - E[x0 | x]; scaled to the unit circle, both networks see the same picture."""
+    x0, *_ = field()
+    noise, t = torch.randn(x0.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64), 501
+    a = float(ABAR[t])
+    sigma = (1 - a) ** 0.5 / (a**0.5 + (1 - a) ** 0.5)
+    x = (1 - sigma) * x0 + sigma * noise
+    eps = NET(x * a**0.5 / (1 - sigma), t)
+    torch.testing.assert_close(FlowWiener(power=4.0)(x, 1000 * sigma), eps - (x - sigma * eps) / (1 - sigma))
 
 
 @pytest.mark.parametrize(("eta", "bound"), [(0.0, 0.30), (1.0, 0.20)])

@@ -104,7 +104,7 @@ class Family:
         return Autoencoder(read, dtype)
 
     def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
-        """Read the text encoders with their tokenizers, [TextPart, …]; one that is optional may be None."""
+        """Read the text encoders with their tokenizers, [TextPart, …]; an optional one may lack its encoder."""
         raise NotImplementedError
 
     def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Text:

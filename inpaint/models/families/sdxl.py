@@ -59,16 +59,13 @@ class StableDiffusionXL(Family):
     def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Conditioning:
         """Return the words as both encoders' last layer but one has them, and the second one's pooled text."""
         words, skip, layer, chunks = prompts
-        if layer != "last":
-            raise InvalidRequest("text_layer", f"{self.title} has one text layer.", "Choose last.")
+        one_layer(self.title, layer)
         found = []
         for text in texts:
             with on_device(text.encoder):
                 found.append(text.embed(words, clip_skip=skip + 1, layer="hidden", chunks=chunks))
         with on_device(texts[1].encoder):
-            pooled = texts[1].embed(words, layer="pooled", chunks=chunks)[:, 0]
-            projection = texts[1].encoder.text_projection
-            pooled = projection(pooled.to(texts[1].encoder.dtype)).float()
+            pooled = pooled_text(texts[1], words, chunks)
         told = torch.cat(found, dim=-1), pooled.to(found[0].device)
         if len(words) > 1 and not words[0].strip() and texts[0].zeros:  # the negative prompt comes first
             for tensor in told:
@@ -89,3 +86,16 @@ class StableDiffusionXL(Family):
 
     def fits(self, config: dict[str, Any], texts: tuple) -> bool:
         return config.get("cross_attention_dim") == sum(text.encoder.config.hidden_size for text in texts)
+
+
+def one_layer(title: str, layer: str) -> None:
+    """Raise InvalidRequest for another text layer than the one these models were trained on."""
+    if layer != "last":
+        raise InvalidRequest("text_layer", f"{title} was trained on one text layer.", "Choose last.")
+
+
+@torch.no_grad()
+def pooled_text(text: Text, words: list[str], chunks: int | None) -> Tensor:
+    """Return a CLIP's projected pooled text, [B, d], float32."""
+    pooled = text.embed(words, layer="pooled", chunks=chunks)[:, 0]
+    return text.encoder.text_projection(pooled.to(text.encoder.text_projection.weight.dtype)).float()

@@ -5,8 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionXLInpaintPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxFillPipeline,
+    FluxInpaintPipeline,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3InpaintPipeline,
+    StableDiffusionXLInpaintPipeline,
+    UNet2DConditionModel,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
 
 from inpaint import paths
 from inpaint.diffusion.noise import Noise
@@ -87,6 +106,75 @@ def sdxl(channels: int = 4) -> StableDiffusionXLInpaintPipeline:
     )
 
 
+def t5() -> tuple[T5Tokenizer, T5EncoderModel]:
+    """A T5 that spells words, and its tokenizer."""
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("▁", -2.0)]
+    pieces += [(letter, -3.0) for letter in "abcdefghijklmnopqrstuvwxyz,"]
+    tokenizer = T5Tokenizer(vocab=pieces, extra_ids=0)
+    config = T5Config(
+        vocab_size=len(tokenizer) + 4, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4, dropout_rate=0
+    )
+    return tokenizer, T5EncoderModel(config).eval()
+
+
+def sd3(with_t5: bool = True) -> StableDiffusion3InpaintPipeline:
+    torch.manual_seed(0)
+    tokenizer, encoder = t5()
+    transformer = SD3Transformer2DModel(
+        sample_size=SIDE // 8,
+        patch_size=2,
+        in_channels=16,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=32,
+        caption_projection_dim=32,
+        pooled_projection_dim=32,
+        out_channels=16,
+        qk_norm="rms_norm",
+        dual_attention_layers=(0,),
+        pos_embed_max_size=16,
+    )
+    return StableDiffusion3InpaintPipeline(
+        vae=vae(16, shift_factor=0.0609, scaling_factor=1.5305, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=clip(CLIPTextModelWithProjection, 16),
+        text_encoder_2=clip(CLIPTextModelWithProjection, 16),
+        text_encoder_3=encoder if with_t5 else None,
+        tokenizer=clip_tokenizer(),
+        tokenizer_2=clip_tokenizer("!"),
+        tokenizer_3=tokenizer if with_t5 else None,
+        transformer=transformer.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+    )
+
+
+def flux(kind: str = "dev") -> FluxInpaintPipeline | FluxFillPipeline:
+    """dev, schnell or fill."""
+    torch.manual_seed(0)
+    tokenizer, encoder = t5()
+    transformer = FluxTransformer2DModel(
+        in_channels=384 if kind == "fill" else 64,
+        out_channels=64,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        guidance_embeds=kind != "schnell",
+        axes_dims_rope=(4, 4, 8),
+    )
+    return (FluxFillPipeline if kind == "fill" else FluxInpaintPipeline)(
+        vae=vae(16, shift_factor=0.1159, scaling_factor=0.3611, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=clip(),
+        text_encoder_2=encoder,
+        tokenizer=clip_tokenizer(),
+        tokenizer_2=tokenizer,
+        transformer=transformer.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=kind != "schnell"),
+    )
+
+
 def saved(pipeline, folder: Path) -> Path:
     """Save a pipeline in diffusers' layout."""
     pipeline.set_progress_bar_config(disable=True)
@@ -120,12 +208,12 @@ class FromNoise(MaskedBase):
 
 
 @torch.no_grad()
-def walked(model, method: str, w: float, strength: float, count: int, steps: int, negative: str = NEGATIVE):
+def walked(model, method: str, w: float, strength: float, count: int, steps: int, noise=None):
     """Return the latents that our loop ends with."""
     picture, mask = scene()
     x0, x0_masked = model.encode(picture), model.encode(picture * (mask < 0.5))
-    text = model.embed([negative, PROMPT]).repeat_interleave(count, 0)
-    noise = Noise(tuple(3 + k for k in range(count)), tuple(x0.shape[1:]))()
+    text = model.embed([NEGATIVE, PROMPT]).repeat_interleave(count, 0)
+    noise = Noise(tuple(3 + k for k in range(count)), tuple(x0.shape[1:]))() if noise is None else noise
     told = model.embeds_guidance(method)
     walker = sampler("ddim", model, steps, strength, tokens=SIDE**2 // model.grid**2)
     hole = mask[..., :: model.factor, :: model.factor]

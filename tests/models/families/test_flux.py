@@ -1,0 +1,65 @@
+"""FLUX.1: equal to diffusers' pipelines, for dev, schnell and Fill."""
+
+import pytest
+import torch
+
+import inpaint
+from tests.models.families import tiny
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the pipeline warns about its own configuration
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """{kind: (diffusers' pipeline, our model of the same folder)}"""
+    made = {}
+    for kind in ("dev", "schnell", "fill"):
+        pipeline = tiny.flux(kind)
+        folder = tiny.saved(pipeline, tmp_path_factory.mktemp(kind))
+        made[kind] = pipeline, inpaint.load(str(folder), dtype="float32", device="cpu").model
+    return made
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+@pytest.mark.parametrize("kind", ["dev", "schnell", "fill"])
+def test_equal_to_diffusers(both, kind, strength, count):
+    pipeline, model = both[kind]
+    method = "inpaint" if kind == "fill" else "base"
+    picture, mask = tiny.scene()
+    noise = None
+    shown = {"image": picture}
+    if kind == "fill":  # its pipeline samples the picture's latents first
+        drawn = tiny.generators(count)
+        torch.randn(1, 16, 8, 8, generator=drawn[0])
+        noise = torch.cat([torch.randn(1, 16, 8, 8, generator=each) for each in drawn])
+    else:
+        with torch.no_grad():
+            shown = {"image": model.encode(picture), "masked_image_latents": model.encode(picture * (mask < 0.5))}
+    reference = pipeline(
+        prompt=tiny.PROMPT,
+        mask_image=mask,
+        height=tiny.SIDE,
+        width=tiny.SIDE,
+        strength=strength,
+        num_inference_steps=5,
+        guidance_scale=4.0,
+        num_images_per_prompt=count,
+        output_type="latent",
+        generator=tiny.generators(count),
+        **shown,
+    ).images
+    w = 1.0 if kind == "schnell" else 4.0
+    ours = tiny.walked(model, method, w, strength, count, 5, noise)
+    reference = pipeline._unpack_latents(reference, tiny.SIDE, tiny.SIDE, pipeline.vae_scale_factor)
+    torch.testing.assert_close(ours, reference, atol=2e-4, rtol=1e-4)
+
+
+def test_what_suits_each_kind(both):
+    models = {kind: model for kind, (_, model) in both.items()}
+    assert {kind: model.guidance for kind, model in models.items()} == {
+        "dev": {"base": 3.5},
+        "schnell": {"base": 1.0},
+        "fill": {"inpaint": 30.0},
+    }
+    assert all(model.side == 1024 and model.grid == 16 for model in models.values())

@@ -1,0 +1,56 @@
+"""Stable Diffusion 3: equal to diffusers' pipeline, with and without T5."""
+
+import pytest
+import torch
+
+import inpaint
+from tests.models.families import tiny
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the pipeline warns about its own configuration
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sd3")
+    pipeline = tiny.sd3()
+    tiny.saved(pipeline, folder)
+    return pipeline, inpaint.load(str(folder), dtype="float32", device="cpu").model
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+@pytest.mark.parametrize("w", [1.0, 5.0])
+def test_equal_to_diffusers(both, w, strength, count):
+    pipeline, model = both
+    assert model.methods == ("base",) and model.grid == 16
+    picture, mask = tiny.scene()
+    with torch.no_grad():
+        x0, x0_masked = model.encode(picture), model.encode(picture * (mask < 0.5))
+    reference = pipeline(
+        prompt=tiny.PROMPT,
+        negative_prompt=tiny.NEGATIVE,
+        image=x0,
+        mask_image=mask,
+        masked_image_latents=x0_masked,
+        height=tiny.SIDE,
+        width=tiny.SIDE,
+        strength=strength,
+        num_inference_steps=5,
+        guidance_scale=w,
+        num_images_per_prompt=count,
+        output_type="latent",
+        generator=tiny.generators(count),
+    ).images
+    ours = tiny.walked(model, "base", w, strength, count, 5)
+    torch.testing.assert_close(ours, reference, atol=2e-4, rtol=1e-4)
+
+
+def test_without_t5_its_words_are_zeros(tmp_path):
+    pipeline = tiny.sd3(with_t5=False)
+    model = inpaint.load(str(tiny.saved(pipeline, tmp_path)), dtype="float32", device="cpu").model
+    theirs, none, pooled, pooled_none = pipeline.encode_prompt(
+        tiny.PROMPT, tiny.PROMPT, tiny.PROMPT, negative_prompt=tiny.NEGATIVE, device="cpu"
+    )
+    text = model.embed([tiny.NEGATIVE, tiny.PROMPT])
+    torch.testing.assert_close(text[0], torch.cat([none, theirs]), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(text[1], torch.cat([pooled_none, pooled]), atol=1e-5, rtol=1e-5)
