@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from .errors import InpaintError, InvalidRequest, ModelError, ModelUnavailable, OutOfMemory, UnreadablePicture
     from .files.picture import Picture
     from .inpainter import Inpainter
+    from .pipeline.filling import Filled
     from .pipeline.step import Step
     from .request import Request
     from .result import Result
 
 __version__ = "0.2.0"
 __all__ = [
+    "Filled",
     "InpaintError",
     "Inpainter",
     "InvalidRequest",
@@ -41,6 +43,7 @@ _MODULES = {  # where each public name lives; it is imported on first use
         ("InpaintError", "InvalidRequest", "ModelError", "ModelUnavailable", "OutOfMemory", "UnreadablePicture"),
         "errors",
     ),
+    "Filled": "pipeline.filling",
     "Inpainter": "inpainter",
     "Picture": "files.picture",
     "Request": "request",

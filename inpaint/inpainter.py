@@ -10,6 +10,7 @@ from .errors import InvalidRequest
 from .memory.policy import within_memory
 from .pipeline.article import ArticleJob
 from .pipeline.branch import Branch
+from .pipeline.filling import Filled
 from .pipeline.job import Job
 from .pipeline.latents import LatentCache
 from .pipeline.protocols import Model
@@ -32,15 +33,19 @@ class Inpainter:
         for event in self.stream(request):
             if isinstance(event, Result):
                 return event
-            if on_step:
+            if on_step and isinstance(event, Step):
                 on_step(event)
         raise AssertionError("a run ends with its result")
 
-    def stream(self, request: Request) -> Iterator[Step | Result]:
-        """Yield every step as it is made, then the result.  Raises InpaintError."""
+    def stream(self, request: Request) -> Iterator[Filled | Step | Result]:
+        """Yield every step as it is made, then the result.  Raises InpaintError.
+
+        With fill="patch" the steps come after `Filled` events, which show how the hole is filled; at strength 0 there
+        are no steps, and the fill is the result.
+        """
         return self._run(request, None)
 
-    def resume(self, step: Step, request: Request, finish: bool = False) -> Iterator[Step | Result]:
+    def resume(self, step: Step, request: Request, finish: bool = False) -> Iterator[Filled | Step | Result]:
         """Continue from a kept step with other settings: yield the steps after it, then the result.
 
         The request may change the prompt, the sampler, the number of steps or the seed.  With unchanged settings the
@@ -51,12 +56,12 @@ class Inpainter:
         return self._run(request, Branch(step, finish))
 
     @torch.no_grad()
-    def _run(self, request: Request, branch: Branch | None) -> Iterator[Step | Result]:
+    def _run(self, request: Request, branch: Branch | None) -> Iterator[Filled | Step | Result]:
         with within_memory(self.model):
             unchanged = request.strength == 0 and request.picture is not None
             kind = ArticleJob if request.article and not unchanged else Job
             job = kind(self.model, self.encoder, request, self.method(request), branch)
-            if not unchanged:
+            if not job.unchanged:
                 yield from job.paint()
             yield job.result()
 

@@ -6,8 +6,9 @@ Each field declares its default, its limits and its help text once; sliders, fla
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
+from functools import wraps
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,7 +19,14 @@ from .options import checked, option
 METHODS = ("auto", "base", "inpaint")
 SPEEDS = ("exact", "fast")
 SAMPLERS = ("ddim", "euler", "euler a", "dpm++ 2m", "unipc", "ddpm", "lcm")
-FILLS = ("auto", "original", "blur", "neutral", "noise", "smooth", "border")
+FILLS = ("auto", "original", "patch", "blur", "neutral", "noise", "smooth", "border")
+TASKS: dict[str, dict[str, Any]] = {  # what a person comes for, and the settings it begins with
+    "fill": {},
+    "remove": {"fill": "patch", "strength": 0.3, "grow": 4},
+    "replace": {"fill": "neutral"},
+    "touch": {"fill": "original", "strength": 0.5},
+    "expand": {"fill": "patch", "expand": "16:9"},
+}
 FINISHES = ("auto", "feather", "multiband", "poisson", "none")
 
 if TYPE_CHECKING:
@@ -54,6 +62,12 @@ class Request:
     picture: OpenedPicture = option(None, "The picture.")
     mask: OpenedMask = option(None, "Where to paint: white = repaint.")
 
+    task: str = option(
+        "fill",
+        "What to do; each begins with settings of its own, and those that are given stay.",
+        choices=tuple(TASKS),
+        group="prompt",
+    )
     negative_prompt: str = option("", "What to avoid.", group="prompt", flag="--negative")
     quality: str | None = option(
         None, "Words added to prompts; auto is the model's own, empty none.", kind=str, group="prompt"
@@ -165,7 +179,8 @@ class Request:
 
     fill: str = option(
         "auto",
-        "What the hole holds at first; auto is blur, and original below strength 1.",
+        "What the hole holds at first; patch copies from its surroundings and at strength 0 is the result; auto is "
+        "blur, and original below strength 1.",
         choices=FILLS,
         group="finish",
     )
@@ -218,6 +233,25 @@ class Request:
         record = read(image, options(), MAX_PIXELS if max_pixels is None else max_pixels)
         picture = record.picture and replace(record.picture, notes=(*record.picture.notes, *record.notes))
         return cls(picture=picture, mask=record.mask, **record.settings)
+
+
+def begun(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the given settings on top of those that their task begins with, if there is a task."""
+    task = given.get("task")
+    return {**(TASKS.get(task, {}) if isinstance(task, str) else {}), **given}
+
+
+def _begin_with_the_task(init: Callable[..., None]) -> Callable[..., None]:
+    """Return an __init__ in which the task's settings take the place of defaults, but not of what is given."""
+
+    @wraps(init)
+    def __init__(self: Request, *args: Any, **given: Any) -> None:
+        init(self, *args, **begun(given))
+
+    return __init__
+
+
+Request.__init__ = _begin_with_the_task(Request.__init__)  # type: ignore[method-assign]
 
 
 def read_settings(settings: Any, prompt: Any = None, besides: tuple[str, ...] = ()) -> dict[str, Any]:

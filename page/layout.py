@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from inpaint.paths import without_folders
+from inpaint.request import TASKS, options
 
 from .jobs import worker
 from .jobs.current_model import current_model
@@ -17,7 +18,6 @@ from .paint import examples
 from .paint.controls import Controls
 from .paint.editor import editor
 from .paint.opening import Opening
-from .paint.presets import TASKS
 from .paint.results import Results
 from .paint.running import Running
 from .server.listeners import Listeners
@@ -135,13 +135,13 @@ class Page:
 
 def task_settings(task: str, prompt: str) -> list:
     """Return updates for fill, strength, grow, expand and prompt, as the task sets them."""
-    preset = TASKS[task]
+    preset = {name: TASKS[task].get(name, options()[name].default) for name in ("fill", "strength", "grow", "expand")}
     return [
         gr.update(value=preset["fill"]),
         gr.update(value=preset["strength"]),
         gr.update(value=preset["grow"]),
         gr.update(value=preset["expand"], visible=task == "expand"),
-        gr.update(value=preset.get("prompt", prompt), placeholder=i18n()(f"prompt_{task}")),
+        gr.update(value="" if task == "remove" else prompt, placeholder=i18n()(f"prompt_{task}")),
     ]
 
 

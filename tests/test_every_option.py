@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import inpaint
-from inpaint import Request, Result, Step
+from inpaint import Filled, Request, Result, Step
 from inpaint.cli import main as cli
 from inpaint.options import kind_of
 from inpaint.request import options
@@ -69,9 +69,13 @@ def client(painter, tmp_path_factory):
 
 
 def from_python(painter, folder: Path, settings: dict) -> Result:
-    *steps, result = painter.stream(Request(picture=folder / "photo.png", mask=folder / "mask.png", **settings))
+    *events, result = painter.stream(Request(picture=folder / "photo.png", mask=folder / "mask.png", **settings))
+    steps = [event for event in events if isinstance(event, Step)]
     assert isinstance(result, Result) and steps
-    assert all(isinstance(step, Step) and max(step.preview(48).size) <= 48 for step in steps)
+    assert all(isinstance(event, Step | Filled) and max(event.preview(48).size) <= 48 for event in events)
+    fills = Request(**settings, picture=folder / "photo.png").fill == "patch"
+    assert all(isinstance(event, Filled) == (k < len(events) - len(steps)) for k, event in enumerate(events))
+    assert fills == (len(events) > len(steps))
     assert [step.index for step in steps] == list(range(steps[0].total)) and {step.seed for step in steps} == {7}
     assert steps[-1].scene.look(steps[-1].seen[:1]).size == steps[-1].scene.latent_hole().size
     return result

@@ -9,9 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 
 import inpaint
-from inpaint import InpaintError, InvalidRequest, OutOfMemory, Request, Step
+from inpaint import Filled, InpaintError, InvalidRequest, OutOfMemory, Request, Step
 from inpaint.inpainter import Inpainter
-from inpaint.models.loading import FAMILIES
 from inpaint.models.toy import Model as Toy
 from inpaint.request import SAMPLERS
 
@@ -218,21 +217,61 @@ def test_eta_left_open_is_the_models_own_and_reported(painters, photo):
     assert article.request.eta == 0
 
 
-def test_without_a_prompt_a_hole_is_closed_as_suits_the_model(painters, photo):
-    picture, hole = photo, disc(photo.size)
-    closed = painters["builtin"](Request("", picture, hole, seed=1, steps=10))
-    asked = closed.request
-    assert (asked.strength, asked.fill) == (FAMILIES["builtin"].fill_strength, "border") and asked.strength < 1
-    assert any("fills a hole from its surroundings" in note for note in closed.report["notes"])
-    again = painters["builtin"](asked)
-    assert again.request.settings() == asked.settings() and again.image.tobytes() == closed.image.tobytes()
-    for other in ({"prompt": "pizza"}, {"fill": "noise"}, {"mask": None}):
-        assert (
-            painters["builtin"](
-                Request(**{"prompt": "", "picture": picture, "mask": hole, "seed": 1, "steps": 2} | other)
-            ).request.strength
-            == 1
-        )
+@pytest.mark.parametrize("settings", [{}, {"task": "remove"}, {"expand": "1:1"}], ids=str)
+def test_without_a_prompt_the_built_in_model_runs_no_network_and_copies_the_surroundings(
+    painters, photo, settings, monkeypatch
+):
+    painter = painters["builtin"]
+    monkeypatch.setattr(painter.model, "unet", None)
+    monkeypatch.setattr(painter.model, "decode", None)
+    mask = disc(photo.size)
+    *fills, closed = painter.stream(Request("", photo, mask, seed=1, **settings))
+    assert fills and all(isinstance(fill, Filled) for fill in fills)
+    assert closed.report["method"] == "patch" and closed.report["steps"] == 0
+    assert closed.report["max_change_outside"] == 0
+    assert any("with copies of its surroundings" in note for note in closed.report["notes"])
+    again = painter(closed.request)
+    assert again.request.settings() == closed.request.settings()
+    assert again.image.tobytes() == closed.image.tobytes()
+    restored = painter(Request.from_image(closed.to_bytes()))
+    assert restored.image.tobytes() == closed.image.tobytes()
+
+
+def test_variations_of_a_fill_are_their_seeds_alone(painters, photo):
+    request = Request("", photo, disc(photo.size), seed=3, count=2)
+    both = painters["builtin"](request)
+    for k, image in enumerate(both.images):
+        assert painters["builtin"](both.request_of(k)).image.tobytes() == image.tobytes()
+
+
+def test_a_fill_of_its_own_or_a_prompt_lets_the_model_paint(painters, photo):
+    for other in ({"prompt": "pizza"}, {"fill": "noise"}, {"mask": None}, {"strength": 0.9}):
+        given = {"prompt": "", "picture": photo, "mask": disc(photo.size), "seed": 1, "steps": 2, **other}
+        asked = painters["builtin"](Request(**given)).request
+        assert asked.strength == given.get("strength", 1) and asked.fill != "patch"
+
+
+def test_a_walk_may_begin_from_the_fill(painters, photo):
+    for _, painter, request in every_method(painters, photo, steps=3):
+        request = replace(request, strength=0.5, fill="patch")
+        *events, result = painter.stream(request)
+        fills = [event for event in events if isinstance(event, Filled)]
+        steps = events[len(fills) :]
+        assert fills and steps and all(isinstance(step, Step) for step in steps)
+        assert result.report["method"] == request.method and result.report["max_change_outside"] == 0
+        hole = np.asarray(request.mask) > 127
+        filled = np.asarray(fills[-1].image)
+        assert (filled[hole] != np.asarray(photo)[hole]).any()
+        other = painter(replace(request, fill="original"))
+        assert other.image.tobytes() != result.image.tobytes(), "the fill makes no difference"
+
+
+def test_what_is_drawn_over_part_of_a_soft_mask_keeps_its_share(painters, photo):
+    soft = Image.new("L", photo.size)
+    soft.paste(40, (20, 20, 60, 60))
+    result = painters["builtin"](Request("", photo, soft, seed=1))
+    before, after = (np.asarray(image.convert("RGB")).astype(int) for image in (photo, result.image))
+    assert result.report["max_change_outside"] == 0 and np.abs(after - before).max() > 0
 
 
 def test_settings_that_do_less_than_they_seem_to_are_said(painters, photo):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from inpaint import InpaintError, InvalidRequest, Request
 from inpaint.options import MAX_PROMPT, checked, from_text, kind_of, optional, to_text
-from inpaint.request import options, schema
+from inpaint.request import TASKS, options, schema
 
 ROOT = Path(__file__).parent.parent
 PICTURE, MASK = Image.new("RGB", (40, 30), "gray"), Image.new("L", (40, 30), 255)
@@ -97,10 +97,22 @@ def test_choices_are_listed(name):
     choices = options()[name].metadata["choices"]
     assert options()[name].default in choices
     for choice in choices:
-        assert getattr(Request(**{name: choice}), name) == choice
+        assert getattr(Request(picture=Image.new("RGB", (9, 9)), **{name: choice}), name) == choice
     for value in ("", choices[0].upper(), choices[0] + " "):
         with pytest.raises(InvalidRequest, match=f"Choose one of: {choices[0]}"):
             Request(**{name: value})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_begins_with_its_own_settings_and_keeps_those_that_are_given(task):
+    picture = Image.new("RGB", (9, 9))
+    request = Request(picture=picture, task=task)
+    plain = Request(picture=picture).settings()
+    assert request.settings() == {**plain, **TASKS[task], "task": task}
+    for name, value in {"strength": 0.75, "fill": "smooth", "grow": 1}.items():
+        assert getattr(Request(picture=picture, task=task, **{name: value}), name) == value
+    assert Request(picture=picture, task=task, strength=1.0).strength == 1.0, "a default that is given is kept too"
+    assert replace(request, seed=5).settings() == {**request.settings(), "seed": 5}
 
 
 def test_every_option_is_declared_whole():
@@ -275,7 +287,7 @@ def test_the_schema_says_what_the_request_takes():
 
 def test_the_fields_are_these_and_no_more():
     """A new field is a decision: it needs words in two languages, a flag, a place on the page and in old records."""
-    assert len(options()) == 42
+    assert len(options()) == 43
     request = Request()
     assert not hasattr(request, "__dict__")
     for name in options():

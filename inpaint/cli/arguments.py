@@ -11,7 +11,7 @@ from typing import Any
 from .. import batch
 from ..errors import InvalidRequest
 from ..files import png_record, writing
-from ..request import Request, options
+from ..request import Request, begun, options
 from . import outputs
 
 MASKS = {"mask", "mask_from_alpha", "expand"}  # the fields that say where to paint
@@ -44,14 +44,14 @@ def request_of(args: argparse.Namespace) -> Request:
     given |= settings
     if args.source:
         return _varied(args, given)
-    if not given.get("prompt") and not MASKS & set(given):
+    if not given.get("prompt") and not MASKS & set(begun(given)):
         raise InvalidRequest("prompt", "There is nothing to do yet.", "Give at least a mask or a prompt; see --help.")
     return Request(**given)
 
 
 def _varied(args: argparse.Namespace, given: dict[str, Any]) -> Request:
     """Return a saved result's request with the given settings replaced; raise InvalidRequest if its mask is lost."""
-    request = replace(Request.from_image(args.source), **given)
+    request = replace(Request.from_image(args.source), **begun(given))
     masked = request.mask is not None or request.mask_from_alpha or request.expand
     if masked or len(args.inputs) > 1 or png_record.holds_original(args.source):
         return request

@@ -9,6 +9,7 @@ import warnings
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import batch
 from ..errors import InpaintError, InvalidRequest, ModelError, UnreadablePicture
@@ -16,6 +17,9 @@ from ..files import png_record
 from ..result import Result
 from . import arguments, parser
 from .progress import Progress, summary
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 USER_ERRORS = (InvalidRequest, UnreadablePicture, ModelError)  # the user can mend these: exit status 2
 
@@ -51,15 +55,22 @@ def one(args: argparse.Namespace, progress: Progress) -> int:
     request = arguments.request_of(args)
     outputs = arguments.outputs_of(args, request)
     painter = _load(args, progress)
+    from ..pipeline.filling import Filled  # which needs torch, as the painter does
+
     progress.start()
-    frames = []
+    frames: list[Image.Image] = []
+    shown = None
     for event in painter.stream(request):
         if isinstance(event, Result):
             result = event
-            continue
-        progress(event)
-        if args.film and event.image_index == 0:
-            frames.append(event.preview())
+        elif isinstance(event, Filled):
+            if args.film and event is not shown:
+                frames.append(event.preview())
+            shown = event
+        else:
+            progress(event)
+            if args.film and event.image_index == 0:
+                frames.append(event.preview())
     progress.clear()
     paths = outputs.save(result, args.metadata, args.file_quality)
     if outputs.film:

@@ -33,7 +33,9 @@ TITLES = {"prompt": "words", "area": "what the model is shown", "finish": "filli
 class Parser(argparse.ArgumentParser):
     """A parser with errors of one line, and options anywhere among the inputs."""
 
-    def parse_intermixed_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:
+    def parse_intermixed_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
         """Parse the arguments; all after "--" are inputs, which argparse itself refuses if they begin with a dash."""
         given = list(sys.argv[1:] if args is None else args)
         end = given.index("--") if "--" in given else len(given)

@@ -76,6 +76,8 @@ def summary(result: Result) -> str:
     report = result.report
     seconds = report.get("seconds", {}).get("total")
     steps = f"{report.get('steps', 0)} steps of {report.get('method')}" + (" each" if len(result.seeds) > 1 else "")
+    if report.get("method") == "patch":
+        steps = "filled from its surroundings"
     parts = [f"seed {', '.join(map(str, result.seeds))}", steps]
     parts += [f"in {spoken(seconds)}" if seconds >= 10 else f"in {seconds:.1f} s"] if seconds is not None else []
     if "max_change_outside" in report:

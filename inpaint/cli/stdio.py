@@ -94,12 +94,15 @@ class Jobs:
             if stop.is_set():
                 raise InpaintError("The call was cancelled.")
             self.painter = self.painter or self.load()
+            from ..pipeline.filling import Filled  # which needs torch, as the painter does
+
             for event in self.painter.stream(request):
                 if stop.is_set():
                     break
                 if isinstance(event, Result):
                     return saved(event, out)
-                from_thread.run(progress, event.index + 1, event.total)
+                if not isinstance(event, Filled):
+                    from_thread.run(progress, event.index + 1, event.total)
         raise InpaintError("The call was cancelled.")
 
 

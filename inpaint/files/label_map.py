@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FAINT = 26  # a tenth of white: lower levels would hardly change the picture
 DIM = 128  # a mask with a level as high as this is no label map
@@ -15,6 +18,8 @@ def is_label_map(levels: np.ndarray) -> bool:
 
     Noise is faint but not flat, a soft edge is not flat either, and a slow gradient has no steps.
     """
+    import numpy as np
+
     highest = int(levels.max())
     if not 0 < highest < DIM or levels.min() or min(levels.shape) < 2:
         return False

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
 from . import infotext, original, reading
-from .mask_file import understood
 from .original import damaged
 from .picture import Picture
 from .reading import MAX_PIXELS
@@ -214,6 +213,8 @@ def _original(
     picture, notes = original.rebuilt(record["picture"], shown, parts)
     mask = None
     if record.get("mask") is not None:
+        from .mask_file import understood  # which needs numpy
+
         mask = understood(original.unpng(parts, "mask", original.size(record["mask"]), "L"))
     return picture, mask, notes
 

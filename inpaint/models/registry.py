@@ -25,7 +25,7 @@ class Card:
     quality: str = QUALITY
     guidance: dict[str, float] | None = None  # {method: scale}; None for what suits Stable Diffusion
     eta: dict[str, float] | None = None  # {method: eta}; None for 0
-    fill_strength: float = 1.0  # the strength at which a hole is filled from its borders if there is no prompt
+    fill_strength: float = 1.0  # of the walk over a hole filled with patches, if there is no prompt; 1: as requested
     about: str = ""
 
 
@@ -33,7 +33,7 @@ FAMILIES = {
     "builtin": Card(
         (str(BUILTIN),),
         quality="",
-        fill_strength=0.3,
+        fill_strength=0.0,
         guidance={"base": 4, "inpaint": 1.5},
         eta={"base": 1, "inpaint": 0},
         about="Small, offline, ships with the program.",

@@ -33,6 +33,7 @@ class CloseUp(Scene):
 
     picture  RGB at the crop's working size; None paints from the prompt alone
     hole     L at working size, white = repaint; None repaints everything
+    filled   the picture with its hole filled, where that is done already
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class CloseUp(Scene):
         crop: Crop,
         picture: Image.Image | None,
         hole: Image.Image | None,
+        filled: Image.Image | None = None,
     ):
         w, h = crop.size
         hole = hole or Image.new("L", crop.size, 255)
@@ -53,7 +55,7 @@ class CloseUp(Scene):
         self.model, self.method = model, method
         self.contexts: dict[int, Tensor] = {}
         if picture is not None:
-            self.filled = fill.fill(picture, _fully(self.hole), self._fill())
+            self.filled = filled or fill.fill(picture, _fully(self.hole), self._fill())
             self.x0 = encoder(self.filled)
 
     def walk(self, seeds: tuple[int, ...], text: Text, branch: Branch | None = None) -> Iterator[LatentStep]:

@@ -37,26 +37,17 @@ def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[s
 
 
 def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, list[str]]:
-    """Return the request for a hole without a prompt, which some models fill best from its surroundings; and notes.
+    """Fill a hole from its surroundings where the model draws no better without a prompt.
 
-    It is unchanged if there is a prompt, or if strength or fill were chosen.
+    That is left to the request where it asks for a strength or a fill of its own, or for nothing to be painted over.
     """
-    plain = asked.strength == 1 and asked.fill in ("auto", "border") and not (asked.article or asked.expand)
-    hole = asked.mask is not None or asked.mask_from_alpha
-    if model.fill_strength == 1 or asked.prompt.strip() or not (plain and hole):
+    own = (asked.task != "remove" and asked.strength != 1) or asked.fill not in ("auto", "patch")
+    hole = asked.mask is not None or asked.mask_from_alpha or asked.expand
+    if model.fill_strength == 1 or asked.prompt.strip() or own or asked.article or not hole:
         return asked, []
-    finish = "multiband" if asked.finish == "auto" else asked.finish  # feather would shift the colours that are held
-    # `auto` would choose the method by the new strength, so it is fixed; fresh noise (eta) helps only to draw things
-    asked = replace(
-        asked,
-        strength=model.fill_strength,
-        fill="border",
-        colour_hold=1.0,
-        finish=finish,
-        eta=asked.eta or 0.0,
-        method=method,
-    )
+    # the method is kept as it was chosen: `auto` would now go by the strength
+    asked = replace(asked, strength=model.fill_strength, fill="patch", method=method)
     return asked, [
-        "Without a prompt this model fills a hole from its surroundings, at strength "
-        f"{model.fill_strength:g}; choose the fill “noise” to start from scratch."
+        "Without a prompt this model fills a hole with copies of its surroundings; choose the fill “noise” to let it "
+        "paint."
     ]

@@ -23,6 +23,7 @@ from ..result import Result
 from .branch import Branch
 from .closeup import CloseUp
 from .defaults import resolved
+from .filling import Filled, as_result, fill_hole, under_walk
 from .latents import LatentCache
 from .protocols import Model
 from .step import PreviewRenderer, Step
@@ -70,6 +71,7 @@ class Job:
         self.crops = self._crops(request.size or self.model.side)
         blank = self.picture.rgb if self.picture else Image.new("RGB", self.crops[0][0].size)
         self.images = [blank] * len(self.seeds)
+        self.ground: Image.Image | None = None  # the picture that a walk begins from, if its hole is filled before
 
     def _crops(self, side: int) -> list[tuple[crop.Crop, crop.Box]]:
         """Return the close-ups to paint, each with the bounding box of its part of the mask."""
@@ -89,7 +91,38 @@ class Job:
             for box in boxes
         ]
 
-    def paint(self) -> Iterator[Step]:
+    @property
+    def unchanged(self) -> bool:
+        """Return whether the picture stays as it is: nothing is filled and no step runs."""
+        return self.request.strength == 0 and self.picture is not None and not self.fills
+
+    @property
+    def fills(self) -> bool:
+        """Return whether the hole is filled from its surroundings first."""
+        return self.request.fill == "patch" and self.masks is not None
+
+    def paint(self) -> Iterator[Step | Filled]:
+        """Fill the hole from its surroundings if that is asked for, then walk unless the fill is the result."""
+        if self.fills:
+            yield from self.timing.each("fill", self._fill())
+        if self.request.strength > 0 or self.picture is None:
+            yield from self._walks()
+
+    def _fill(self) -> Iterator[Filled]:
+        """Yield the fill as it forms; keep it as the result of each seed, or as what the walks begin from."""
+        picture, masks, request = self.picture, self.masks, self.request
+        assert picture is not None and masks is not None
+        if request.strength > 0:
+            filled = yield from fill_hole(picture.rgb, masks, self.seeds[0])
+            self.ground = under_walk(picture.rgb, filled, masks)
+            return
+        self.method = "patch"
+        for k, seed in enumerate(self.seeds):
+            filled = yield from fill_hole(picture.rgb, masks, seed)
+            self.images[k], self.joined_by, score = as_result(picture.rgb, filled, masks, request, picture.alpha)
+            self.scores.append(score)
+
+    def _walks(self) -> Iterator[Step]:
         """Walk every close-up for every seed, yield its steps, and paste each patch as it is ready."""
         request = self.request
         run = runs(request.steps, request.strength, request.exact_steps, len(self.model.alphas_cumprod))
@@ -116,6 +149,7 @@ class Job:
                         where,
                         where.cut(self.picture.rgb) if self.picture else None,
                         where.cut(self.masks.hole) if self.masks else None,
+                        where.cut(self.ground) if self.ground else None,
                     ),
                 )
                 if self.model.device.type != "cpu":  # previews need it; later the VAE would displace the UNet for it
@@ -227,7 +261,9 @@ class Job:
             "method": self.method,
             "steps": self.steps,
             "size": list(images[0].size),
-            "crops": [{"box": list(c.box), "size": list(c.size)} for c, _ in self.crops],
+            "crops": []
+            if self.method == "patch"
+            else [{"box": list(c.box), "size": list(c.size)} for c, _ in self.crops],
             "fill": self.request.fill,
             "finish": self.joined_by,
             "notes": self.notes + self.model.notes + ([self.branch.note()] if self.branch else []),

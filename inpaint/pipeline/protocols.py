@@ -18,7 +18,8 @@ class Model(Protocol):
     factor         pixels a latent cell, and `channels` of a latent
     grid           pixels that the sides of a working size are multiples of
     methods        which of base (4-channel UNet) and inpaint (9-channel UNet) it has
-    fill_strength  the strength at which a hole is filled without a prompt; 1 keeps the request's own
+    fill_strength  the strength of the walk over a hole filled with patches, without a prompt; 0 keeps the fill, 1
+                   the request's own strength and fill
     notes          remarks for the report, such as a switch to a wider dtype
     """
 

@@ -48,6 +48,10 @@ class Box(NamedTuple):
         left, top = min(max(self.left, 0), W - w), min(max(self.top, 0), H - h)
         return Box(left, top, left + w, top + h)
 
+    def inside_of(self, size: tuple[int, int]) -> Box:
+        """Return the part of the box that lies inside a picture of that size."""
+        return Box(max(0, self.left), max(0, self.top), min(self.right, size[0]), min(self.bottom, size[1]))
+
     def joined(self, other: Box) -> Box:
         """Return the smallest box that contains both."""
         return Box(

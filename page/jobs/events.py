@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from inpaint import InpaintError, Result, Step
+    from inpaint.pixels.mask import SparseMask
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,18 @@ class Loading:
 
     model: str
     megabytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """The hole is being filled from its surroundings, before the first step.
+
+    jpeg     a small picture of the whole so far; None if it is the same as before
+    painted  the part of the picture that is being filled; it comes with the picture
+    """
+
+    jpeg: bytes | None = None
+    painted: SparseMask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,6 @@ class Stopped:
     """The job was cancelled, in the queue or within one step."""
 
 
-Event = Waiting | Loading | Preview | Finished | Failed | Stopped
+Event = Waiting | Loading | Filling | Preview | Finished | Failed | Stopped
 
-__all__ = ["Event", "Failed", "Finished", "Loading", "Preview", "Stopped", "Waiting", "jpeg"]
+__all__ = ["Event", "Failed", "Filling", "Finished", "Loading", "Preview", "Stopped", "Waiting", "jpeg"]

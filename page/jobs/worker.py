@@ -17,12 +17,13 @@ import gradio as gr
 from inpaint import InpaintError, InvalidRequest, Request, Result
 
 from .current_model import current_model
-from .events import Event, Failed, Finished, Loading, Preview
+from .events import Event, Failed, Filling, Finished, Loading, Preview
 from .kept_steps import SIDE, KeptStep, jpeg
 from .zerogpu import ACTIVE, gpu, seconds, translated
 
 if TYPE_CHECKING:
     from inpaint import Step
+    from inpaint.pipeline.filling import Filled
 
 PAUSE = 0.2  # at most five previews a second …
 COST = 0.02  # … and at most this share of the run's time spent on them
@@ -63,7 +64,8 @@ def warm_up(name: str) -> Iterator[Event]:
         return
     from PIL import Image
 
-    request = Request(picture=Image.new("RGB", (64, 64), "grey"), mask=Image.new("L", (64, 64), 255), steps=2)
+    small, mask = Image.new("RGB", (64, 64), "grey"), Image.new("L", (64, 64), 255)
+    request = Request("warm", small, mask, steps=2)  # without a prompt some models run no step
     for event in current_model.painter.stream(request):
         if not isinstance(event, Result):
             event.preview(SIDE)
@@ -82,12 +84,22 @@ def _paint(name: str, requests: list[Request], resume: Resume | None) -> Iterato
 
 
 def _steps(requests: list[Request], resume: Resume | None) -> Iterator[Event]:
+    from inpaint.pipeline.filling import Filled  # which imports torch, as the model has done by now
+
     began, pacer, done = perf_counter(), _Pacer(), 0
     for request in requests:
-        total = 0
+        total, shown = 0, None
         for event in _stream(request, resume):
             if isinstance(event, Result):
                 yield Finished(event)
+                continue
+            if isinstance(event, Filled):
+                yield (
+                    Filling()
+                    if event is shown or shown is None
+                    else Filling(jpeg(event.preview(SIDE)), event.painted)
+                )
+                shown = event
                 continue
             total, now = event.total, perf_counter() - began
             picture = pacer.preview(event, now)
@@ -97,7 +109,7 @@ def _steps(requests: list[Request], resume: Resume | None) -> Iterator[Event]:
         done += total
 
 
-def _stream(request: Request, resume: Resume | None) -> Iterator[Step | Result]:
+def _stream(request: Request, resume: Resume | None) -> Iterator[Filled | Step | Result]:
     painter = current_model.painter
     if resume is None:
         return painter.stream(request)

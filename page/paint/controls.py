@@ -14,15 +14,14 @@ import gradio as gr
 
 from inpaint import InvalidRequest
 from inpaint.options import AUTO, from_text, kind_of, optional, to_text
-from inpaint.request import SPEEDS, options
+from inpaint.request import SPEEDS, TASKS, options
 
 from ..limits import Limits
 from ..words.options import GROUPS
 from ..words.say import i18n
-from .presets import TASKS
 
 FIRST = ("prompt", "method", "speed", "expand", "seed", "count")  # built one by one, not under Advanced
-UNASKED = ("width", "height", "invert")  # on the page there is always a picture, and the editor inverts masks
+UNASKED = ("task", "width", "height", "invert")  # on the page there is always a picture, and the editor inverts masks
 METHODS = ("auto", "base", "inpaint", "compare")
 RANDOM = ("auto", "random", "none", "-1")
 

@@ -11,13 +11,14 @@ import gradio as gr
 from inpaint import InpaintError, InvalidRequest, Picture, Request, UnreadablePicture
 from inpaint.files.mask_file import notes_of, open_mask
 from inpaint.pixels.mask import fitted
+from inpaint.request import TASKS
 
 from .. import filenames, images
 from ..session import Session
 from ..storage import files_folder
 from ..words.core import in_words, translated
 from ..words.say import language, say
-from . import examples, messages, presets
+from . import examples, messages
 
 SALT = 16  # random bytes that the page adds to every upload, so that no two visitors share a stored copy
 
@@ -99,7 +100,7 @@ class Opening:
         if values:
             return message, *self.restored(values)
         settings = record.settings()
-        return message, gr.update(value=presets.task_of(settings)), gr.update(value=False), *self.settings(settings)
+        return message, gr.update(value=task_of(settings)), gr.update(value=False), *self.settings(settings)
 
     def place(self, session: Session, picture: Picture, name: str) -> None:
         """Make this the current picture, and stop the run on the one before."""
@@ -137,7 +138,7 @@ class Opening:
         task, _, fresh, *rest = values
         fits = self.page.controls.fits
         settings = {name: value for name, value in zip(names, rest, strict=True) if fits(name, value)}
-        if task not in presets.TASKS:
+        if task not in TASKS:
             return [gr.skip(), gr.skip(), *self.settings(settings)]
         if task != "expand":
             settings.pop("expand", None)
@@ -159,6 +160,11 @@ class Opening:
             else gr.skip()
             for name in controls.names
         ]
+
+
+def task_of(settings: dict[str, Any]) -> str:
+    """Return the task of a restored request; older files do not name it."""
+    return "expand" if settings["expand"] else settings["task"]
 
 
 def taken(path: str) -> bytes:

@@ -14,11 +14,12 @@ from PIL import Image, ImageChops
 
 from inpaint import InpaintError, InvalidRequest, Request
 from inpaint.paths import without_folders
+from inpaint.pixels.mask import SparseMask
 
 from .. import images
 from ..jobs import worker
 from ..jobs.current_model import current_model
-from ..jobs.events import Finished, Loading, Preview, Stopped, Waiting
+from ..jobs.events import Filling, Finished, Loading, Preview, Stopped, Waiting
 from ..jobs.job_queue import QueueFull
 from ..session import Chosen, Session
 from ..words.core import in_words
@@ -74,6 +75,7 @@ class Running:
         packed = unpacked(packed)
         settings = self.page.controls.settings(values)
         method = settings.pop("method")
+        settings["task"] = task
         if task != "expand":
             settings["expand"] = ""
         if fresh:
@@ -98,7 +100,7 @@ class Running:
 
     async def watch(self, session: Session, model: str, requests: list[Request], resume: worker.Resume | None):
         """Yield the messages of one job, from the queue to its results; none once another picture is open."""
-        film, results, previews, told_at = [], [], 0, 0.0
+        film, results, previews, told_at, filling = [], [], 0, 0.0, False
         words, session.asked, stencil = session.language, requests[0], Stencil(requests[0].mask)
         with session.running("paint") as cancel:
             work = partial(worker.paint, model, requests, resume)
@@ -112,6 +114,11 @@ class Running:
                     case Loading(name, megabytes):
                         key = "fetching" if megabytes else "loading"
                         yield messages.wait(say(key, words, name=without_folders(name), mb=megabytes))
+                    case Filling(jpeg, painted):
+                        src = images.data_url(jpeg) if jpeg else None
+                        if src or not filling:
+                            filling, area = True, stencil.over(painted) if painted else None
+                            yield messages.step(0, say("filling", words), src, area)
                     case Preview():
                         film.append(event)
                         if event.jpeg or perf_counter() - told_at > worker.PAUSE:
@@ -156,6 +163,13 @@ class Stencil:
         self.painted = painted
         self.seen: Any = None
         self.mask: Image.Image | None = None
+
+    def over(self, painted: SparseMask) -> str | None:
+        """Return the `data:` URL of the stencil for a hole that is being filled if it has changed, or None."""
+        if painted is self.seen:
+            return None
+        self.seen, self.mask = painted, images.reduced(painted.whole())
+        return images.stencil(self.mask)
 
     def of(self, preview: Preview) -> str | None:
         """Return the `data:` URL of the stencil (see `images.stencil`) if it has changed, or None."""

@@ -26,6 +26,7 @@ GROUP_WORDS = {
 }
 
 OPTIONS: dict[str, tuple[str, str, str]] = {
+    "task": ("Task", "任务", "要做什么；每项任务有自己的初始设置，已给出的设置不变。"),
     "negative_prompt": ("Avoid", "避免", "不希望出现的内容。"),
     "quality": ("Always add", "固定附加词", "附加到每个提示词之后；auto 为模型自带，留空则无。"),
     "clip_skip": ("CLIP skip", "CLIP 跳层", "略去 CLIP 的最后若干层。"),
@@ -61,7 +62,11 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "grow": ("Grow", "扩张", "蒙版扩张像素；负值收缩。"),
     "feather": ("Feather", "羽化", "向内柔化蒙版边缘的像素数。"),
     "margin": ("Margin", "余量", "允许模型画到蒙版外多远；这些像素不保留。"),
-    "fill": ("Fill", "初始填充", "空洞最初的内容；auto 为模糊，强度低于 1 时为原图。"),
+    "fill": (
+        "Fill",
+        "初始填充",
+        "空洞最初的内容；patch 复制周围（强度 0 时即结果）；auto 为模糊，强度低于 1 时为原图。",
+    ),
     "finish": ("Finish", "接合方式", "补丁如何接合；auto 取最不可见的接缝。"),
     "blend": ("Joint width", "接缝宽度", "蒙版内接缝的宽度（像素）。"),
     "colour_match": ("Match colours", "匹配颜色", "使补丁颜色贴近周围。"),

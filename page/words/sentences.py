@@ -131,6 +131,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "prompt_expand": ("What lies beyond the edge? May stay empty", "画面之外是什么？可留空"),
     "negative": ("Avoid", "避免"),
     "method": ("Method", "方法"),
+    "method_patch": ("Surroundings", "周围内容"),
     "method_base": ("Base model", "基础模型"),
     "method_inpaint": ("Inpainting model", "重绘模型"),
     "choice_auto": ("Auto", "自动"),
@@ -161,6 +162,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "loading": ("Loading the model {name} …", "正在载入模型 {name}……"),
     "fetching": ("Downloading the model {name} · {mb} MB so far", "正在下载模型 {name} · 已下载 {mb} MB"),
     "waiting": ("Number {place} in the queue", "排队第 {place} 位"),
+    "filling": ("Filling from the surroundings …", "正在用周围的内容填充……"),
     "step": ("Step {i} of {n} · {eta} s left", "第 {i}/{n} 步 · 剩余 {eta} 秒"),
     "busy": (
         "There is a long queue right now: you would be number {n}. Try again in a moment.",

@@ -1,0 +1,82 @@
+"""Fill the hole of a job from its surroundings, before the walk begins, or as its result."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from ..pixels import blending, morphology, seam
+from ..pixels.mask import FULL, Masks, SparseMask
+from ..pixels.patches import fill_patches
+from ..request import Request
+
+RIM = 4  # pixels around what was painted that are not copied from: what must go sticks out a little
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filled:
+    """What the hole holds so far, before the first step.
+
+    image    the whole picture, RGB
+    painted  the part of it that is being filled
+
+    While a hole is being filled one of these comes every few hundredths of a second, often the same again.
+    """
+
+    image: Image.Image
+    painted: SparseMask
+
+    def preview(self, side: int = 512) -> Image.Image:
+        """Return the picture, RGB, at most `side` pixels long."""
+        scale = min(1.0, side / max(self.image.size))
+        size = max(1, round(self.image.width * scale)), max(1, round(self.image.height * scale))
+        return self.image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
+
+
+def fill_hole(rgb: Image.Image, masks: Masks, seed: int) -> Generator[Filled, None, Image.Image]:
+    """Return the whole picture with everything painted filled from its surroundings; yield what there is so far."""
+    painted = np.asarray(masks.painted.whole()) > 0
+    rim = morphology.dilate(painted.view(np.uint8), RIM) > 0
+    pixels = np.asarray(rgb)
+    shown = Filled(rgb, masks.painted)
+    image = rgb.copy()
+    for part in fill_patches(pixels, painted, rim & ~painted, seed):
+        if part is not None:
+            image.paste(Image.fromarray(part.pixels), part.box[:2], Image.fromarray(part.hole))
+            shown = Filled(image.copy(), masks.painted)
+        yield shown
+    return image
+
+
+def under_walk(rgb: Image.Image, filled: Image.Image, masks: Masks) -> Image.Image:
+    """Return the picture that a walk begins from: filled where everything may change, itself where less may."""
+    start, painted = rgb.copy(), masks.painted
+    full = painted.part.point(lambda level: 255 * (level >= FULL))
+    box = painted.box()
+    start.paste(filled.crop(box), box[:2], full)
+    return start
+
+
+def as_result(
+    rgb: Image.Image, filled: Image.Image, masks: Masks, request: Request, alpha: Image.Image | None
+) -> tuple[Image.Image, str, float]:
+    """Return the picture with the fill pasted in, the way it was joined, and its seam score.
+
+    A fill meets its surroundings at the mask's edge, so by itself (`auto`) it is pasted as it is.
+    """
+    plain = request.finish == "auto" and alpha is None and not request.feather
+    mask: SparseMask = masks.painted if plain else masks.composite
+    box = mask.box()
+    original, patch, level = rgb.crop(box), filled.crop(box), mask.crop(box)
+    if plain:
+        joined, kind = original.copy(), "none"
+        joined.paste(patch, (0, 0), level)
+    else:
+        part = alpha.crop(box) if alpha is not None else None
+        joined, kind = blending.join(original, patch, level, request.finish, request.blend, part)
+    image = rgb.copy()
+    image.paste(joined, box[:2])
+    return image, kind, seam.seam_score(joined, level)

@@ -1,0 +1,5 @@
+"""Fill a hole with what belongs there: copies of patches from its surroundings (PatchMatch, Barnes et al. 2009)."""
+
+from .filling import Filling, fill_patches
+
+__all__ = ["Filling", "fill_patches"]
