@@ -20,8 +20,9 @@ from . import hub_errors, weight_files
 from .download import WAIT, Damaged, digest_of, download
 
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
-PARTS = ("unet", "unet_inpainting", "vae", "text_encoder")
-SMALL = ("model_index.json", "config.json", "*/config.json", "scheduler/*.json", "tokenizer/*")
+DENOISERS = ("unet", "unet_inpainting", "transformer", "transformer_inpainting")
+PARTS = (*DENOISERS, "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
+SMALL = ("model_index.json", "config.json", "*/config.json", "scheduler/*.json", "tokenizer/*", "tokenizer_[23]/*")
 SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")  # the cache names its files by these digests
 
 
@@ -203,7 +204,7 @@ def _on_disk(repo: str, parts: tuple[str, ...]) -> Path | None:
 
 
 def _of_parts(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-    for sub in (".", *parts, "scheduler", "tokenizer"):
+    for sub in (".", *parts, "scheduler", "tokenizer", "tokenizer_2", "tokenizer_3"):
         yield from (file for file in (folder / sub).glob("*") if file.is_file())
 
 

@@ -94,7 +94,8 @@ def source(
     except (OSError, RuntimeError) as error:  # RuntimeError: ~name of an unknown user
         raise ModelError(f"The model {name[:60]!r} cannot be read.", "Check the path.") from error
     if hub.is_id(name) and path.suffix.lower() not in SUFFIXES:
-        fetch = partial(hub.fetch, name, (only,) if only else hub.PARTS, offline, progress)
+        parts = {"": hub.PARTS, "unet": hub.DENOISERS, "vae": ("vae",)}[only]
+        fetch = partial(hub.fetch, name, parts, offline, progress)
         try:
             return of_folder(fetch(), name, fetch)
         except ModelUnavailable:

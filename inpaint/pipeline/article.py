@@ -78,6 +78,12 @@ class ArticleJob(Job):
         request, side = self.asked, self.model.side
         if request.method == "inpaint" or "base" not in self.model.methods:
             raise InvalidRequest("article", "The article's program runs 4-channel UNets only.", "Use method base.")
+        if schedule.is_flow(self.model.schedule):
+            raise InvalidRequest(
+                "article",
+                "The article's program has no steps for this kind of model.",
+                "Leave the option article off.",
+            )
         width, height = (max(64, (n or side) // 8 * 8) for n in (request.width, request.height))
         self.source, self.painted = request.picture, request.mask
         if any(getattr(request, name) for name in ("expand", "invert", "mask_from_alpha", "fill_holes", "grow")):

@@ -3,28 +3,16 @@
 import pytest
 import torch
 
-import inpaint
 from tests.models.families import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the pipeline warns about its own configuration
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    """{kind: (diffusers' pipeline, our model of the same folder)}"""
-    made = {}
-    for kind in ("dev", "schnell", "fill"):
-        pipeline = tiny.flux(kind)
-        folder = tiny.saved(pipeline, tmp_path_factory.mktemp(kind))
-        made[kind] = pipeline, inpaint.load(str(folder), dtype="float32", device="cpu").model
-    return made
 
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("strength", [1.0, 0.6])
 @pytest.mark.parametrize("kind", ["dev", "schnell", "fill"])
 def test_equal_to_diffusers(both, kind, strength, count):
-    pipeline, model = both[kind]
+    pipeline, model = both(kind)
     method = "inpaint" if kind == "fill" else "base"
     picture, mask = tiny.scene()
     noise = None
@@ -56,7 +44,7 @@ def test_equal_to_diffusers(both, kind, strength, count):
 
 
 def test_what_suits_each_kind(both):
-    models = {kind: model for kind, (_, model) in both.items()}
+    models = {kind: both(kind)[1] for kind in ("dev", "schnell", "fill")}
     assert {kind: model.guidance for kind, model in models.items()} == {
         "dev": {"base": 3.5},
         "schnell": {"base": 1.0},

@@ -9,19 +9,11 @@ from tests.models.families import tiny
 pytestmark = pytest.mark.filterwarnings("ignore")  # the pipeline warns about its own configuration
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sd3")
-    pipeline = tiny.sd3()
-    tiny.saved(pipeline, folder)
-    return pipeline, inpaint.load(str(folder), dtype="float32", device="cpu").model
-
-
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("strength", [1.0, 0.6])
 @pytest.mark.parametrize("w", [1.0, 5.0])
 def test_equal_to_diffusers(both, w, strength, count):
-    pipeline, model = both
+    pipeline, model = both("sd3")
     assert model.methods == ("base",) and model.grid == 16
     picture, mask = tiny.scene()
     with torch.no_grad():

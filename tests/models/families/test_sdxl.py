@@ -3,23 +3,10 @@
 import pytest
 import torch
 
-import inpaint
 from inpaint import InvalidRequest
 from tests.models.families import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the pipeline warns about its own configuration
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    """{method: (diffusers' pipeline, our model of the same folder)}"""
-    made = {}
-    for method, channels in (("base", 4), ("inpaint", 9)):
-        folder = tmp_path_factory.mktemp("sdxl") / method
-        pipeline = tiny.sdxl(channels)
-        tiny.saved(pipeline, folder)
-        made[method] = pipeline, inpaint.load(str(folder), dtype="float32", device="cpu").model
-    return made
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -27,7 +14,7 @@ def both(tmp_path_factory):
 @pytest.mark.parametrize("w", [1.0, 5.0])
 @pytest.mark.parametrize("method", ["base", "inpaint"])
 def test_equal_to_diffusers(both, method, w, strength, count):
-    pipeline, model = both[method]
+    pipeline, model = both("sdxl" if method == "base" else "sdxl-inpaint")
     assert model.methods == (method,)
     picture, mask = tiny.scene()
     with torch.no_grad():
@@ -52,7 +39,7 @@ def test_equal_to_diffusers(both, method, w, strength, count):
 
 
 def test_an_empty_negative_prompt_is_zeros(both):
-    pipeline, model = both["base"]
+    pipeline, model = both("sdxl")
     words, none, pooled, pooled_none = pipeline.encode_prompt(tiny.PROMPT, negative_prompt=None, device="cpu")
     text = model.embed(["", tiny.PROMPT])
     torch.testing.assert_close(text[0], torch.cat([none, words]), atol=1e-5, rtol=1e-5)
@@ -61,7 +48,7 @@ def test_an_empty_negative_prompt_is_zeros(both):
 
 
 def test_a_prompt_longer_than_a_chunk(both):
-    text = both["base"][1].embed(["", "a cat " * 60])
+    text = both("sdxl")[1].embed(["", "a cat " * 60])
     assert text[0].shape == (2, 154, 64) and text[1].shape == (2, 32)
 
 
@@ -76,4 +63,4 @@ def test_the_vae_is_read_in_float32_where_float16_overflows():
 
 def test_another_text_layer_is_refused(both):
     with pytest.raises(InvalidRequest, match="text layer"):
-        both["base"][1].embed(["", "x"], layer="hidden")
+        both("sdxl")[1].embed(["", "x"], layer="hidden")
