@@ -30,7 +30,10 @@ class Chosen:
 
     result: Any
     index: int
-    caption: str = ""
+    run: int = 0  # which of the visitor's runs it comes from
+    root: int = 0  # which of the opened photos it was made from
+    starred: bool = False
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
     def image(self):
@@ -44,7 +47,10 @@ class Session:
     pictures: list[Picture] = field(default_factory=list)
     at: int = -1
     name: str = "picture"
-    pending: list[Chosen] = field(default_factory=list)
+    results: list[Chosen] = field(default_factory=list)  # of all runs, oldest first
+    roots: list[int] = field(default_factory=list)  # for each of `pictures`, the number of the photo it began as
+    runs: int = 0
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(24))  # by which the same tab, reloaded, is known
     film: list[Preview] = field(default_factory=list)  # every step of the last run
     asked: Any = None  # the request of the last run
     language: str = "en"
@@ -59,24 +65,51 @@ class Session:
     def picture(self) -> Picture | None:
         return self.pictures[self.at] if self.pictures else None
 
-    def put(self, picture: Picture, megabytes: int) -> None:
-        """Add a picture after the current one; drop later ones, and the oldest beyond the budget."""
-        self.pictures = [*self.pictures[: self.at + 1], picture]
+    def put(self, picture: Picture, megabytes: int, opened: bool = True) -> None:
+        """Add a picture after the current one; drop later ones, and the oldest beyond the budget.
+
+        One that was not `opened` was made from the current one, and shares its results.
+        """
+        root = max([-1, *self.roots]) + 1 if opened or not self.pictures else self.root
+        self.pictures, self.roots = [*self.pictures[: self.at + 1], picture], [*self.roots[: self.at + 1], root]
         while len(self.pictures) > 2 and sum(megabytes_of(p) for p in self.pictures) > megabytes:
             self.pictures.pop(1)  # never the original
+            self.roots.pop(1)
         self.at = len(self.pictures) - 1
-        self.clear()
+        self.film = []
 
-    def clear(self) -> None:
-        """Drop the results and the film of the last run."""
-        self.pending, self.film = [], []
+    @property
+    def root(self) -> int:
+        """Return the number of the opened photo that the current picture began as."""
+        return self.roots[self.at] if self.roots else 0
+
+    @property
+    def strip(self) -> list[Chosen]:
+        """Return the results that belong to the photo being worked on, oldest first."""
+        return [chosen for chosen in self.results if chosen.root == self.root]
+
+    def add(self, results: list[Any], megabytes: int) -> tuple[list[Chosen], list[str]]:
+        """Append a run's results; return them, and the ids of older ones that had to go.
+
+        Beyond the budget the oldest go first, those of other photos before them, starred ones last.
+        """
+        self.runs += 1
+        new = [Chosen(result, k, self.runs, self.root) for result in results for k in range(len(result.images))]
+        self.results += new
+        gone: list[str] = []
+        for one in sorted(self.results, key=lambda one: (one.starred, one.root == self.root)):
+            if sum(megabytes_of_image(each.image) for each in self.results) <= megabytes or one in new:
+                break
+            self.results.remove(one)
+            gone.append(one.id)
+        return new, gone
 
     def travel(self, by: int) -> bool:
         """Move back or forward among the pictures; return False if there is none that way."""
         if not 0 <= self.at + by < len(self.pictures):
             return False
         self.at += by
-        self.clear()
+        self.film = []
         return True
 
     @contextmanager
@@ -127,8 +160,7 @@ class Session:
         self.cancel()
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self.pictures, self.at = [], -1
-        self.clear()
+        self.pictures, self.roots, self.at, self.results, self.film = [], [], -1, [], []
 
 
 class Sessions:
@@ -197,6 +229,13 @@ class Sessions:
             raise InvalidRequest("picture", say("too_many", session.language))
         longest.close()
 
+    def by_key(self, key: Any) -> Session | None:
+        """Return the session with this key, which only its own tab knows."""
+        if not isinstance(key, str) or not key.isascii():
+            return None
+        with self.lock:
+            return next((s for s in self.all.values() if secrets.compare_digest(s.key, key)), None)
+
     def connected(self, key: str) -> None:
         """Record that the visitor's tab is connected, perhaps again."""
         session = self.all.get(key)
@@ -231,6 +270,11 @@ def address_of(request) -> str:
     Behind a trusted proxy (FORWARDED_ALLOW_IPS) uvicorn has already put in the address that the proxy reports.
     """
     return getattr(getattr(request, "client", None), "host", None) or ""
+
+
+def megabytes_of_image(image: Any) -> float:
+    """Return a Pillow image's memory in megabytes."""
+    return image.width * image.height * len(image.getbands()) / 2**20
 
 
 def megabytes_of(picture: Picture) -> float:

@@ -23,7 +23,7 @@ export class Draft {
     try {
       const old = await store((drafts) => drafts.get(this.id));
       await store((drafts) => forget(drafts));
-      if (old && Date.now() - old.at < DAY && (old.file || old.example)) return (this.record = old);
+      if (old && Date.now() - old.at < DAY && (old.file || old.example)) return { ...(this.record = old) };
     } catch (error) {
       // no storage, as above
     }

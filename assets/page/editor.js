@@ -3,10 +3,11 @@
 import { watchConnection } from "./connection.js";
 import { button, download, el, picture, say } from "./dom.js";
 import { Draft } from "./draft.js";
-import { handle, paint } from "./messages.js";
+import { handle, paint, shape } from "./messages.js";
 import { Pointer } from "./pointer.js";
 import { Compare, progressBar, results } from "./results.js";
 import { keySheet, shortcuts } from "./shortcuts.js";
+import { Strip } from "./strip.js";
 import { maskMenu, optionsBar, toolbar, viewBar } from "./toolbar.js";
 import { Upload, sent, welcome } from "./upload.js";
 import { Viewport } from "./viewport.js";
@@ -30,6 +31,8 @@ export class MaskEditor {
     this.tools = toolbar(this.pointer, this.menu);
     this.options = optionsBar(this);
     this.corner = viewBar(this);
+    this.run = { run: 0, frames: 0, branches: false }; // the last one
+    this.strip = new Strip((item) => this.choose(item), () => this.leave());
     this.results = results(this);
     root.append(el("div.table", {}, this.view.port, welcome(this.upload, gradio.props.examples), this.tools, this.corner,
       this.options, this.progress), this.below(), el("p.hide", { id: "inpaint-keys" }, say("keys")));
@@ -89,6 +92,7 @@ export class MaskEditor {
       URL.revokeObjectURL(url);
     }
     this.announce(say("back"));
+    if (restoring.key) this.act("recall", { key: restoring.key });
   }
 
   // stores the mask, once nothing has been painted for a moment
@@ -199,7 +203,7 @@ export class MaskEditor {
   }
 
   act(what, more = {}) {
-    this.trigger("act", { do: what, index: this.result?.chosen ?? 0, ...more });
+    this.trigger("act", { do: what, id: this.chosen?.id ?? null, ...more });
   }
 
   // returns what the run button sends, as JSON: the mask and the step to branch from; settings are all controls' values
@@ -210,7 +214,7 @@ export class MaskEditor {
     const { mask } = this.pointer;
     const packed = mask && !mask.empty ? mask.canvas().toDataURL("image/png") : null;
     this.announce("");
-    const asked = JSON.stringify({ mask: packed, branch: this.branch ?? null, chosen: this.result?.chosen ?? 0 });
+    const asked = JSON.stringify({ mask: packed, branch: this.branch ?? null });
     if (this.current !== "empty") this.start();
     return asked;
   }
@@ -238,7 +242,7 @@ export class MaskEditor {
   failed(sentence = say("not_taken")) {
     this.busy(false);
     if (this.current === "run") {
-      if (this.before === "result" && this.result) this.showResult(this.result);
+      if (this.before === "result" && this.chosen) this.showResult(this.chosen);
       else paint(this);
     }
     this.announce(sentence, true);
@@ -249,22 +253,61 @@ export class MaskEditor {
     this.turn = (this.turn || Promise.resolve()).then(() => handle(this, message)).catch((error) => console.error(error));
   }
 
-  showResult(message) {
-    this.result = message;
-    this.view.show(message.items[message.chosen].src);
+  // item: one of the strip, with its picture
+  showResult(item) {
+    this.chosen = item;
+    this.view.show(item.src);
     this.mode("result");
-    this.results.show(message);
+    this.results.show(item, this.run, this.base);
+    this.showStrip();
     this.compare.show(!this.root.classList.contains("stretched"));
   }
 
-  choose(index) {
-    this.act("choose", { index });
-    this.showResult({ ...this.result, chosen: index });
+  // shows a result of the strip; its picture is fetched if it is not here yet
+  async choose(item) {
+    if (this.current === "run") return;
+    this.wished = item.id;
+    if (!item.src) return this.act("choose", { id: item.id });
+    this.announce("");
+    await shape(this, item.src);
+    if (this.wished === item.id && this.current !== "run") this.showResult(item);
+  }
+
+  // back to the picture; the results stay in the strip
+  leave() {
+    if (this.current !== "run" && this.current !== "empty") paint(this);
+  }
+
+  star() {
+    this.chosen.starred = !this.chosen.starred;
+    this.act("star", { on: this.chosen.starred });
+    this.showResult(this.chosen);
+  }
+
+  // puts the chosen result on the left of the line, to compare others with it; once more, and the photo is there again
+  setBase() {
+    this.base = this.base === this.chosen ? null : this.chosen;
+    this.view.left(this.base?.src);
+    this.showResult(this.chosen);
+  }
+
+  // drops the results with these ids
+  forget(gone = []) {
+    this.strip.remove(gone);
+    if (this.base && !this.strip.of(this.base.id)) {
+      this.base = null;
+      this.view.left(null);
+    }
+    this.showStrip();
+  }
+
+  showStrip() {
+    this.strip.update(this.view.photo.src, this.chosen, this.base);
   }
 
   scrub(index, last) {
     this.wanted = last ? null : index;
-    if (last) return this.showResult(this.result);
+    if (last) return this.showResult(this.chosen);
     this.compare.show(false);
     if (this.frames.has(index)) return this.view.show(this.frames.get(index), this.area);
     this.trigger("scrub", { index });

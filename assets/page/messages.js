@@ -1,9 +1,9 @@
 // Handles the server's messages to the editor: one function for each kind.
 
-import { download, picture } from "./dom.js";
+import { download, picture, say } from "./dom.js";
 
-const KINDS = { picture: onPicture, mask: onMask, wait: onWait, step: onStep, result: onResult, frame: onFrame,
-  paint: onPaint, stopped: onStopped, file: onFile, clip: onClip, copy: onCopy };
+const KINDS = { picture: onPicture, mask: onMask, wait: onWait, step: onStep, result: onResult, item: onItem, strip: onStrip,
+  frame: onFrame, paint: onPaint, stopped: onStopped, file: onFile, clip: onClip, copy: onCopy };
 
 // handles one message; the editor calls this for one after the other, in the order in which they came
 export async function handle(editor, message) {
@@ -20,7 +20,9 @@ async function onPicture(editor, message) {
   view.photo.src = message.src;
   view.shown.hidden = true;
   editor.root.classList.remove("stretched");
-  Object.assign(editor, { full: message.full, alpha: message.alpha, name: message.name, result: null, area: null });
+  Object.assign(editor, { full: message.full, alpha: message.alpha, name: message.name, chosen: null, area: null, base: null });
+  view.left(null);
+  if (message.opened || message.strip) editor.strip.items = message.strip || [];
   editor.root.style.setProperty("--aspect", image.naturalWidth / image.naturalHeight);
   view.detail = message.full[0] / image.naturalWidth;
   view.resize(image.naturalWidth, image.naturalHeight);
@@ -28,12 +30,13 @@ async function onPicture(editor, message) {
   else pointer.begin(image, message.full);
   editor.corner.history(message);
   editor.about.textContent = `${message.name} · ${message.full.join(" × ")}`;
+  editor.showStrip();
   editor.mode("paint");
   if (message.mask) await onMask(editor, { src: message.mask });
   editor.busy(false);
   editor.announce("");
   if (message.opened) {
-    editor.draft.keep({ mask: null, settings: null, ...editor.restoring, ...editor.upload.chosen });
+    editor.draft.keep({ mask: null, settings: null, ...editor.restoring, ...editor.upload.chosen, key: message.key });
     await editor.opened();
   } else editor.trigger("copy", { of: message.n }); // a result was kept: fetch a copy, to restore it after a reload
   view.fit();
@@ -60,20 +63,29 @@ async function onStep(editor, message) {
 
 // shows a preview or result; if the picture is being expanded, the view takes its new shape and the mask is hidden
 async function show(editor, src, area) {
+  const other = await shape(editor, src);
+  editor.view.show(src, other ? null : area);
+  editor.compare.show(false);
+}
+
+// gives the world the shape of this picture; returns whether that is another one than the photo's
+export async function shape(editor, src) {
   const image = await picture(src), { view } = editor;
   const [w, h] = [view.photo.naturalWidth, view.photo.naturalHeight];
   const other = Math.abs(image.naturalWidth / image.naturalHeight - w / h) > 0.01;
   editor.root.classList.toggle("stretched", other);
-  view.show(src, other ? null : area);
   view.resize(w, other ? (w * image.naturalHeight) / image.naturalWidth : h);
-  editor.compare.show(false);
+  return other;
 }
 
 async function onResult(editor, message) {
   if (editor.current !== "run") return; // another picture was opened meanwhile
   editor.frames = new Map();
-  await show(editor, message.items[message.chosen].src);
-  editor.showResult(message);
+  editor.run = { run: message.run, frames: message.frames, branches: message.branches };
+  editor.strip.add(message.items);
+  editor.forget(message.gone);
+  await show(editor, message.items[0].src);
+  editor.showResult(message.items[0]);
   editor.corner.history(message);
   if (editor.fresh) editor.compare.begin(editor.pointer.mask);
   editor.fresh = false;
@@ -86,8 +98,22 @@ async function onFrame(editor, message) {
   if (editor.wanted === message.index) await show(editor, message.src, editor.area);
 }
 
+async function onItem(editor, message) {
+  const item = editor.strip.of(message.id);
+  if (!item) return;
+  item.src = message.src;
+  if (editor.wished === item.id) await editor.choose(item);
+}
+
+function onStrip(editor, message) {
+  editor.strip.add(message.items);
+  editor.showStrip();
+  if (message.items.length) editor.announce(say("strip_back", { n: message.items.length }));
+}
+
 function onPaint(editor, message) {
   paint(editor);
+  editor.forget(message.gone);
   editor.corner.history(message);
 }
 
@@ -95,7 +121,8 @@ function onPaint(editor, message) {
 export function paint(editor) {
   const { view } = editor;
   view.shown.hidden = true;
-  editor.result = null;
+  editor.chosen = null;
+  editor.showStrip();
   editor.root.classList.remove("stretched");
   if (!editor.full) return editor.mode("empty");
   view.resize(view.photo.naturalWidth, view.photo.naturalHeight);
@@ -106,8 +133,8 @@ export function paint(editor) {
 function onStopped(editor, message) {
   editor.busy(false);
   if (editor.current !== "run") return;
-  if (message.preview) { editor.result = null; editor.mode("stopped"); }
-  else if (editor.before === "result" && editor.result) editor.showResult(editor.result);
+  if (message.preview) { editor.chosen = null; editor.mode("stopped"); }
+  else if (editor.before === "result" && editor.chosen) editor.showResult(editor.chosen);
   else paint(editor);
 }
 

@@ -80,26 +80,26 @@ export function progressBar() {
 
 // Builds the parts shown below the picture once there is a result: thumbs, film, report and actions.
 export function results(editor) {
-  const thumbs = el("div.thumbs", { role: "group", "aria-label": say("variations") });
+  const thumbs = editor.strip.node;
   const report = el("p.report"), facts = el("ul.facts");
   const details = menuButton("link", null, "details", el("div.menu.up.left", { role: "group", "aria-label": say("details") }, facts), true);
   const film = filmStrip(editor);
   const keepMask = el("input", { type: "checkbox" });
-  const actions = el("div.row.actions", {}, el("label.tick", {}, keepMask, say("keep_mask")),
+  const star = button("quiet", "star", "star", () => editor.star());
+  const sides = button("quiet", "sides", "compare_with", () => editor.setBase());
+  const actions = el("div.row.actions", {}, el("label.tick", {}, keepMask, say("keep_mask")), star, sides,
     button("quiet", "close", "discard", () => editor.act("discard"), true),
     el("div.split", {}, button("quiet", "save", "download", () => editor.act("save", { format: "own", metadata: editor.gradio.props.limits.metadata }), true),
       menuButton("quiet", "more", "download_as", savePanel(editor))),
     button("solid", "check", "keep", () => editor.act("keep", { keep_mask: keepMask.checked }), true));
-  const show = (message) => {
-    const item = message.items[message.chosen];
+  const show = (item, run, base) => {
+    star.setAttribute("aria-pressed", !!item.starred);
+    sides.setAttribute("aria-pressed", base === item);
     report.textContent = item.report || "";
     report.title = report.textContent;
     facts.replaceChildren(...(item.details || []).map((line) => el("li", {}, line)));
     details.hidden = !facts.children.length;
-    thumbs.replaceChildren(...(message.items.length > 1 ? message.items.map((item, i) => el("button.thumb", {
-      type: "button", "aria-pressed": i === message.chosen, title: item.caption, "aria-label": item.caption,
-      onclick: () => editor.choose(i) }, el("img", { src: item.src, alt: "" }), el("span", {}, item.label))) : []));
-    film.show(message.frames, message.branches);
+    film.show(run.run === item.run ? run.frames : 0, run.branches);
   };
   return { thumbs, film, report, details, actions, show };
 }

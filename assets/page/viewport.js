@@ -10,9 +10,10 @@ export class Viewport {
     this.insets = insets;
     this.photo = el("img.photo", { alt: "", draggable: "false" });
     this.shown = el("img.shown", { alt: "", draggable: "false", hidden: true });
+    this.base = el("img.base", { alt: "", draggable: "false", hidden: true });
     this.overlay = el("canvas.overlay");
     this.draft = el("canvas.draft");
-    this.world = el("div.world", {}, this.photo, this.shown, this.overlay, this.draft);
+    this.world = el("div.world", {}, this.photo, this.base, this.shown, this.overlay, this.draft);
     this.ring = el("div.ring", { hidden: true });
     this.port = el("div.port", { tabindex: "0", role: "application", "aria-label": say("canvas"),
       "aria-describedby": "inpaint-keys" }, this.world, this.ring);
@@ -105,6 +106,12 @@ export class Viewport {
     this.shown.src = src;
     this.shown.hidden = false;
     this.shown.style.maskImage = area ? `url("${area}")` : "";
+  }
+
+  // shows a result on the left of the line, where the photo is otherwise
+  left(src) {
+    if (src) this.base.src = src;
+    this.base.hidden = !src;
   }
 
   // draws the mask in this box: a tint by level, and an outline in two tones that is visible on any picture

@@ -30,7 +30,8 @@ def picture(src: str, full: tuple[int, int], name: str, *, alpha: str | None, ba
     alpha    `data:` URL of its transparency as a mask; None if it has none
     back     whether there is an earlier picture to return to
     forward  whether there is a later one
-    more     mask (a `data:` URL), opened (it comes from a file), keep_mask, say
+    more     mask (a `data:` URL), opened (it comes from a file), keep_mask, say, key (the session's), strip (results
+             to show in place of the present ones; None leaves those)
     """
     return message("picture", src=src, full=list(full), name=name, alpha=alpha, back=back, forward=forward, **more)
 
@@ -50,14 +51,28 @@ def step(fraction: float, text: str, src: str | None, area: str | None) -> Messa
     return message("step", fraction=fraction, text=text, src=src, area=area)
 
 
-def result(items: list[dict[str, Any]], *, frames: int, branches: bool, back: bool, forward: bool) -> Message:
-    """Show the results of a run.
+def result(
+    items: list[dict[str, Any]], *, run: int, gone: list[str], frames: int, branches: bool, **more: Any
+) -> Message:
+    """Add the results of a run to the strip, and show the first.
 
-    items     for each picture: src, caption, label, report (a line) and details (lines)
+    items     as `Results.item` makes them
+    gone      ids of older results for which there is no room any more
     frames    how many steps can be shown
     branches  whether a run can continue from one of them
+    more      back and forward, as of a picture; say
     """
-    return message("result", items=items, chosen=0, frames=frames, branches=branches, back=back, forward=forward)
+    return message("result", items=items, run=run, gone=gone, frames=frames, branches=branches, **more)
+
+
+def item(id: str, src: str) -> Message:
+    """Show a result of the strip whose picture the page did not have yet."""
+    return message("item", id=id, src=src)
+
+
+def strip(items: list[dict[str, Any]]) -> Message:
+    """Put the results of before a reload into the strip; none if the server has forgotten them."""
+    return message("strip", items=items)
 
 
 def frame(index: int, src: str) -> Message:
@@ -65,9 +80,9 @@ def frame(index: int, src: str) -> Message:
     return message("frame", index=index, src=src)
 
 
-def paint(back: bool, forward: bool) -> Message:
-    """Show the picture for painting, without a result."""
-    return message("paint", back=back, forward=forward)
+def paint(back: bool, forward: bool, gone: list[str]) -> Message:
+    """Show the picture for painting, without a result; `gone` are the ids of deleted ones."""
+    return message("paint", back=back, forward=forward, gone=gone)
 
 
 def stopped(sentence: str, *, preview: bool = False, bad: bool = False, field: str | None = None) -> Message:

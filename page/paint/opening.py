@@ -123,6 +123,7 @@ class Opening:
             alpha=alpha,
             back=session.at > 0,
             forward=session.at + 1 < len(session.pictures),
+            key=session.key,
             **more,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -15,12 +16,13 @@ from inpaint.files.metadata import ENCODING
 from .. import images
 from ..jobs.events import Preview
 from ..jobs.kept_steps import SIDE
-from ..session import Session
+from ..session import Chosen, Session
 from ..words.core import in_words, translated
 from ..words.say import language, say
 from . import messages
 
 log = logging.getLogger("inpaint.page")
+THUMB = 128  # long side of a picture in the strip, pixels
 FORMATS = {"png": ".png", "jpg": ".jpg", "webp": ".webp"}
 OWN = {  # what a photo's format is saved as; others, which may hold anything, as PNG
     **dict.fromkeys(("JPEG", "MPO", "AVIF", "HEIF", "HEIC"), ".jpg"),
@@ -44,6 +46,8 @@ class Results:
             "keep": self.keep,
             "discard": self.discard,
             "choose": self.choose,
+            "star": self.star,
+            "recall": self.recall,
             "back": self.back,
             "forward": self.forward,
             "save": self.save,
@@ -58,66 +62,95 @@ class Results:
             log.exception("an action failed")
             return messages.notice(say("unexpected", session.language, error=type(error).__name__), bad=True)
 
-    def finished(self, session: Session) -> dict[str, Any]:
-        """Return the message that shows a run's results."""
-        first = session.pending[0].result
-        methods = len({chosen.result.report.get("method") for chosen in session.pending}) > 1
-        items: list[dict[str, Any]] = []
-        for chosen in session.pending:
-            seed = say("seed_was", session.language, n=chosen.result.seeds[chosen.index])
-            method = chosen.result.report.get("method", "")
-            chosen.caption = say(f"method_{method}", session.language) if methods else seed
-            label = chosen.caption if methods else str(len(items) + 1)
-            items.append(
-                {
-                    "src": images.shown(chosen.image),
-                    "caption": chosen.caption,
-                    "label": label,
-                    "report": report_line(chosen, session.language),
-                    "details": report_details(chosen, session.language),
-                }
-            )
-        film = shown(session)
-        branches = (
-            bool(film)
-            and all(preview.step is not None for preview in film)
-            and len(first.images) == 1
-            and not methods
-        )
+    def finished(self, session: Session, new: list[Chosen], gone: list[str]) -> dict[str, Any]:
+        """Return the message that adds a run's results to the strip; `gone` are older ones that left it."""
+        film, methods = shown(session), len({chosen.result.report.get("method") for chosen in new}) > 1
+        branches = bool(film) and all(preview.step is not None for preview in film) and len(new) == 1
         return messages.result(
-            items,
+            [self.item(session, chosen, whole=True, methods=methods) for chosen in new],
+            run=session.runs,
+            gone=gone,
             frames=len(film),
             branches=branches,
-            back=session.at > 0,
-            forward=session.at + 1 < len(session.pictures),
+            **places(session),
+            say=say("strip_full", session.language, n=len(gone)) if gone else "",
         )
 
-    def chosen(self, session: Session, what: dict):
-        index = what.get("index", 0)
-        if not session.pending or not isinstance(index, int) or not 0 <= index < len(session.pending):
+    def item(self, session: Session, chosen: Chosen, whole: bool = False, methods: bool = False) -> dict[str, Any]:
+        """Return a result as the strip shows it; with its picture only if it is shown `whole` at once.
+
+        methods  whether its run used several, so that the strip names them
+        """
+        words, result = session.language, chosen.result
+        method, seconds = result.report.get("method", ""), (result.report.get("seconds") or {}).get("total")
+        method = say(f"method_{method}", words) if method in ("base", "inpaint") else ""
+        seed = say("seed_was", words, n=result.seeds[chosen.index])
+        took = say("took", words, x=float(seconds)) if seconds is not None else ""
+        return {
+            "id": chosen.id,
+            "run": chosen.run,
+            "src": images.shown(chosen.image) if whole else None,
+            "thumb": images.encoded(images.small(chosen.image.convert("RGB"), THUMB)),
+            "label": method if methods else took,
+            "caption": " · ".join(filter(None, [result.request.prompt.strip()[:80], seed, method, took])),
+            "report": report_line(chosen, words),
+            "details": report_details(chosen, words),
+            "starred": chosen.starred,
+        }
+
+    def chosen(self, session: Session, what: dict) -> Chosen:
+        """Return the result with the id that was sent; raise InvalidRequest if there is none."""
+        found = next((one for one in session.results if one.id == what.get("id")), None)
+        if found is None:
             raise InvalidRequest("picture", say("no_result", session.language))
-        return session.pending[index]
+        return found
 
     def choose(self, session: Session, what: dict):
-        self.chosen(session, what)
+        """Send the picture of a result of which the page has only the small one."""
+        chosen = self.chosen(session, what)
+        return messages.item(chosen.id, images.shown(chosen.image))
+
+    def star(self, session: Session, what: dict):
+        """Mark a result, or take the mark away; marked ones stay longest where room is short."""
+        self.chosen(session, what).starred = bool(what.get("on"))
         return gr.skip()
+
+    def recall(self, session: Session, what: dict):
+        """Give a reloaded tab the results that it had; the key is that of its session before."""
+        old = self.page.sessions.by_key(what.get("key"))
+        if old is None or old is session:
+            return messages.strip([])
+        known = {chosen.id for chosen in session.results}
+        taken = [replace(one, root=session.root) for one in old.strip if one.id not in known]
+        session.results, session.runs = taken + session.results, max(old.runs, session.runs)
+        return messages.strip([self.item(session, chosen) for chosen in taken])
 
     def keep(self, session: Session, what: dict):
         """Make the chosen result the current picture."""
         chosen = self.chosen(session, what)
-        session.put(Picture.open(chosen.image), self.page.limits.session_megabytes)
+        session.put(Picture.open(chosen.image), self.page.limits.session_megabytes, opened=False)
         more = {"say": say("erased", session.language)} if what.get("erased") else {}
         return self.page.opening.picture(session, keep_mask=bool(what.get("keep_mask")), **more)
 
     def discard(self, session: Session, what: dict):
-        session.clear()
-        return messages.paint(back=session.at > 0, forward=session.at + 1 < len(session.pictures))
+        """Delete the chosen result."""
+        chosen = self.chosen(session, what)
+        session.results.remove(chosen)
+        return messages.paint(**places(session), gone=[chosen.id])
 
     def back(self, session: Session, what: dict):
-        return self.page.opening.picture(session, keep_mask=True) if session.travel(-1) else gr.skip()
+        return self.travelled(session, -1)
 
     def forward(self, session: Session, what: dict):
-        return self.page.opening.picture(session, keep_mask=True) if session.travel(1) else gr.skip()
+        return self.travelled(session, 1)
+
+    def travelled(self, session: Session, by: int):
+        """Show an earlier or later picture; if it began as another photo, with that photo's results."""
+        root = session.root
+        if not session.travel(by):
+            return gr.skip()
+        strip = None if session.root == root else [self.item(session, chosen) for chosen in session.strip]
+        return self.page.opening.picture(session, keep_mask=True, strip=strip)
 
     def save(self, session: Session, what: dict):
         """Save the chosen result in full size, with the metadata that the visitor chose."""
@@ -145,10 +178,10 @@ class Results:
         """Save all steps as one animation."""
         from inpaint.files.film import save_film
 
-        self.chosen(session, {})
+        chosen = self.chosen(session, what)
         self.page.storage.check()
         frames = [preview.picture() for preview in shown(session)]
-        frames.append(images.small(session.pending[0].image.convert("RGB"), SIDE))
+        frames.append(images.small(chosen.image.convert("RGB"), SIDE))
         with session.new_file(
             "film", f"{session.name}-film.{'gif' if what.get('format') == 'gif' else 'webp'}"
         ) as path:
@@ -186,6 +219,11 @@ def lossless(picture: Picture) -> bytes:
     image = picture.repainted(picture.rgb)
     info = {key: value for key, value in image.info.items() if isinstance(key, str)}
     return writing.png(image, picture.icc, picture.exif, None, info)
+
+
+def places(session: Session) -> dict[str, bool]:
+    """Return whether there is an earlier picture to return to, and a later one."""
+    return {"back": session.at > 0, "forward": session.at + 1 < len(session.pictures)}
 
 
 def own_ending(image: Image.Image) -> str:

@@ -21,7 +21,7 @@ from ..jobs import worker
 from ..jobs.current_model import current_model
 from ..jobs.events import Filling, Finished, Loading, Preview, Stopped, Waiting
 from ..jobs.job_queue import QueueFull
-from ..session import Chosen, Session
+from ..session import Session
 from ..words.core import in_words
 from ..words.say import language, say
 from . import messages
@@ -49,10 +49,12 @@ class Running:
             model = self.page.model_named(str(model or self.page.shown_model), session.language)
             requests = worker.requests_for(asked, method)
             await anyio.to_thread.run_sync(self.page.limits.check_jobs, requests, session.language)
+            before = session.runs
             async for message in self.watch(session, model, requests, resume):
                 yield message, gr.skip()
-            if session.pending:
-                yield gr.skip(), session.pending[0].result.request.seed
+            last = [one for one in session.strip if one.run == session.runs > before]
+            if last:
+                yield gr.skip(), last[0].result.request.seed
         except Exception as error:
             yield refusal(error, session.language), gr.skip()
 
@@ -132,8 +134,8 @@ class Running:
         if session.picture is not requests[0].picture:
             return
         session.film = session.film[: resume[0].index + 1] + film if resume else film
-        session.pending = [Chosen(result, k) for result in results for k in range(len(result.images))]
-        yield await anyio.to_thread.run_sync(self.page.results.finished, session)
+        new, gone = session.add(results, self.page.limits.session_megabytes)
+        yield await anyio.to_thread.run_sync(self.page.results.finished, session, new, gone)
 
     def step(self, preview: Preview, words: str, area: str | None) -> messages.Message:
         """Return the message with the progress and, if there is a new one, the preview and where it may be shown."""
@@ -146,7 +148,7 @@ class Running:
     def stopped(self, session: Session, film: list, previews: int) -> messages.Message:
         """Return the message that ends a cancelled run; its steps are kept if any was shown."""
         if previews:
-            session.film, session.pending = film, []
+            session.film = film
         key = "stopped" if previews else "stopped_early"
         return messages.stopped(say(key, session.language), preview=bool(previews))
 
