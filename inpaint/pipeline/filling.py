@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,7 @@ from ..pixels.mask import FULL, Masks, SparseMask
 from ..pixels.patches import fill_patches
 from ..request import Request
 
+PAUSE = 0.1  # seconds between two pictures of a hole that is being filled
 RIM = 4  # pixels around what was painted that are not copied from: what must go sticks out a little
 
 
@@ -41,13 +43,14 @@ def fill_hole(rgb: Image.Image, masks: Masks, seed: int) -> Generator[Filled, No
     painted = np.asarray(masks.painted.whole()) > 0
     rim = morphology.dilate(painted.view(np.uint8), RIM) > 0
     pixels = np.asarray(rgb)
-    shown = Filled(rgb, masks.painted)
-    image = rgb.copy()
+    shown, drawn, image = Filled(rgb, masks.painted), 0.0, rgb.copy()
     for part in fill_patches(pixels, painted, rim & ~painted, seed):
         if part is not None:
             image.paste(Image.fromarray(part.pixels), part.box[:2], Image.fromarray(part.hole))
-            shown = Filled(image.copy(), masks.painted)
+            if perf_counter() - drawn > PAUSE:
+                shown, drawn = Filled(image.copy(), masks.painted), perf_counter()
         yield shown
+    yield Filled(image, masks.painted)
     return image
 
 

@@ -12,25 +12,29 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import morphology
 from ..crop import Box
 from ..laplace import solve
-from .field import KNOWN, Field, usable
-from .library import LibraryFailed, library
+from .field import KNOWN, Field
+from .levels import Level, Levels, halved
+from .library import LibraryFailed, fill_each
 
-COARSE = 130**2  # pixels of a hole at the size at which the library fills it
+COARSE = 110**2  # pixels of a hole at the size at which the library fills it
+QUICK = 40**2  # … and at which the first picture of it is made
 EXACT = 64**2  # … and at the size at which every patch is compared with every other
 FEW = 100  # … and at which a fill without the library begins
 NARROW = 6  # pixels from the middle of a scratch to its edge
 REACH = 1.2  # of the side of a square of the hole's size: how far around it is looked for patches
 LEAST = 40  # pixels to look around at least
 ENOUGH = 0.5  # of the hole's area: so many patches there must be to copy from
-EASE = 0.2  # how far broad colours are moved towards the smoothest surface over the hole
+MIX = 0.6  # … and how far their detail is averaged too
+EASE = 0.17  # how far broad colours are moved towards the smoothest surface over the hole
 BROAD = 0.05  # of the hole's depth: variations wider than that count as broad
 SHARP = 0.35  # of `Field.vote`, at the end
 SEEDS = 2  # pictures of the library that are averaged
 SEARCHED = 600_000  # pixels of a hole, up to which its field is improved at a level
 TILE = 64  # pixels: scratches are filled in pieces of this size
-NEAR = 20  # pixels around such a piece that are looked at
+NEAR = 14  # pixels around such a piece that are looked at
 
 
 class Filling(NamedTuple):
@@ -68,10 +72,10 @@ def fill_patches(
     top, left = int(rows[0]), int(columns[0])
     part = np.s_[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1]
     labels, count = ndimage.label(hole[part], np.ones((3, 3)))
-    depth = ndimage.distance_transform_edt(np.pad(hole[part], 1))[1:-1, 1:-1]
-    deepest = np.r_[0, ndimage.maximum(depth, labels, np.arange(1, count + 1))]
-    narrow = deepest <= NARROW
-    wide = [number for number in range(1, count + 1) if not narrow[number]]
+    core = morphology.erode(np.pad(hole[part], 1).view(np.uint8) * 255, NARROW)[1:-1, 1:-1] > 0
+    wide = np.unique(labels[core])
+    narrow = np.ones(count + 1, bool)
+    narrow[wide] = False
     if len(wide) < count:
         scratches = narrow[labels] & (labels > 0)
         yield from _fill_narrow(rgb, hole, avoid, scratches, top, left)
@@ -91,89 +95,97 @@ def _fill_wide(rgb, island, avoid, box: Box, seed: int) -> Iterator[Filling | No
     """Fill one island with the library at a coarse size, then level by level."""
     around = _surround(island, avoid, box)
     part = np.s_[around.top : around.bottom, around.left : around.right]
-    picture, hole = rgb[part].astype(np.float32), island[part]
-    avoid = avoid[part] & ~hole
-    scale = _scale(hole, avoid, COARSE)
-    source, coarse, avoided = _smaller(picture, hole, avoid, scale)
-    if not usable(coarse, avoided, 2).any():
-        yield Filling(around, _pixels(solve(_rim(source, coarse), coarse), picture, hole, scale), hole, True)
+    hole = island[part]
+    levels = Levels(rgb[part].astype(np.float32), hole, avoid[part] & ~hole)
+    scale = levels.scale(COARSE)
+    if not levels.free(scale):
+        level = levels[scale]
+        smooth = solve(_rim(level.picture, level.hole), level.hole)
+        yield Filling(around, levels.pixels(smooth, scale), hole, True)
         return
-    smooth = solve(_rim(source, coarse), coarse)
-    estimates: list[np.ndarray] = []
-    for k in range(SEEDS):
-        estimates.append((yield from _coarse(source, coarse, avoided, seed + k)))
-        mean = np.mean(estimates, axis=0, dtype=np.float32)  # what the seeds agree on, in the detail of the first
-        estimate = estimates[0] + _broad(mean - estimates[0], coarse)
-        estimate = np.where(coarse[..., None], estimate + EASE * _broad(smooth - estimate, coarse), source)
-        yield Filling(around, _pixels(estimate, picture, hole, scale), hole, scale == 1 and k == SEEDS - 1)
+    quick = levels.scale(QUICK)
+    if quick > scale:
+        (estimate,) = yield from _coarse(levels[quick], (seed,))
+        yield Filling(around, levels.pixels(estimate, quick), hole, False)
+    level = levels[scale]
+    filled = yield from _coarse(level, tuple(seed + k for k in range(SEEDS)))
+    mean = np.mean(filled, axis=0, dtype=np.float32)  # what the seeds agree on, in the detail of the first
+    differs = mean - filled[0]
+    estimate = filled[0] + MIX * differs + (1 - MIX) * _broad(differs, level.hole)
+    smooth = solve(_rim(level.picture, level.hole), level.hole)
+    estimate = np.where(level.hole[..., None], estimate + EASE * _broad(smooth - estimate, level.hole), level.picture)
+    yield Filling(around, levels.pixels(estimate, scale), hole, scale == 1)
     if scale == 1:
         return
-    field = yield from _field(estimate, picture, hole, avoid, scale)
+    field = yield from _field(estimate, levels, scale)
     while scale > 1:
         scale //= 2
-        source, level, avoided = _smaller(picture, hole, avoid, scale)
-        estimate = np.where(level[..., None], _twice(estimate, level.shape), source)
-        finer = Field(level, avoided, 2)
+        level = levels[scale]
+        searched = np.count_nonzero(level.hole) <= SEARCHED
+        estimate = np.where(level.hole[..., None], _twice(estimate, level.hole.shape), level.picture)
+        finer = Field(level.hole, level.avoid, 2)
         finer.enlarge(field)
         yield None
-        estimate = finer.vote(source, 0 if np.count_nonzero(level) <= SEARCHED else SHARP)
+        estimate = finer.vote(level.picture, 0 if searched else SHARP)
         yield None
-        if np.count_nonzero(level) <= SEARCHED:
+        if searched:
             finer.measure(estimate)
             finer.improve(estimate)
             yield None
-            estimate = finer.vote(source, SHARP if scale == 1 else 0)
+            estimate = finer.vote(level.picture, SHARP if scale == 1 else 0)
         field = finer
-    yield Filling(around, _pixels(estimate, picture, hole, 1), hole, True)
+    yield Filling(around, levels.pixels(estimate, 1), hole, True)
 
 
-def _coarse(source, hole, avoid, seed: int) -> Generator[None, None, np.ndarray]:
-    """Return the level as the library fills it, float32 [h, w, 3]."""
+def _coarse(level: Level, seeds: tuple[int, ...]) -> Generator[None, None, list[np.ndarray]]:
+    """Return the level as the library fills it with each seed, float32 [h, w, 3]; all at once."""
+    rgb = level.picture.astype(np.uint8)
     try:
-        filled = yield from library.fill(source.astype(np.uint8), hole, avoid, seed)
+        return [image.astype(np.float32) for image in (yield from fill_each(rgb, level.hole, level.avoid, seeds))]
     except LibraryFailed:
-        estimate, _ = yield from _own(source, hole, avoid)
-        return estimate
-    return filled.astype(np.float32)
+        estimate, _ = yield from _own(Levels(*level))
+        return [estimate]
 
 
-def _own(source, hole, avoid) -> Generator[None, None, tuple[np.ndarray, Field]]:
-    """Return the level filled without the library, from half its size on, and the field that filled it."""
-    field = Field(hole, avoid, 2)
-    _, smaller, avoided = _smaller(source, hole, avoid, 2)
-    if np.count_nonzero(hole) > FEW and np.count_nonzero(usable(smaller, avoided, 2)) > np.count_nonzero(smaller):
-        _, half = yield from _own(*_smaller(source, hole, avoid, 2))
+def _own(levels: Levels, scale: int = 1) -> Generator[None, None, tuple[np.ndarray, Field]]:
+    """Return a level filled without the library, from half its size on, and the field that filled it."""
+    level = levels[scale]
+    field = Field(level.hole, level.avoid, 2)
+    area = np.count_nonzero(level.hole)
+    if area > FEW and levels.free(2 * scale):
+        _, half = yield from _own(levels, 2 * scale)
         field.enlarge(half)
-        estimate = field.vote(source)
+        estimate = field.vote(level.picture)
     else:
-        estimate = solve(_rim(source, hole), hole)
+        estimate = solve(_rim(level.picture, level.hole), level.hole)
     for trust in (1, 2, KNOWN):
-        if np.count_nonzero(hole) <= EXACT:
-            field.search(estimate, source, trust)
+        if area <= EXACT:
+            field.search(estimate, level.picture, trust)
         else:
             field.measure(estimate)
             field.improve(estimate)
-        estimate = field.vote(source)
+        estimate = field.vote(level.picture)
         yield None
     return estimate, field
 
 
-def _field(estimate, picture, hole, avoid, scale: int) -> Generator[None, None, Field]:
+def _field(estimate: np.ndarray, levels: Levels, scale: int) -> Generator[None, None, Field]:
     """Return the field of an estimate at this scale, found exactly at a smaller one."""
-    smallest = max(scale, _scale(hole, avoid, EXACT))
+    size = max(scale, levels.scale(EXACT))
+    known = {scale: estimate}
+    for smaller in (2**k for k in range(30) if scale < 2**k <= size):
+        known[smaller] = halved(known[smaller // 2])
     field: Field | None = None
-    size = smallest
     while size >= scale:
-        source, level, avoided = _smaller(picture, hole, avoid, size)
-        known = estimate if size == scale else _mean(estimate, size // scale)[: level.shape[0], : level.shape[1]]
-        finer = Field(level, avoided, 2)
+        level = levels[size]
+        finer = Field(level.hole, level.avoid, 2)
         if field is None:
-            finer.search(known, source)
+            finer.search(known[size], level.picture)
         else:
             finer.enlarge(field)
             for _ in range(2):
-                finer.measure(known)
-                finer.improve(known)
+                finer.measure(known[size])
+                finer.improve(known[size])
         field, size = finer, size // 2
         yield None
     assert field is not None
@@ -235,41 +247,6 @@ def _surround(island, avoid, box: Box) -> Box:
         reach *= 2
 
 
-def _scale(hole, avoid, most: int) -> int:
-    """Return the power of 2 by which the level is smaller at which the hole has at most so many pixels."""
-    scale, area = 1, np.count_nonzero(hole)
-    while area / scale**2 > most:
-        shape = [-(-n // (2 * scale)) for n in hole.shape]
-        _, smaller, avoided = _smaller(np.zeros((*hole.shape, 0), np.float32), hole, avoid, 2 * scale)
-        if min(shape) < 16 or np.count_nonzero(usable(smaller, avoided, 2)) < 0.3 * np.count_nonzero(smaller):
-            break  # so small, there is too little left to copy from
-        scale *= 2
-    return scale
-
-
-def _smaller(picture, hole, avoid, scale: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return picture, hole and avoid at 1 / scale of their size: means of the known pixels, in whole numbers."""
-    if scale == 1:
-        return picture, hole, avoid
-    h, w = (-(-n // scale) for n in hole.shape)
-    rim = (0, h * scale - hole.shape[0]), (0, w * scale - hole.shape[1])
-    known = np.pad(~hole, rim).astype(np.float32)
-    values = np.pad(picture, (*rim, (0, 0))) * known[..., None]
-    share = known.reshape(h, scale, w, scale).sum((1, 3))
-    values = values.reshape(h, scale, w, scale, picture.shape[-1]).sum((1, 3))
-    values /= np.maximum(share, np.float32(1))[..., None]
-    hole, avoid = (np.pad(mask, rim).reshape(h, scale, w, scale).any((1, 3)) for mask in (hole, avoid))
-    return np.rint(values), hole, avoid & ~hole
-
-
-def _mean(estimate: np.ndarray, scale: int) -> np.ndarray:
-    """Return the means of scale × scale pixels; the last row and column are repeated where they do not fill one."""
-    h, w = (-(-n // scale) for n in estimate.shape[:2])
-    rim = (0, h * scale - estimate.shape[0]), (0, w * scale - estimate.shape[1])
-    wide = np.pad(estimate, (*rim, (0, 0)), mode="edge")
-    return wide.reshape(h, scale, w, scale, estimate.shape[-1]).mean((1, 3))
-
-
 def _twice(estimate: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return each pixel twice across and down, cut to shape."""
     return estimate.repeat(2, 0).repeat(2, 1)[: shape[0], : shape[1]]
@@ -293,18 +270,3 @@ def _rim(source: np.ndarray, hole: np.ndarray) -> np.ndarray:
     share = ndimage.gaussian_filter(known, 3.0)
     blurred = ndimage.gaussian_filter(source * known[..., None], (3, 3, 0))
     return np.where(hole[..., None], 0, blurred / np.maximum(share, np.float32(1e-4))[..., None])
-
-
-def _pixels(estimate: np.ndarray, picture: np.ndarray, hole: np.ndarray, scale: int) -> np.ndarray:
-    """Return uint8 [H, W, 3]: the picture, its hole filled with an estimate that is smaller by `scale`."""
-    if scale > 1:
-        from scipy import ndimage
-
-        h, w = hole.shape
-        y, x = (np.arange(h) + 0.5) / scale - 0.5, (np.arange(w) + 0.5) / scale - 0.5
-        planes = [
-            ndimage.map_coordinates(estimate[..., k], np.meshgrid(y, x, indexing="ij"), order=1, mode="nearest")
-            for k in range(3)
-        ]
-        estimate = np.stack(planes, -1)
-    return np.where(hole[..., None], np.clip(np.rint(estimate), 0, 255), picture).astype(np.uint8)

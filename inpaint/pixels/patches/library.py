@@ -106,4 +106,28 @@ def _talk(process, rgb, hole, avoid, seed: int, answer: list[bytes]) -> None:
         pass  # the pipe is closed: there is no answer
 
 
-library = Library()
+def fill_each(
+    rgb: np.ndarray, hole: np.ndarray, avoid: np.ndarray, seeds: tuple[int, ...]
+) -> Generator[None, None, list[np.ndarray]]:
+    """Return the picture filled with each seed, each in a process of its own; yield while they are at work.
+
+    Closing the generator kills the processes.  Raises LibraryFailed.
+    """
+    work = [one.fill(rgb, hole, avoid, seed) for one, seed in zip(libraries, seeds, strict=False)]
+    answers: dict[int, np.ndarray] = {}
+    try:
+        while len(answers) < len(work):
+            for k, each in enumerate(work):
+                if k not in answers:
+                    try:
+                        next(each)
+                    except StopIteration as end:
+                        answers[k] = end.value
+            yield
+    finally:
+        for each in work:
+            each.close()
+    return [answers[k] for k in range(len(work))]
+
+
+libraries = [Library(), Library()]  # on two processors both work at once

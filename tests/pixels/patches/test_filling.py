@@ -132,7 +132,7 @@ def test_a_crash_of_the_library_is_survived(monkeypatch, tmp_path):
     hole = box((64, 64), 20, 20, 40, 40)
     with pytest.raises(LibraryFailed):
         finished(mine.fill(stripes(64, 64), hole, np.zeros_like(hole), 0))
-    monkeypatch.setattr(filling, "library", mine)
+    monkeypatch.setattr(library, "libraries", [mine])
     picture = stripes()
     large = box(picture.shape, 40, 60, 90, 110)
     assert error(filled(picture, large), picture, large) < 40  # less well, but it is filled
@@ -143,8 +143,8 @@ def test_the_process_ends_with_ours(tmp_path):
     import subprocess
 
     code = (
-        "import numpy as np\nfrom inpaint.pixels.patches.library import library\nlibrary.start()\n"
-        "print(library.process.pid, flush=True)\nimport os\nos._exit(0)"
+        "import numpy as np\nfrom inpaint.pixels.patches.library import libraries\nlibraries[0].start()\n"
+        "print(libraries[0].process.pid, flush=True)\nimport os\nos._exit(0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     pid, end = int(done.stdout), time.monotonic() + 10

@@ -1,0 +1,90 @@
+"""Hold a picture and its hole at full size, half, a quarter, …, each made once from the one before."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from .field import usable
+
+LEAST = 16  # pixels a side of the smallest level
+FREE = 0.3  # of the hole's pixels: so many patches there must be to copy from
+
+
+class Level(NamedTuple):
+    """One size.
+
+    picture  float32 [h, w, 3], whole numbers; what it holds in the hole means nothing
+    hole     bool [h, w]: what is filled, in part or whole
+    avoid    bool [h, w]: what must not be copied from
+    """
+
+    picture: np.ndarray
+    hole: np.ndarray
+    avoid: np.ndarray
+
+
+class Levels:
+    """The levels by scale: 1, 2, 4, …"""
+
+    def __init__(self, picture: np.ndarray, hole: np.ndarray, avoid: np.ndarray):
+        self.sizes = [Level(picture, hole, avoid)]
+        self.share = (~hole).astype(np.float32)  # of each pixel of the smallest level that is known
+
+    def __getitem__(self, scale: int) -> Level:
+        """Return the level that is smaller by `scale`, a power of 2."""
+        at = scale.bit_length() - 1
+        while len(self.sizes) <= at:
+            last = self.sizes[-1]
+            known = np.where(self.share[..., None] > 0, last.picture, 0) * self.share[..., None]
+            share = halved(self.share[..., None])
+            picture = np.rint(halved(known) / np.maximum(share, np.float32(1e-6)))
+            hole = _any(last.hole)
+            self.sizes.append(Level(picture, hole, _any(last.avoid) & ~hole))
+            self.share = share[..., 0]
+        return self.sizes[at]
+
+    def free(self, scale: int) -> bool:
+        """Return whether there is enough to copy from at this scale."""
+        if min(self.sizes[0].hole.shape) < LEAST * scale:
+            return scale == 1 and bool(usable(self.sizes[0].hole, self.sizes[0].avoid, 2).any())
+        level = self[scale]
+        found = np.count_nonzero(usable(level.hole, level.avoid, 2))
+        return bool(found > 0 if scale == 1 else found >= FREE * np.count_nonzero(level.hole))
+
+    def scale(self, most: int) -> int:
+        """Return the scale at which the hole has at most so many pixels, or the last with enough to copy from."""
+        scale, area = 1, np.count_nonzero(self.sizes[0].hole)
+        while area / scale**2 > most and self.free(2 * scale):
+            scale *= 2
+        return scale
+
+    def pixels(self, estimate: np.ndarray, scale: int) -> np.ndarray:
+        """Return uint8 [H, W, 3] at full size: the picture, its hole filled with an estimate at this scale."""
+        full = self.sizes[0]
+        filled = np.clip(np.rint(estimate), 0, 255).astype(np.uint8)
+        if scale > 1:
+            h, w = full.hole.shape
+            image = Image.fromarray(filled)
+            filled = np.asarray(image.resize((w, h), Image.Resampling.BILINEAR, box=(0, 0, w / scale, h / scale)))
+        return np.where(full.hole[..., None], filled, full.picture.astype(np.uint8))
+
+
+def halved(values: np.ndarray) -> np.ndarray:
+    """Return the means of 2 × 2 pixels of [H, W, C]; an odd last row or column counts twice."""
+    h, w = values.shape[:2]
+    if h % 2 or w % 2:
+        values = np.pad(values, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+    rows = values[::2] + values[1::2]
+    return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+
+
+def _any(mask: np.ndarray) -> np.ndarray:
+    """Return where any of 2 × 2 pixels is set."""
+    h, w = mask.shape
+    if h % 2 or w % 2:
+        mask = np.pad(mask, ((0, h % 2), (0, w % 2)))
+    rows = mask[::2] | mask[1::2]
+    return rows[:, ::2] | rows[:, 1::2]
