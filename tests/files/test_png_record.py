@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,6 @@ from inpaint.request import options
 from tests.fakes import MODEL, result_of
 from tests.files.records import SETTINGS, disc, photo, same
 from tests.test_result import ICC
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
