@@ -103,7 +103,7 @@ class Crop(NamedTuple):
         """Return a close-up of `box` with `context` pixels or more around it, at least `factor` times its size."""
         w, h = box.size
         x, y = (max(context, ceil(n * (factor - 1) / 2)) for n in (w, h))
-        wide = Box(*box).grown(x, y).at_least(side // 2).inside(picture_size)  # enlarged twice at the most
+        wide = Box(*box).grown(x, y).at_least(side // 2).inside(picture_size)  # so it is enlarged at most twofold
         return cls._fitted(wide, picture_size, side, step)
 
     @classmethod
@@ -113,7 +113,7 @@ class Crop(NamedTuple):
 
     @classmethod
     def _fitted(cls, box: Box, picture_size: tuple[int, int], side: int, step: int) -> Crop:
-        """Return `box`, enlarged where the picture has room, so that both sides are scaled exactly alike."""
+        """Return a close-up of `box`, grown where the picture has room so that both sides are scaled exactly alike."""
         (w, h), (W, H) = box.size, picture_size
         w, h = min(W, max(w, ceil(h / SLIMMEST))), min(H, max(h, ceil(w / SLIMMEST)))
         best, chosen = (float("inf"), 0.0), None
@@ -123,10 +123,10 @@ class Crop(NamedTuple):
                     continue
                 growth = grown[0] * grown[1] / (w * h) - 1
                 cost = growth + abs(size[0] * size[1] / side**2 - 1) / 2
-                cost += 0.1 * (grown != size) + 0.02 * any(n % 64 for n in size)  # whole at every depth of the UNet
+                cost += 0.1 * (grown != size) + 0.02 * any(n % 64 for n in size)  # the UNet halves 8 times less often
                 if growth <= GROWTH and (cost, growth) < best:
                     best, chosen = (cost, growth), (grown, size)
-        if chosen is None:  # no room: stretched by less than one part in a hundred where the shape is not extreme
+        if chosen is None:  # no room to grow: stretched by less than 1 %, unless the shape is extreme
             chosen = (w, h), min(_sizes(w / h, side, step), key=lambda s: stretch(s, (w, h)))
         (w, h), size = chosen
         return cls(box.at_least(w, h).inside(picture_size), size)

@@ -232,7 +232,7 @@ def test_missing_and_foreign_weights_are_errors(tmp_path):
         with pytest.raises(ModelError, match=words):
             load(str(path), config=str(CONFIG)).unet("base")
     save_file({"something.else": torch.zeros(2)}, path)
-    with pytest.raises(ModelError, match="no Stable Diffusion checkpoint"):
+    with pytest.raises(ModelError, match="not a Stable Diffusion checkpoint"):
         load(str(path))
     save_file({FIRST: torch.zeros(32, 7, 3, 3)}, path)
     with pytest.raises(ModelError, match="7 channels"):

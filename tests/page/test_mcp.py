@@ -177,8 +177,8 @@ def test_steps_are_told_to_whoever_asks(address):
     [
         ({"picture": None}, "There is no picture."),
         ({"picture": 7}, "is not text"),
-        ({"picture": "/etc/hostname"}, "no upload to this page"),
-        ({"picture": "http://example.com/a.png"}, "no upload to this page"),
+        ({"picture": "/etc/hostname"}, "was not uploaded to this page"),
+        ({"picture": "http://example.com/a.png"}, "was not uploaded to this page"),
         ({"picture": "data:image/png;base64,%%%"}, "not a base64"),
         ({"picture": "data:image/png,abc"}, "not a base64"),
         ({"picture": "data:image/png;base64," + base64.b64encode(b"no picture").decode()}, "not a picture"),
