@@ -1,4 +1,4 @@
-"""Declare what meets the denoising loop: the network it calls, the sampler that makes its steps, what it yields."""
+"""Declare the interfaces of the denoising loop: the network it calls, the sampler of its steps, what it yields."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Sampler(Protocol):
 
 
 class Unscaled:
-    """What DDIM and a flow share: the network is shown x_t itself, and pure noise begins as it is drawn."""
+    """The common base of DDIM and flows: the network's input is x_t unscaled, and so is the noise at the start."""
 
     init_noise_sigma = 1.0
     timesteps: list
@@ -69,7 +69,7 @@ class LatentStep:
     t: float
     x: Tensor  # after the step
     pred_x0: Tensor  # the clean picture as the network sees it now
-    seen: Tensor  # x_t as the network was shown it, such as √ᾱ_t pred_x0 + √(1-ᾱ_t) eps
+    seen: Tensor  # the network's input, such as √ᾱ_t pred_x0 + √(1-ᾱ_t) eps
 
 
 def whole(t: float) -> float:

@@ -90,8 +90,8 @@ class Folder:
 
         if one.optional and not (self.path / one.folder / "config.json").is_file():
             return None
-        with silent():  # a bar for a fraction of a second; and without a dtype it would take the file's own
-            # its configuration could name a program on the Hub to compute attention with: here it is torch's
+        with silent():  # its progress bar would flash up for a fraction of a second
+            # the configuration could name an attention kernel on the Hub, which would be downloaded and run
             kind = getattr(transformers, one.network)
             return self._network(kind, one.folder, dtype=dtype, attn_implementation="sdpa").requires_grad_(False)
 
@@ -101,7 +101,7 @@ class Folder:
         return tokenizer(self.path, sub, kind)
 
     def files(self) -> list[Path]:
-        """Return the files with this part's weights."""
+        """Return all weight files of the model."""
         return [file for sub in (*self.where.values(), *self._others()) for file in files(self.path / sub)]
 
     def unet_files(self, method: str) -> list[Path]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..diffusion import schedule
-from ..diffusion.conditioning import Text as Told
+from ..diffusion.conditioning import Text as PromptEmbeds
 from ..errors import InvalidRequest, ModelError
 from ..files import fingerprint
 from ..memory import device as devices
@@ -124,11 +124,11 @@ class Model:
         """
         network = self._network(method)
         run = self._runner(network, method, fast, self.guidance[method] if guidance is None else guidance)
-        cached: tuple[Told, Told] | None = None  # the text, and the same as the network takes it
+        cached: tuple[PromptEmbeds, PromptEmbeds] | None = None  # the text, and the same as the network takes it
         dtype = self.unet_dtype
 
         @torch.no_grad()
-        def predict(x: Tensor, t: float, text: Told) -> Tensor:
+        def predict(x: Tensor, t: float, text: PromptEmbeds) -> Tensor:
             nonlocal cached
             if cached is None or not same_text(cached[0], text):
                 cached = text, text.to(x.device, dtype)
@@ -139,10 +139,10 @@ class Model:
 
     def embed(
         self, prompts: list[str], *, clip_skip: int = 0, layer: str = "last", chunks: int | None = None
-    ) -> Told:
+    ) -> PromptEmbeds:
         """Embed prompts of any length with weights in brackets: [B, n, d], float32, all as long as the longest.
 
-        A family of models whose networks are told more than that returns several such tensors.
+        Families whose networks take more than the words' embeddings return several such tensors.
 
         Adds to `notes` a sentence for each part of a prompt that is not understood, and the remarks on the model's
         files.
@@ -157,7 +157,7 @@ class Model:
         return self.family.encode(self.texts, asked, self.offloader.on_device).to(self.device)
 
     def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
-        """Return what an inpainting network is shown beside x: see `Family.context`."""
+        """Return the inputs of an inpainting network beside x: see `Family.context`."""
         return self.family.context(hole, painted, masked)
 
     def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -173,7 +173,7 @@ class Model:
 
         Raises ModelError if one of them cannot be used; nothing changes then.
         """
-        before, wanted = self.loras, [one if isinstance(one, Lora) else lora.read(one) for one in loras]
+        before, wanted = self.loras, [entry if isinstance(entry, Lora) else lora.read(entry) for entry in loras]
         if wanted:
             check_loras(self.name, self.family)
         if not before and not wanted:
@@ -234,7 +234,7 @@ class Model:
         return self.unets[method]
 
     def _runner(self, network: UNet2DConditionModel, method: str, fast: bool, guidance: float) -> Run:
-        """Return what runs this network: every step in full or with DeepCache, by torch or by the engine."""
+        """Return a callable that runs this network, in full or with DeepCache, by torch or by the engine."""
         compiled = None
         if self.engine:
             compiled = self.engine.runner(
@@ -296,7 +296,7 @@ class Model:
         return finite(output)
 
 
-def same_text(a: Told, b: Told) -> bool:
+def same_text(a: PromptEmbeds, b: PromptEmbeds) -> bool:
     """Return whether two conditionings are the same memory; their values are not read."""
     if isinstance(a, Tensor) or isinstance(b, Tensor):
         return isinstance(a, Tensor) and isinstance(b, Tensor) and forward.same_memory(a, b)

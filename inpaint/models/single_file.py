@@ -80,7 +80,7 @@ class SingleFile:
         if self.assumed and self.noted_side:
             return self.noted_side
         if self.assumed and self.width == V2 and self.predicts() == "v_prediction":
-            return 768  # Stable Diffusion 2's v-models are those of 768 pixels
+            return 768  # the v-models of Stable Diffusion 2 were trained at 768 pixels
         return self.family.side(self.unet_config())
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Encode prompts with T5, which later models read beside CLIP or alone."""
+"""Encode prompts with T5, which newer models use beside CLIP or alone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CACHED = 64  # prompts
 
 
 class T5:
-    """A tokenizer and T5's encoder: every prompt becomes `length` tokens, longer ones are cut.
+    """A tokenizer and T5's encoder: every prompt becomes `length` tokens; longer ones are cut.
 
-    Without an encoder, which takes most of a model's memory, its tokens are zeros [length, width], as models trained
-    to do without it expect.
+    The encoder takes most of a model's memory and may be missing.  Then the tokens are zeros [length, width], as
+    models expect that were trained to work without it.
     """
 
     def __init__(self, tokenizer: Any, encoder: Any, length: int, width: int):

@@ -25,7 +25,7 @@ from .latents import LatentCache, to_hole, to_images
 from .protocols import Model
 from .scene import Scene
 
-LEVELS = 8  # a soft mask is walked in so many nested holes, so its masked picture is encoded at most as often
+LEVELS = 8  # a soft mask becomes up to 8 nested holes, and its masked picture is encoded once for each
 
 
 class CloseUp(Scene):
@@ -33,7 +33,7 @@ class CloseUp(Scene):
 
     picture  RGB at the crop's working size; None paints from the prompt alone
     hole     L at working size, white = repaint; None repaints everything
-    filled   the picture with its hole filled, where that is done already
+    filled   the picture with its hole filled, if that is done already
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class CloseUp(Scene):
             yield replace(_latents(branch.step), x=x, pred_x0=x)
             return
         if self.method == "inpaint":
-            for t in walker.timesteps:  # while the VAE is at hand: in the walk it would take the UNet's place
+            for t in walker.timesteps:  # encode now: during the walk the VAE might push the UNet out of memory
                 self.context(t)
         for step in self._denoise(walker, every, x, text.repeat_interleave(len(seeds), 0)):
             yield replace(step, index=done + step.index, total=len(every))
@@ -92,13 +92,13 @@ class CloseUp(Scene):
     def _denoise(self, walker: Sampler, every: list, x: Tensor, text: Text) -> Iterator[LatentStep]:
         """Run the remaining steps of `every` timestep from x [B, 4, h, w]; text has 2 B rows."""
         request, fast = self.request, self.request.speed == "fast"
-        told = self.model.embeds_guidance(self.method)
+        embedded = self.model.embeds_guidance(self.method)
         options: dict[str, Any] = {"fast": True} if fast else {}
-        options |= {"guidance": guidance_of(request)} if told else {}
+        options |= {"guidance": guidance_of(request)} if embedded else {}
         unet = self.model.unet(self.method, **options)
         guided = every[: round(request.guidance_end * len(every))]
         interval = (guided[-1] if guided else inf, inf)
-        scale = 1.0 if told else guidance_of(request)
+        scale = 1.0 if embedded else guidance_of(request)
         return denoise(unet, text, self.strategy, walker, x, scale, request.guidance_rescale, interval)
 
     def _start(self, walker: Sampler, first: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class CloseUp(Scene):
                 "The UNet produced invalid numbers, even in float32.", "Try another seed, prompt or model."
             )
         latents, hold = self.strategy.restore(x), self.request.colour_hold
-        patches = [image for one in latents.split(1) for image in to_images(self.model.decode(one))]
+        patches = [image for latent in latents.split(1) for image in to_images(self.model.decode(latent))]
         if hold and self.filled is not None:
             patches = [blending.hold_colours(patch, self.filled, hold) for patch in patches]
         return [self.crop.resize_back(patch) for patch in patches]
@@ -163,7 +163,7 @@ class CloseUp(Scene):
         return (self.level > self._closed(t)).float()
 
     def context(self, t: float) -> Tensor:
-        """Return what a network trained for inpainting is shown beside x: hole, and picture with the hole cut out."""
+        """Return the inputs of an inpainting network beside x: the hole at t, and the picture with it cut out."""
         closed = self._closed(t)
         if closed not in self.contexts:
             picture = self.picture or Image.new("RGB", self.crop.size, (128, 128, 128))

@@ -37,15 +37,16 @@ def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[s
 
 
 def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, list[str]]:
-    """Fill a hole from its surroundings where the model draws no better without a prompt.
+    """Return the request, changed so that its hole is filled from the surroundings, and notes.
 
-    That is left to the request where it asks for a strength or a fill of its own, or for nothing to be painted over.
+    That is done without a prompt, for models that draw no better then, unless the request has a strength or fill of
+    its own or no hole.
     """
     own = (asked.task != "remove" and asked.strength != 1) or asked.fill not in ("auto", "patch")
     hole = asked.mask is not None or asked.mask_from_alpha or asked.expand
     if model.fill_strength == 1 or asked.prompt.strip() or own or asked.article or not hole:
         return asked, []
-    # the method is kept as it was chosen: `auto` would now go by the strength
+    # the method stays as it was chosen before the strength changed, on which `auto` depends
     asked = replace(asked, strength=model.fill_strength, fill="patch", method=method)
     return asked, [
         "Without a prompt this model fills a hole with copies of its surroundings; choose the fill “noise” to let it "

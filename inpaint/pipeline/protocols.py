@@ -14,12 +14,13 @@ from ..diffusion.protocols import Denoiser
 class Model(Protocol):
     """UNets that share a VAE and a text encoder; latents are float32 outside the four calls.
 
-    side           working size in pixels it was trained for
-    factor         pixels a latent cell, and `channels` of a latent
-    grid           pixels that the sides of a working size are multiples of
+    side           working size in pixels that it was trained for
+    factor         pixels per latent cell, across and down
+    channels       of a latent
+    grid           the sides of a working size are multiples of this many pixels
     methods        which of base (4-channel UNet) and inpaint (9-channel UNet) it has
-    fill_strength  the strength of the walk over a hole filled with patches, without a prompt; 0 keeps the fill, 1
-                   the request's own strength and fill
+    fill_strength  without a prompt, the strength of the walk over a hole filled with patches; 0 keeps the fill as it
+                   is, 1 leaves strength and fill to the request
     notes          remarks for the report, such as a switch to a wider dtype
     """
 
@@ -76,7 +77,7 @@ class Model(Protocol):
         ...
 
     def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
-        """Return what an inpainting network is shown beside x, [1, k, h, w].
+        """Return the inputs of an inpainting network beside x, [1, k, h, w].
 
         hole [1, 1, h, w], 1 = repaint;  painted [1, 1, H, W], the same in pixels;  masked [1, c, h, w], the picture
         without them

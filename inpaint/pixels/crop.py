@@ -113,7 +113,7 @@ class Crop(NamedTuple):
 
     @classmethod
     def _fitted(cls, box: Box, picture_size: tuple[int, int], side: int, step: int) -> Crop:
-        """Return a close-up of `box`, grown where the picture has room so that both sides are scaled exactly alike."""
+        """Return a close-up of `box`, grown where there is room so that both sides are scaled exactly alike."""
         (w, h), (W, H) = box.size, picture_size
         w, h = min(W, max(w, ceil(h / SLIMMEST))), min(H, max(h, ceil(w / SLIMMEST)))
         best, chosen = (float("inf"), 0.0), None

@@ -32,13 +32,13 @@ def whole(network: UNet2DConditionModel, guidance: float | None = None) -> Calla
     """
 
     def run(x: Tensor, t: float, text: Tensor) -> Tensor:
-        options = told_guidance(network, guidance, x, len(text))
+        options = guidance_options(network, guidance, x, len(text))
         return network(repeat_to(x, len(text)), timestep(x, t), encoder_hidden_states=text, **options).sample
 
     return run
 
 
-def told_guidance(network: UNet2DConditionModel, guidance: float | None, x: Tensor, n: int) -> dict[str, Any]:
+def guidance_options(network: UNet2DConditionModel, guidance: float | None, x: Tensor, n: int) -> dict[str, Any]:
     """Return the keyword argument with the guidance scale, for n texts; {} unless the network has such an input."""
     size = getattr(network.config, "time_cond_proj_dim", None)
     if not size or guidance is None:
@@ -178,7 +178,7 @@ def _resnet(module: ResnetBlock2D, h: Tensor, temb: Tensor) -> Tensor:
 
 
 def numbers(values: Iterable[float], x: Tensor) -> Tensor:
-    """Return these numbers [1, n], float32, on x's device, filled in there."""
+    """Return these numbers as [1, n], float32, made on x's device so that nothing is copied there."""
     return torch.cat([torch.full((1, 1), float(value), device=x.device) for value in values], dim=1)
 
 

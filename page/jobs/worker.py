@@ -65,7 +65,7 @@ def warm_up(name: str) -> Iterator[Event]:
     from PIL import Image
 
     small, mask = Image.new("RGB", (64, 64), "grey"), Image.new("L", (64, 64), 255)
-    request = Request("warm", small, mask, steps=2)  # without a prompt some models run no step
+    request = Request("warm", small, mask, steps=2)  # with a prompt, since some models run no step without one
     for event in current_model.painter.stream(request):
         if not isinstance(event, Result):
             event.preview(SIDE)

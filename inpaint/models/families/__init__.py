@@ -1,4 +1,4 @@
-"""Model families, each an adapter in a file of its own; a denoiser's configuration tells which one it is."""
+"""Choose the adapter of a model's family, by its denoiser's configuration; each adapter has a file of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declare what a model family is: how its models are told apart, read, told the prompts, and run."""
+"""Declare the adapter of a model family: how to recognise and read its models, encode prompts, and run a denoiser."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Encoder(NamedTuple):
 
 
 class Prompts(NamedTuple):
-    """What is to be encoded, and how: see `Text.embed`."""
+    """The prompts to encode, and how to encode them: see `Text.embed`."""
 
     texts: list[str]
     clip_skip: int = 0
@@ -47,13 +47,16 @@ class TextPart(Protocol):
 
 
 class Family:
-    """An adapter: what one kind of model needs beside diffusers' and transformers' own networks.
+    """An adapter: everything about one kind of model that diffusers' and transformers' networks do not know.
 
-    title     in sentences;  network, vae  diffusers' classes of the denoiser and of the VAE
-    folders   where a denoiser may lie: the family's own, and one trained for inpainting beside it
-    methods   {channels in: "base" or "inpaint"}
-    patch     latent cells along a side of what the denoiser sees as one
-    channels  of a latent;  flow  whether it is a rectified flow;  loras  whether LoRAs and embeddings are known here
+    title         the name in sentences
+    network, vae  diffusers' classes of the denoiser and of the VAE
+    folders       where a denoiser may lie: the family's own, and one beside it that was trained for inpainting
+    methods       {channels in: "base" or "inpaint"}
+    patch         latent cells along the side of one token; 1 for a UNet
+    channels      of a latent
+    flow          whether it is a rectified flow
+    loras         whether LoRAs and embeddings can be used
     """
 
     title = ""
@@ -68,7 +71,7 @@ class Family:
         return config.get("_class_name") == self.network
 
     def method(self, config: dict[str, Any], name: str) -> str:
-        """Return base or inpaint, by the channels the denoiser takes; ModelError for anything else."""
+        """Return base or inpaint, by the denoiser's input channels; raise ModelError for any other number."""
         channels = int(config.get("in_channels") or 0)
         if channels not in self.methods:
             some = " or ".join(f"{n} ({method})" for n, method in self.methods.items())
@@ -84,7 +87,7 @@ class Family:
         return 8 * max(map(int, size if isinstance(size, (list, tuple)) else [size]))
 
     def schedule(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return a scheduler's configuration with what the family adds to it."""
+        """Return a scheduler's configuration with the family's own additions."""
         return {**config, "prediction_type": "flow"} if self.flow else config
 
     def guidance(self, config: dict[str, Any]) -> float:
@@ -108,15 +111,15 @@ class Family:
         raise NotImplementedError
 
     def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Text:
-        """Return what the denoiser is told of the prompts, a row for each."""
+        """Encode the prompts for the denoiser, one row each."""
         raise NotImplementedError
 
     def run(self, network: nn.Module, guidance: float, pixels: int) -> Run:
-        """Return what runs a denoiser along one walk, told this guidance; a latent cell is so many pixels wide."""
+        """Return a callable that runs a denoiser along one walk with this guidance; `pixels` per latent cell."""
         raise NotImplementedError
 
     def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
-        """Return what an inpainting denoiser is shown beside x: [1, 1 + c, h, w], hole first.
+        """Return the inputs of an inpainting denoiser beside x: [1, 1 + c, h, w], hole first.
 
         hole [1, 1, h, w], 1 = repaint;  painted [1, 1, H, W], the same in pixels;  masked [1, c, h, w], the picture
         without them
@@ -124,11 +127,11 @@ class Family:
         return torch.cat([hole, masked], dim=1)
 
     def fits(self, config: dict[str, Any], texts: tuple) -> bool:
-        """Return whether a denoiser of this configuration can attend to what these text encoders say."""
+        """Return whether a denoiser of this configuration fits the width of these text encoders."""
         return True
 
     def out(self, config: dict[str, Any]) -> int:
-        """Return the channels of latents that a denoiser of this configuration predicts."""
+        """Return how many channels a denoiser of this configuration predicts."""
         return int(config.get("out_channels") or config.get("in_channels") or 0)
 
     @property

@@ -1,7 +1,7 @@
-"""FLUX.1 dev, schnell and Fill: a rectified flow over packed latents, CLIP's pooled text and T5's words.
+"""Adapt FLUX.1 dev, schnell and Fill: a rectified flow over packed latents, CLIP's pooled text and T5's words.
 
-2 × 2 latent cells are one token.  dev and Fill take the scale of guidance as an input, for they were distilled with
-it; schnell knows none.  Fill is shown, packed beside x, the picture with the hole cut out and the mask's own pixels.
+2 × 2 latent cells are one token.  dev and Fill take the guidance scale as an input, since they were distilled with
+it; schnell has none.  Fill also takes the picture with the hole cut out and the mask's own pixels, packed beside x.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FILL = 384  # channels of a token in Fill: 64 of x, 64 of the masked picture, 25
 
 
 class Flux(Family):
-    """The transformer attends to T5's words and is told CLIP's pooled text, and where each token lies."""
+    """A transformer that attends to T5's words and takes CLIP's pooled text and the position of each token."""
 
     title = "FLUX.1"
     network = "FluxTransformer2DModel"
@@ -67,7 +67,7 @@ class Flux(Family):
         return Conditioning((words, pooled.to(words.device)))
 
     def run(self, network: nn.Module, guidance: float, pixels: int) -> Run:
-        told: Any = network.config
+        config: Any = network.config
 
         def run(x: Tensor, t: float, text: Conditioning) -> Tensor:
             words, pooled = text.tensors
@@ -75,18 +75,18 @@ class Flux(Family):
             out = network(
                 hidden_states=packed(forward.repeat_to(x, n)),
                 timestep=forward.timestep(x, t).expand(n).to(x.dtype) / 1000,
-                guidance=torch.full((n,), guidance, device=x.device) if told.guidance_embeds else None,
+                guidance=torch.full((n,), guidance, device=x.device) if config.guidance_embeds else None,
                 pooled_projections=pooled,
                 encoder_hidden_states=words,
                 txt_ids=words.new_zeros(words.shape[1], 3),
-                img_ids=places(h // 2, w // 2, x),
+                img_ids=positions(h // 2, w // 2, x),
             ).sample
             return unpacked(out, h, w)
 
         return run
 
     def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
-        """Return the masked picture's latents, then the mask's pixels, each cell's 8 × 8 as channels."""
+        """Return the masked picture's latents, followed by the mask's pixels, each cell's 8 × 8 as channels."""
         return torch.cat([masked, F.pixel_unshuffle(painted, painted.shape[-1] // hole.shape[-1])], dim=1)
 
     def fits(self, config: dict[str, Any], texts: tuple) -> bool:
@@ -107,8 +107,8 @@ def unpacked(tokens: Tensor, h: int, w: int) -> Tensor:
     return F.pixel_shuffle(tokens.transpose(1, 2).unflatten(2, (h // 2, w // 2)), 2)
 
 
-def places(rows: int, columns: int, x: Tensor) -> Tensor:
-    """Return where each token lies, [rows · columns, 3]: 0, its row, its column."""
+def positions(rows: int, columns: int, x: Tensor) -> Tensor:
+    """Return the position of each token, [rows · columns, 3]: 0, its row, its column."""
     row, column = (torch.arange(n, device=x.device, dtype=x.dtype) for n in (rows, columns))
     row, column = row.repeat_interleave(columns), column.repeat(rows)
     return torch.stack([torch.zeros_like(row), row, column], dim=1)

@@ -1,4 +1,4 @@
-"""Stable Diffusion 3 and 3.5 (Esser et al. 2024, arXiv 2403.03206): a rectified flow, two CLIPs and T5."""
+"""Adapt Stable Diffusion 3 and 3.5 (Esser et al. 2024, arXiv 2403.03206): a rectified flow, two CLIPs and T5."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOKENS = 256  # of T5
 
 
 class StableDiffusion3(Family):
-    """The transformer attends to the words of all three encoders, and is told both CLIPs' pooled text."""
+    """A transformer that attends to the words of all three encoders and takes both CLIPs' pooled text."""
 
     title = "Stable Diffusion 3"
     network = "SD3Transformer2DModel"
@@ -48,7 +48,7 @@ class StableDiffusion3(Family):
         return (*clips, T5(tokenizer, encoder, TOKENS, width))
 
     def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Conditioning:
-        """Return the CLIPs' words side by side, then T5's, [B, 77 + 256, width]; and both pooled texts."""
+        """Return the CLIPs' words side by side, followed by T5's, [B, 77 + 256, width]; and both pooled texts."""
         words, skip, layer, chunks = prompts
         one_layer(self.title, layer)
         found, pooled = [], []

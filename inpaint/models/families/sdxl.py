@@ -1,7 +1,7 @@
-"""Stable Diffusion XL (Podell et al. 2023, arXiv 2307.01952): two CLIPs, pooled text, and the picture's size told.
+"""Adapt Stable Diffusion XL (Podell et al. 2023, arXiv 2307.01952): two CLIPs, pooled text, the picture's size.
 
-Turbo, Lightning, Pony and Illustrious models have the same networks; what they predict, their scheduler's
-configuration says.
+Turbo, Lightning, Pony and Illustrious models have the same networks; their scheduler's configuration says what they
+predict.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...diffusion.conditioning import Conditioning
-from ...diffusion.conditioning import Text as Told
+from ...diffusion.conditioning import Text as PromptEmbeds
 from ...errors import InvalidRequest
 from ...unet import forward
 from ..text_encoder import Text
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class XLText(Text):
-    """One of its CLIPs; with `zeros` an empty negative prompt is told as zeros, as in training."""
+    """One of the two CLIPs; with `zeros` an empty negative prompt becomes zeros, as in training."""
 
     zeros = True
 
 
 class StableDiffusionXL(Family):
-    """The UNet is told the words, [N, n, 768 + 1280], and beside the timestep the pooled text and six numbers."""
+    """A UNet that attends to both CLIPs' words, [N, n, 768 + 1280]; pooled text and sizes join the timestep."""
 
     title = "Stable Diffusion XL"
     encoders = (
@@ -47,7 +47,7 @@ class StableDiffusionXL(Family):
         return 5.0
 
     def vae_dtype(self, config: dict[str, Any], dtype: torch.dtype) -> torch.dtype:
-        """Its VAE overflows in float16, unless it was trained not to and says so."""
+        """Return float32 instead of float16, in which this VAE overflows unless its configuration says otherwise."""
         return torch.float32 if dtype is torch.float16 and config.get("force_upcast", True) else dtype
 
     def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
@@ -57,7 +57,7 @@ class StableDiffusionXL(Family):
         return found
 
     def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Conditioning:
-        """Return the words as both encoders' last layer but one has them, and the second one's pooled text."""
+        """Return the last but one layer of both encoders, side by side, and the pooled text of the second."""
         words, skip, layer, chunks = prompts
         one_layer(self.title, layer)
         found = []
@@ -66,21 +66,21 @@ class StableDiffusionXL(Family):
                 found.append(text.embed(words, clip_skip=skip + 1, layer="hidden", chunks=chunks))
         with on_device(texts[1].encoder):
             pooled = pooled_text(texts[1], words, chunks)
-        told = torch.cat(found, dim=-1), pooled.to(found[0].device)
+        tensors = torch.cat(found, dim=-1), pooled.to(found[0].device)
         if len(words) > 1 and not words[0].strip() and texts[0].zeros:  # the negative prompt comes first
-            for tensor in told:
+            for tensor in tensors:
                 tensor[0] = 0
-        return Conditioning(told)
+        return Conditioning(tensors)
 
     def run(self, network: nn.Module, guidance: float, pixels: int) -> Run:
-        def run(x: Tensor, t: float, text: Told) -> Tensor:
+        def run(x: Tensor, t: float, text: PromptEmbeds) -> Tensor:
             words, pooled = text[0], text[1]
             height, width = (n * pixels for n in x.shape[-2:])
-            told = forward.told_guidance(network, guidance, x, len(text))
+            options = forward.guidance_options(network, guidance, x, len(text))
             numbers = forward.numbers((height, width, 0, 0, height, width), x)  # original size, crop, target size
-            told["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": numbers.expand(len(text), -1)}
+            options["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": numbers.expand(len(text), -1)}
             x = forward.repeat_to(x, len(text))
-            return network(x, forward.timestep(x, t), encoder_hidden_states=words, **told).sample
+            return network(x, forward.timestep(x, t), encoder_hidden_states=words, **options).sample
 
         return run
 
@@ -89,7 +89,7 @@ class StableDiffusionXL(Family):
 
 
 def one_layer(title: str, layer: str) -> None:
-    """Raise InvalidRequest for another text layer than the one these models were trained on."""
+    """Raise InvalidRequest if another text layer is asked for than the one these models were trained on."""
     if layer != "last":
         raise InvalidRequest("text_layer", f"{title} was trained on one text layer.", "Choose last.")
 

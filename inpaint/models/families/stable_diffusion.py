@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.x and 2.x: one CLIP, four channels of latent, and the UNet of `inpaint.unet`."""
+"""Adapt Stable Diffusion 1.x and 2.x: one CLIP, latents of 4 channels, and the UNet of `inpaint.unet`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StableDiffusion(Family):
-    """The UNet attends to the words alone, as Rombach et al. 2022 (arXiv 2112.10752) have it."""
+    """A UNet that attends to the words only (Rombach et al. 2022, arXiv 2112.10752)."""
 
     title = "Stable Diffusion"
     encoders = (Encoder("text_encoder", "CLIPTextModel", "tokenizer"),)
