@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread, no network, and the golden data."""
+"""Fixtures and settings for all tests: one thread, no network, the golden data."""
 
 import importlib.util
 import os
@@ -28,14 +28,14 @@ SLOW = (  # what takes real models, browsers, processes or many cases: `-m "not 
 
 
 def pytest_collection_modifyitems(items):
-    """Mark as slow what lies in the folders and files of SLOW."""
+    """Mark as slow whatever is in the folders and files of SLOW."""
     for item in items:
         if any(item.path.is_relative_to(HERE / place) for place in SLOW):
             item.add_marker("slow")
 
 
 def pytest_xdist_auto_num_workers(config) -> int:
-    """Run all tests in two processes, and those that were named in this one."""
+    """Use two processes for all tests, and only this one if files are named."""
     return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
@@ -47,7 +47,7 @@ for name in ("SIGINT", "SIGHUP"):
 
 @pytest.fixture(scope="session", autouse=True)
 def temporary_files(tmp_path_factory):
-    """What libraries leave in the temporary folder lies among the tests' own files: gradio's client, for one."""
+    """Keep temporary files of libraries, such as gradio's client, among the tests' own."""
     before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("temporary"))
     yield
     tempfile.tempdir = before

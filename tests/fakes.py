@@ -1,4 +1,4 @@
-"""A painter without a model: it paints the mask red, at once, and says so in steps."""
+"""A painter without a model: it paints the mask red at once, in a few steps."""
 
 from dataclasses import replace
 from io import BytesIO
@@ -14,7 +14,7 @@ MODEL = {"name": "fake", "fingerprint": "f" * 32}
 
 
 def opened(path) -> Image.Image:
-    """The picture in a file that is closed again at once."""
+    """Return the picture in a file, with the file closed again."""
     return Image.open(BytesIO(Path(path).read_bytes()))
 
 
@@ -28,7 +28,7 @@ class FakeStep(Step):
 
 
 def result_of(request: Request, colour=(250, 20, 20)) -> Result:
-    """As if a model had painted the mask (or all) in one colour, a little redder for each seed."""
+    """Return a result whose mask (or whole picture) has one colour, a little redder for each seed."""
     request = replace(request, seed=(request.seed or 0) % 2**32)
     seeds = tuple(request.seed + k for k in range(request.count))
     images = []
@@ -53,7 +53,7 @@ def result_of(request: Request, colour=(250, 20, 20)) -> Result:
 
 
 class Painter:
-    """`fail` is raised after the second step."""
+    """A painter that raises `fail` after its second step, if it is set."""
 
     def __init__(self, fail: BaseException | None = None):
         self.model, self.fail, self.asked = SimpleNamespace(**MODEL), fail, []

@@ -1,4 +1,4 @@
-"""What every test that runs Gradio in this process begins with: the quick import, and Gradio's own warnings aside."""
+"""Import Gradio quickly and without its own warnings, for every test that runs it in this process."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Hold the architecture: who may import whom, of our own folders and of other people's packages."""
+"""Check the architecture: which of our folders and other packages each file may import."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""A folder of pictures: the right mask for each, and no failure that stops the rest."""
+"""Check batches: each picture gets its own mask, and a failure does not stop the rest."""
 
 import os
 from pathlib import Path

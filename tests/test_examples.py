@@ -1,4 +1,4 @@
-"""The programs in examples/ run, with the built-in model, and do what their first line says."""
+"""Check that the programs in examples/ run with the built-in model and do what their first line says."""
 
 import json
 import runpy

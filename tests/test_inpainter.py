@@ -1,4 +1,4 @@
-"""The conductor: promises about pixels, seeds, cancelling and memory, on the toy and on the built-in model."""
+"""Check the Inpainter's promises about pixels, seeds, cancelling and memory, on the toy and the built-in model."""
 
 import random
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The package: a wheel is built, installed into a fresh environment, and works away from the checkout."""
+"""Check the package: a wheel is built, installed into a new environment, and works outside the checkout."""
 
 import json
 import os

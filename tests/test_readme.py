@@ -1,4 +1,4 @@
-"""The README is true: its lines stand in the code, its program runs, its files exist."""
+"""Check that the README is true: its code, its program, its files, its folders."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The request refuses what cannot be carried out, in words, and nothing else ever comes out of it."""
+"""Check that the request refuses in words whatever cannot be done."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Saved pictures: what they look like, what they carry, and that a file is there whole or not at all."""
+"""Check saved pictures: their pixels, their metadata, and that a file is written whole or not at all."""
 
 import os
 from io import BytesIO

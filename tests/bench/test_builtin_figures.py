@@ -1,4 +1,4 @@
-"""The figures of the built-in model's bench: perfect pictures get perfect ones, and each fault is seen by its own."""
+"""Check the figures of the built-in model's benchmark: best for perfect pictures, worse for each kind of fault."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.colours import NAMES, PALETTE, painted
 
 @pytest.fixture(scope="module")
 def found():
-    """A classifier that knows nothing: its features still tell pictures apart."""
+    """A classifier with random weights: its features still distinguish pictures."""
     torch.manual_seed(0)
     return judge.network(9).eval()
 

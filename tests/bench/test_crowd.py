@@ -1,4 +1,4 @@
-"""A small crowd at one page: first come, first served; nobody is lost; who does not fit is told the line's length."""
+"""Send a small crowd to one page: first come, first served; nobody is lost; refusals name the queue's length."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_everybody_is_served_in_turn_or_told_the_lines_length(tmp_path, files, a
 
 
 def test_the_benchmark_sees_unfairness():
-    """What it prints must be able to be bad."""
+    """The benchmark must be able to report a bad result."""
     seen = [
         Seen(n, asked=n, first=first, done=first + 1, previews=n, right=True)
         for n, first in enumerate((5.0, 3.0, 4.0, 9.0))

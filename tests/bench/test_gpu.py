@@ -1,4 +1,4 @@
-"""The GPU's measurements, on a tiny model: on the CPU, and on an emulated device."""
+"""Check the GPU's measurements with a tiny model, on the CPU and on an emulated device."""
 
 import tempfile
 

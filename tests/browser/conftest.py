@@ -1,4 +1,4 @@
-"""A real server, a real browser: Debian's Chromium, found by its name."""
+"""Start a real server and a real browser: Debian's Chromium, found by its name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 def served(program: str, folder: Path, *arguments: str):
-    """Yields the address of the program's page; its words go to a file in the folder."""
+    """Yields the address of the program's page; its output goes to a file in the folder."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -53,13 +53,13 @@ def served(program: str, folder: Path, *arguments: str):
 
 @pytest.fixture(scope="package")
 def fake(tmp_path_factory):
-    """The page on a painter that pretends: as slow or broken as a prompt asks."""
+    """The page with a fake painter, as slow or broken as a prompt asks."""
     yield from served("tests/browser/serve.py", tmp_path_factory.mktemp("fake"))
 
 
 @pytest.fixture(scope="package")
 def real(tmp_path_factory):
-    """The page as it is, on the built-in model."""
+    """The page with the built-in model."""
     yield from served("app.py", tmp_path_factory.mktemp("real"))
 
 

@@ -1,4 +1,4 @@
-"""What a person's hands do on the page, as short words for the tests."""
+"""Move the mouse, the keys and fingers on the page, in short functions for the tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def open_photo(page, path: Path) -> None:
 
 
 def at(page, x: float, y: float) -> tuple[float, float]:
-    """A place of the picture, 0 … 1, on the screen."""
+    """Return where a place of the picture, 0 … 1, is on the screen."""
     box = page.locator(".world").bounding_box()
     return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
@@ -29,12 +29,12 @@ def stroke(page, *points: tuple[float, float]) -> None:
 
 
 def painted(page) -> int:
-    """How much of the mask is set, in pixels of the mask."""
+    """Return how many pixels of the mask are set."""
     return page.evaluate("window.inpaint.editor.pointer.mask.data.reduce((n, v) => n + (v > 0), 0)")
 
 
 def level(page, x: float, y: float) -> int:
-    """The mask's value at a place of the picture."""
+    """Return the mask's value at a place of the picture."""
     return page.evaluate(
         """([x, y]) => { const m = window.inpaint.editor.pointer.mask;
         return m.data[Math.floor(y * m.h) * m.w + Math.floor(x * m.w)]; }""",
@@ -52,7 +52,7 @@ def mode(page, name: str) -> None:
 
 
 def previews(page, many: int) -> list[str]:
-    """Waits for so many different previews; their addresses."""
+    """Wait for this many different previews and return their addresses."""
     seen = page.evaluate(
         """many => new Promise(done => {
         const image = document.querySelector('.shown'), seen = new Set();
@@ -69,7 +69,7 @@ def said(page) -> str:
 
 
 def saved(page, act) -> tuple[Image.Image, bytes, str]:
-    """The picture the browser downloads when `act` is done."""
+    """Return the picture that the browser downloads during `act`."""
     with page.expect_download() as download:
         act()
     data = Path(download.value.path()).read_bytes()

@@ -1,4 +1,4 @@
-"""The real page on a painter that only pretends: every step takes as long as asked, and prompts can make it fail.
+"""Serve the real page with a fake painter: its steps take as long as asked, and prompts can make it fail.
 
 `python tests/browser/serve.py --port 7999`; a prompt with the word "slow" takes 0.4 s a step, "fail" breaks on the
 third step, "oom" runs out of memory, "crash" raises what nobody expects.
@@ -63,12 +63,12 @@ class Painter:
         yield Result(dressed, replace(request, seed=seeds[0]), report, model, seeds)
 
     def resume(self, step, request, finish=False):
-        """Go on as from the beginning; a finished step is the last one."""
+        """Start over instead of continuing; a finished step counts as the last one."""
         yield from self.stream(replace(request, count=1, steps=1 if finish else request.steps))
 
 
 class Step:
-    """As much of a step as the page looks at."""
+    """The attributes of a step that the page reads."""
 
     def __init__(self, index: int, total: int, image, picture, mask):
         self.index, self.total, self.t, self.image = index, total, 0, image
@@ -83,7 +83,7 @@ class Step:
 
 
 def pretend(current_model, painter: Painter | None = None) -> None:
-    """Let the page paint with a pretending painter, whatever model is asked for."""
+    """Let the page paint with the fake painter, whatever model is asked for."""
     painter = painter or Painter()
 
     def switch_to(name: str):

@@ -1,4 +1,4 @@
-"""The brush and its friends, on a page whose model only pretends."""
+"""Paint with the brush and the other tools, on a page with a fake model."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_touch_on_a_phone(visit, fake, photo):
 
 
 def test_keyboard_alone(visit, fake):
-    """From an example to a kept result without a pointer."""
+    """From an example to a kept result with the keyboard only."""
     page = visit(fake)
     page.locator(".example").first.focus()
     page.keyboard.press("Enter")
@@ -160,7 +160,7 @@ def test_keyboard_alone(visit, fake):
 
 
 def test_drop_paste_and_camera(browser, fake, tmp_path):
-    """The other ways in; the camera is Chromium's own test picture."""
+    """The other ways to open a picture; the camera shows Chromium's own test picture."""
     context = browser.new_context(permissions=["camera"])
     page = context.new_page()
     page.goto(fake)

@@ -1,4 +1,4 @@
-"""The page as it is, on the built-in model: what is promised, seen from the browser."""
+"""Check what the page promises, in the browser, with the built-in model."""
 
 from __future__ import annotations
 

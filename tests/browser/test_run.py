@@ -1,4 +1,4 @@
-"""From the run button to the kept file, on a painter that pretends; the last test uses the page as it is."""
+"""Follow a run from the button to the kept file, with a fake painter; the last test uses the built-in model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A painter that pretends, and a folder with a picture and its mask."""
+"""Fixtures: a fake painter, and a folder with a picture and its mask."""
 
 import pytest
 from PIL import Image
@@ -10,7 +10,7 @@ from ..fakes import Painter
 
 @pytest.fixture
 def painter(monkeypatch):
-    """A fake is loaded whatever is asked for; `loaded` holds what that was."""
+    """A fake that is loaded whatever is asked for; `loaded` holds what was asked for."""
     fake = Painter()
     fake.loaded = []
 

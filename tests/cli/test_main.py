@@ -1,4 +1,4 @@
-"""The command line: the same words as the request, one sentence when something is wrong, and clean ends."""
+"""Check the command line: every option of the request, one sentence for each mistake, exit statuses."""
 
 import io
 import json
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def failing(argv: list[str], capsys) -> tuple[int, str]:
-    """The exit status and what was said, for a command that must fail without doing anything."""
+    """Return exit status and message of a command that must fail without doing anything."""
     before = set(os.listdir("."))
     try:
         code = main(argv)

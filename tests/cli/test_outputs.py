@@ -1,4 +1,4 @@
-"""The command line and files: nothing is written over, nothing is lost, and a closed place is told at once."""
+"""Check where results go: no file is overwritten, nothing is lost, and a closed folder is reported at once."""
 
 import json
 import os
@@ -203,7 +203,7 @@ def test_ctrl_c_in_a_batch_tells_programs_what_was_done(workdir, painter, capsys
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5])
 def test_an_early_ctrl_c_shows_no_traceback(workdir, seconds):
-    """The signal comes so long after the command's first module is read; nobody can answer it before that."""
+    """The signal comes after the command's first module is read; before that nothing can handle it."""
     code = (
         "import os, signal, sys, threading\n"
         f"timer = threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT))\n"

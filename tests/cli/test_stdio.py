@@ -1,4 +1,4 @@
-"""`python -m inpaint --mcp` as an assistant starts it: a real client, pictures by their paths, the toy."""
+"""Run `python -m inpaint --mcp` as an assistant does: a real client, pictures by their paths, the toy."""
 
 import asyncio
 import gc

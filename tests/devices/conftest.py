@@ -1,4 +1,4 @@
-"""A small model with both UNets, on the CPU and on an emulated device, and one request for both."""
+"""Fixtures: a small model with both UNets, on the CPU and on an emulated device, and a request for both."""
 
 from functools import partial
 
@@ -14,13 +14,13 @@ from tests.devices.emulation import Emulated
 
 @pytest.fixture(scope="session")
 def painter(both_unets):
-    """The same model on the CPU, where the right pictures come from."""
+    """The model on the CPU, whose pictures are the right ones."""
     return inpaint.load(str(both_unets), dtype="float32", backend="torch")
 
 
 @pytest.fixture(scope="session")
 def load(both_unets):
-    """Load that model on whatever device is emulated."""
+    """Load the model on the device that is emulated."""
     return partial(inpaint.load, str(both_unets), dtype="float32")
 
 

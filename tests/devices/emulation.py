@@ -1,4 +1,4 @@
-"""A pretend accelerator: what the CPU computes, with a real device's rules about where tensors lie.
+"""Emulate an accelerator: the CPU computes, under a real device's rules about where tensors are.
 
 A tensor is on the device if its storage was made there, so views, parameters and tensors changed in place follow by
 themselves.  As on a real one, tensors of two devices may not meet in one operation (single numbers on the CPU may), a
@@ -105,7 +105,7 @@ class Emulated(TorchFunctionMode):
         self.most = self.allocated()
 
     def holds(self, tensor: Tensor) -> bool:
-        """Whether this tensor lies on the device."""
+        """Return whether this tensor is on the device."""
         storage = _storage(tensor)
         return storage is not None and getattr(storage, "emulated", None) == self.kind
 
@@ -243,7 +243,7 @@ class Emulated(TorchFunctionMode):
             self._wait(name)
 
     def _claim(self, tensor: Tensor) -> Tensor:
-        """What was just made belongs to the device from now on."""
+        """Count a new tensor as the device's."""
         if self.kind == "mps" and tensor.dtype == torch.float64:
             raise TypeError(
                 "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support "
@@ -265,7 +265,7 @@ class Emulated(TorchFunctionMode):
         self.waits[f"{what} in {_caller()}"] += 1
 
     def _system(self) -> dict:
-        """What torch says of its devices here."""
+        """Return the answers that torch gives about its devices here."""
         cuda = self.kind == "cuda"
         found = {
             "torch.cuda.is_available": lambda: cuda,

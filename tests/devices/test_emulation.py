@@ -1,4 +1,4 @@
-"""The emulated device itself: it refuses, counts and forgets as a real one does."""
+"""Check that the emulated device refuses, counts and frees memory as a real one does."""
 
 import gc
 

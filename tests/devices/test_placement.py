@@ -1,4 +1,4 @@
-"""Everything a request can ask for, on an emulated device: it runs there and gives the CPU's pictures."""
+"""Check that everything a request can ask for runs on an emulated device and gives the CPU's pictures."""
 
 from dataclasses import replace
 

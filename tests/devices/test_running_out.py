@@ -1,4 +1,4 @@
-"""What a job gives up when the device's memory runs out, and that the next job has it again."""
+"""Check what a job gives up when the device's memory runs out, and that the next job gets it back."""
 
 from dataclasses import replace
 
@@ -80,7 +80,7 @@ def test_where_nothing_is_left_one_sentence_and_the_next_job_works(painter, load
 
 
 def test_a_real_limit_is_met_by_fewer_variations_and_offloading(painter, load, cuda):
-    """Bytes are counted here, so what is given up must really make room."""
+    """Bytes are counted here, so each measure must really free memory."""
     request = request_of(count=4)
     placed = load(device="cuda", memory="resident")
     placed(request_of(count=1))

@@ -1,4 +1,4 @@
-"""A step never waits for the device, and under offload the UNet moves once a walk."""
+"""Check that steps never wait for the device, and that offload moves the UNet once per walk."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def resident(load):
 
 
 def waits(painter, device, **settings):
-    """Where the host waited in a run whose encodings and embeddings are cached already."""
+    """Return where the host waited in a run whose encodings and embeddings are cached."""
     painter(request_of(**settings))
     device.waits.clear()
     painter(request_of(**settings))

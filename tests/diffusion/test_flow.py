@@ -1,4 +1,4 @@
-"""Rectified flow in the same loop: diffusers' sigmas and steps, an oracle, and masks of every kind."""
+"""Check rectified flows in the same loop: diffusers' sigmas and steps, an oracle, all kinds of masks."""
 
 import pytest
 import torch
@@ -17,14 +17,14 @@ TEXT = torch.zeros(2, 1, 1)
 
 
 class Model:
-    """As much of a model as a sampler asks for."""
+    """The attributes of a model that a sampler reads."""
 
     def __init__(self, config):
         self.schedule, self.alphas_cumprod = config, schedule.alphas_cumprod(config)
 
 
 class Oracle:
-    """A network that knows the answer: v = (x - x0) / σ.  `seen` keeps its inputs."""
+    """A network with the exact answer: v = (x - x0) / σ.  `seen` keeps its inputs."""
 
     def __init__(self, x0):
         self.x0, self.seen = x0, []

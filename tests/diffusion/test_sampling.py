@@ -1,4 +1,4 @@
-"""The page of the article: proved against diffusers, an oracle, and its own promises."""
+"""Check the article's algorithm against diffusers, an oracle and its own promises."""
 
 import threading
 
@@ -18,13 +18,13 @@ ABAR = schedule.alphas_cumprod(SCHEDULE)
 
 
 class Schedule:
-    """As much of a model as a sampler asks for."""
+    """The attributes of a model that a sampler reads."""
 
     alphas_cumprod, schedule = ABAR, SCHEDULE
 
 
 class Oracle:
-    """A UNet that knows the answer: eps = (x - √ᾱ x0) / √(1-ᾱ).  `seen` keeps its inputs."""
+    """A UNet with the exact answer: eps = (x - √ᾱ x0) / √(1-ᾱ).  `seen` keeps its inputs."""
 
     def __init__(self, x0):
         self.x0, self.seen = x0, []

@@ -1,4 +1,4 @@
-"""Every sampler beside diffusers' own scheduler: what the UNet predicts, where walks begin, how noise is measured."""
+"""Compare every sampler with diffusers' scheduler: predictions, first timesteps, noise levels."""
 
 from itertools import pairwise
 
@@ -19,14 +19,14 @@ SAMPLERS = ["ddim", *SOLVERS]
 
 
 class Model:
-    """As much of a model as a sampler asks for."""
+    """The attributes of a model that a sampler reads."""
 
     def __init__(self, config):
         self.schedule, self.alphas_cumprod = config, schedule.alphas_cumprod(config)
 
 
 def unet_of(config, kind):
-    """Some smooth and bounded idea of the clean picture, predicted as a model of this kind would."""
+    """Return a UNet whose clean picture is a smooth, bounded function of x, with this kind of prediction."""
     abar = schedule.alphas_cumprod(config)
 
     def unet(x, t, text):

@@ -32,7 +32,7 @@ def disc(size=(96, 72)) -> Image.Image:
 
 
 def same(a: Request, b: Request) -> None:
-    """Equal to the last bit, but for the notes."""
+    """Assert that two requests are equal to the last bit, except for notes."""
     assert a.settings() == b.settings()
     assert (a.picture is None) == (b.picture is None) and (a.mask is None) == (b.mask is None)
     if a.picture is not None:
@@ -66,7 +66,7 @@ GOOD = result_of(Request("x", photo(mode="RGBA"), disc(), seed=1)).to_bytes()
 
 
 def forged(change=None, text=None, chunks=None, drop=b"") -> bytes:
-    """A good file with its JSON changed, or its chunks."""
+    """Return a good file with its JSON or its chunks changed."""
     image = Image.open(BytesIO(GOOD))
     info, record = PngInfo(), json.loads(image.info["inpaint"])
     if change:
@@ -95,7 +95,7 @@ def png_of(mode, size) -> bytes:
 
 
 def bomb(size, mode=6) -> bytes:
-    """A tiny PNG that says it is huge."""
+    """Return a tiny PNG that claims to be huge."""
 
     def chunk(cid, data):
         return struct.pack(">I", len(data)) + cid + data + struct.pack(">I", zlib.crc32(cid + data))

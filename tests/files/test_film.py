@@ -1,4 +1,4 @@
-"""Films play all frames, at one size, and hold the last."""
+"""Check that films play all frames, at one size, and hold the last."""
 
 import os
 

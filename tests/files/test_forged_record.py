@@ -24,7 +24,7 @@ def without(*path):
 
 
 def text_bomb() -> bytes:
-    """A right-sized part whose own text unpacks to 50 MB."""
+    """Return a part of the right size whose text unpacks to 50 MB."""
     good = png_of("L", (96, 72))
     data = b"x\0\0" + zlib.compress(bytes(50_000_000))
     chunk = struct.pack(">I", len(data)) + b"zTXt" + data + struct.pack(">I", zlib.crc32(b"zTXt" + data))

@@ -1,4 +1,4 @@
-"""What a photo says about itself: kept in every format that can hold it, but for what shows what was removed."""
+"""Check that a photo's metadata is kept in every format that can hold it, except what shows the removed part."""
 
 import base64
 import io
@@ -54,7 +54,7 @@ def encoded(format: str, image=PLAIN, **options) -> bytes:
 
 
 def saved(source: bytes, format: str, **settings) -> Image.Image:
-    """The result of repainting nothing of the photo, written and opened again."""
+    """Return the result of repainting nothing of the photo, written and opened again."""
     made = result_of(Request("x", source, Image.new("L", PLAIN.size), seed=1, **settings))
     image = Image.open(io.BytesIO(made.to_bytes(format, metadata="none")))
     image.load()

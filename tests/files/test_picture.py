@@ -1,4 +1,4 @@
-"""Opening: every mode upright and in RGB, what must survive kept, and everything hostile refused in one sentence."""
+"""Check that pictures open upright and in RGB, keep what must be kept, and are refused in one sentence if hostile."""
 
 import io
 import struct
@@ -118,7 +118,7 @@ def test_of_an_animation_the_first_frame():
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds next to nothing."""
+    """Return a PNG that claims a size and holds almost nothing."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

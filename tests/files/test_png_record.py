@@ -81,7 +81,7 @@ def test_an_edited_result_says_that_it_repeats_only_roughly():
 
 
 def resaved(data: bytes, change=lambda image: image) -> bytes:
-    """What a program makes of it that keeps texts, as Pillow lets it, but no private chunks."""
+    """Save a file as a program does that keeps texts but no private chunks."""
     image = Image.open(BytesIO(data))
     info = PngInfo()
     for key, value in image.text.items():

@@ -1,4 +1,4 @@
-"""16 bits a channel: kept to the last bit where nothing is painted, in PNG and TIFF; anything deeper shown whole."""
+"""Check that 16 bits a channel are kept to the last bit where nothing is painted, in PNG and TIFF."""
 
 import io
 

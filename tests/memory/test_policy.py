@@ -1,4 +1,4 @@
-"""Decision tables for device, precision and memory, through fakes; and what is given up when memory runs out."""
+"""Check which device, precision and memory policy is chosen, with fakes; and what is given up if memory runs out."""
 
 import subprocess
 import sys

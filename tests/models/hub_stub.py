@@ -1,4 +1,4 @@
-"""A Hub of our own on 127.0.0.1, for the real client: its list of files, their digests, ranges and faults."""
+"""Serve a Hub of our own on 127.0.0.1 for the real client: file lists, digests, ranges and faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of adapter on every kind of layer, against its formula written out once more in another way."""
+"""Compare every kind of adapter, on every kind of layer, with its formula written out in another way."""
 
 import json
 import math
@@ -26,7 +26,7 @@ def network(part):
 
 
 def layers(part):
-    """One layer of each kind: {dotted name: module}, told apart by the last word of the name and the kernel."""
+    """Return one layer of each kind: {dotted name: module}."""
     kinds = {}
     for name, module in network(part).named_modules():
         if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):

@@ -1,4 +1,4 @@
-"""diffusers' converters, which may change with any of its versions: they are there, and take what we hand them."""
+"""Check that diffusers' converters, which may change with any version, are there and take our arguments."""
 
 import inspect
 

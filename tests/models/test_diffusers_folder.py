@@ -1,4 +1,4 @@
-"""Folders in diffusers' layout: weights in several files, odd configurations, parts that are not there."""
+"""Check folders in diffusers' layout: weights in several files, odd configurations, missing parts."""
 
 import json
 import shutil

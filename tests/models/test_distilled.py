@@ -1,4 +1,4 @@
-"""Latent consistency models: a UNet that is told the scale of guidance, as diffusers tells it."""
+"""Check latent consistency models, whose UNet takes the guidance scale as an input, against diffusers."""
 
 import json
 import shutil

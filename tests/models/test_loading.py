@@ -1,4 +1,4 @@
-"""Loading: families, folders, single files, Hub ids; sharing, switching, precision; and everything broken."""
+"""Check loading of families, folders, single files and Hub ids; sharing, switching, precision; broken files."""
 
 import json
 import pickle
@@ -243,7 +243,7 @@ def test_missing_and_foreign_weights_are_errors(tmp_path):
 
 
 def test_open_clip_naming_of_stable_diffusion_2(tmp_path):
-    """The text encoder of a 2.x file, fused in open_clip's way, comes out as it went in."""
+    """The text encoder of a 2.x file, fused as open_clip does it, is read back unchanged."""
     from inpaint.models.single_file import SingleFile
 
     text, fused = load(str(LDM), config=str(CONFIG), dtype="float32").text.encoder, {}
@@ -351,7 +351,7 @@ def test_a_mirror_serves_where_the_first_id_does_not(monkeypatch):
 
 
 def test_finding_a_model_reads_no_network(monkeypatch):
-    """So a loaded model need not go before it is known that there is another one."""
+    """So the loaded model can stay until the next one is known to exist."""
 
     def read(*_, **__):
         raise AssertionError("a network was read")

@@ -1,4 +1,4 @@
-"""LoRA files: in every naming, several at once, and out again to the bit."""
+"""Check LoRA files: every naming, several at once, and removed again without a trace."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a single file says about itself, and what one pass tells where it says nothing."""
+"""Check what a single file's metadata says about it, and what one pass shows if it says nothing."""
 
 import json
 import shutil

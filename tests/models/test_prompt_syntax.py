@@ -1,4 +1,4 @@
-"""What other programs let people write in a prompt: understood, or said that it is not."""
+"""Check prompts in other programs' syntax: it is understood, or a note says that it is not."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Single files and VAEs on their own: real shapes, every form of a VAE, configurations beside the file."""
+"""Check single files and separate VAEs: real shapes, every form of a VAE, configurations beside the file."""
 
 import json
 import shutil

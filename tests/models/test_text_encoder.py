@@ -1,4 +1,4 @@
-"""Prompts: chunks, weights, layers, hostile words; CLIP's own numbers."""
+"""Check the text encoder: chunks, weights, layers and hostile words, against CLIP's own numbers."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Learned words: in every form of file, as diffusers reads them, beside ordinary words and weights."""
+"""Check learned words in every form of file, read as diffusers does, beside ordinary words and weights."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The closed form: on a Gaussian field the right answer in the hole is known, so a method can be graded."""
+"""Check the toy model, whose right answer in the hole is known, so that methods can be graded."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The endpoint /inpaint with a real client: it streams, it refuses in one sentence, and a crowd gets its pictures."""
+"""Check the endpoint /inpaint with a real client: it streams, refuses in one sentence, and serves a crowd."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = gradio_aside.warnings
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
-    """The address of a page on the pretending painter, in this process."""
+    """The address of a page with the fake painter, in this process."""
     import os
 
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
@@ -142,7 +142,7 @@ def test_a_crowd_with_some_who_leave(endpoint, files):
 
 
 def call(endpoint: str, files: list[str], **settings) -> str:
-    """Posts a job over plain HTTP; the id of its event."""
+    """Post a job over plain HTTP and return the id of its event."""
     import httpx
 
     data = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in files]

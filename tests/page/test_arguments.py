@@ -1,4 +1,4 @@
-"""The page's command line: what is asked for arrives, and every mistake is one sentence before the page is built."""
+"""Check the page's command line: options arrive, and mistakes are one sentence before the page is built."""
 
 import signal
 import socket

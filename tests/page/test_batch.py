@@ -1,4 +1,4 @@
-"""The batch tab: nothing that is done is lost, and Cancel is heard at any moment."""
+"""Check the batch tab: finished pictures are never lost, and Cancel works at any moment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pictures(tmp_path) -> list[str]:
 
 
 def run(page, pictures, after=None, ask=ASK) -> list[tuple[str, dict]]:
-    """What the batch tells; `after(text)` is called after each."""
+    """Return what the batch reports; `after(text)` is called after each report."""
     values = [3 if name == "steps" else component.value for name, component in page.controls.by_name.items()]
     mask = str(Path(pictures[0]).with_name("mask.png"))
 

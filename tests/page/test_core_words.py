@@ -1,4 +1,4 @@
-"""What the core says is Chinese on a Chinese page, with everything that was filled in."""
+"""Check that the core's sentences are Chinese on a Chinese page, with all their numbers and names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 def template(node: ast.expr) -> str:
-    """A text as it is written, with {} for what is filled in."""
+    """Return a text with {} for what is filled in."""
     match node:
         case ast.Constant(str(text)):
             return text

@@ -1,4 +1,4 @@
-"""The tab that takes a run apart: six figures of every step, whatever the sampler, also of the article's way."""
+"""Check the tab that explains a run: six figures of every step, with every sampler and the article's program."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""Display copies: the colours of the file, the shape of the picture, masks at the picture's size."""
+"""Check display copies: the file's colours, the picture's shape, masks at the picture's size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stranger may ask for, whichever way it is asked."""
+"""Check the limits for visitors, in every way that a request can come."""
 
 from __future__ import annotations
 

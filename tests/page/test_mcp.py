@@ -1,4 +1,4 @@
-"""`app.py --mcp` seen by a real MCP client, on a model that paints: the toy and the built-in one."""
+"""Check `app.py --mcp` with a real MCP client and models that paint: the toy and the built-in one."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def address(tmp_path_factory):
 
 @asynccontextmanager
 async def connected(address: str):
-    """A client's session, as the protocol's own library makes it."""
+    """A client's session, made by the protocol's own library."""
     async with (
         streamable_http_client(f"{address}/gradio_api/mcp/") as (read, write, _),
         ClientSession(read, write) as session,
@@ -96,7 +96,7 @@ def data_url(image: Image.Image, format: str = "PNG", **settings) -> str:
 
 
 def small() -> dict:
-    """Arguments that take a moment."""
+    """Arguments of a call that takes a moment."""
     mask = Image.new("L", (64, 48))
     mask.paste(255, (10, 10, 30, 30))
     return {"picture": data_url(Image.new("RGB", (64, 48), (9, 99, 9))), "mask": data_url(mask),
@@ -104,7 +104,7 @@ def small() -> dict:
 
 
 def endless() -> dict:
-    """Arguments that take minutes."""
+    """Arguments of a call that takes minutes."""
     return {**small(), "settings": {"steps": 150, "size": 2048, "count": 8, "seed": 1}}
 
 
@@ -259,7 +259,7 @@ asyncio.run(use())
 
 
 def test_the_built_in_model_draws_for_a_client(address):
-    """Its own weights, not a pretending painter."""
+    """With its real weights instead of the fake painter."""
     picture, mask = (Image.open(EXAMPLES / name) for name in ("wren.jpg", "wren-mask.png"))
     arguments = {"picture": data_url(picture), "mask": data_url(mask.convert("L")), "prompt": "pizza",
                  "settings": {"steps": 4, "seed": 7}, "model": "builtin"}  # fmt: skip

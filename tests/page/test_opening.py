@@ -1,4 +1,4 @@
-"""Open files on the page: what is said, and what comes back."""
+"""Check files opened on the page: the message, and the settings that come back."""
 
 from __future__ import annotations
 

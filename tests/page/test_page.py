@@ -1,4 +1,4 @@
-"""The page without a browser: the queue, the sessions, the limits, the words, the models."""
+"""Check the page without a browser: queue, sessions, limits, words, models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Visitors are apart, leave nothing behind, and are forgotten neither too early nor never."""
+"""Check that visitors are kept apart, leave nothing behind, and are forgotten at the right time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that goes forward when it is told to, by `clock.now += seconds`."""
+    """A clock that moves only by `clock.now += seconds`."""
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(module, "monotonic", lambda: clock.now)
     return clock

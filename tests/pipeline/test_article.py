@@ -1,4 +1,4 @@
-"""The article's own numbers: every case in $GOLDEN_DIR/cases, replayed through our sampler and our loader.
+"""Compare with the article's own numbers: every case in $GOLDEN_DIR/cases, with our sampler and loader.
 
 The cases were recorded from the article's program on a tiny checkpoint (tests/data/golden/README.md).  Settings
 come from each file's metadata, so more cases of the kind can be dropped in.

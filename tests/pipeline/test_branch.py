@@ -1,4 +1,4 @@
-"""Going on from a kept step: the same walk to the bit, another walk at the right noise level, a picture at once."""
+"""Check continuing from a kept step: the same walk to the bit, another walk, or a picture at once."""
 
 from dataclasses import replace
 

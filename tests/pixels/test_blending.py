@@ -1,4 +1,4 @@
-"""Fills, blending, colours and the report: nothing outside changes, nothing hidden shows, seams are measured."""
+"""Check fills, blending and colours: nothing outside changes, nothing hidden shows, seams are measured."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Close-ups: inside the picture, around the hole, at the model's size, and back without a shift."""
+"""Check close-ups: inside the picture, around the hole, at the model's size, and back without a shift."""
 
 import random
 
@@ -46,7 +46,7 @@ def test_nothing_is_resampled_at_the_models_own_size():
 
 
 def shift(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Sub-pixel shift between two smooth pictures by the slope of their cross-spectrum's phase."""
+    """Return the sub-pixel shift between two smooth pictures, from the phase of their cross-spectrum."""
     window = np.outer(np.hanning(a.shape[0]), np.hanning(a.shape[1]))
     cross = np.fft.fft2(a * window) * np.conj(np.fft.fft2(b * window))
     fy, fx = np.meshgrid(*(np.fft.fftfreq(n) for n in a.shape), indexing="ij")

@@ -1,4 +1,4 @@
-"""Masks: no stroke is lost, nothing unpainted is pasted over, and the three masks imply each other."""
+"""Check masks: no stroke is lost, nothing unpainted is pasted over, and the three masks imply each other."""
 
 import random
 from dataclasses import replace

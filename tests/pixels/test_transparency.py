@@ -1,4 +1,4 @@
-"""Transparent pictures: what was painted can be seen, what was not stays as it was, hidden colours stay hidden."""
+"""Check transparent pictures: painted parts are visible, other parts stay, hidden colours stay hidden."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Show our code another operating system than the one it runs on; other people's code sees the real one.
+"""Make our code see another operating system; other people's code sees the real one.
 
 `become(name)` is called before anything of ours is imported.  What a file of `inpaint`, `page` or app.py then asks of
 `os`, `sys`, `signal`, `ctypes` and /proc is answered as Windows, macOS or a bare Linux would:

@@ -1,4 +1,4 @@
-"""Faults put in on purpose, in memory, numbers and timing: each ends in a right result or one sentence."""
+"""Inject faults in memory, numbers and timing: each ends in a right result or one sentence."""
 
 import random
 import subprocess
@@ -51,7 +51,7 @@ def asked():
 
 @pytest.fixture(scope="module")
 def plain(asked):
-    """What comes out where nothing goes wrong."""
+    """The result without any fault."""
     return tiny()(asked).image
 
 

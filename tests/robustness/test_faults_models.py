@@ -1,4 +1,4 @@
-"""Model files that vanish while they are being read."""
+"""Remove model files while they are being read."""
 
 import shutil
 

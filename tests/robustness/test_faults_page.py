@@ -1,4 +1,4 @@
-"""The running page when clients vanish, the disk is full or the clock jumps: the next one is served."""
+"""Let clients vanish, the disk fill up and the clock jump while the page runs: the next visitor is served."""
 
 from __future__ import annotations
 

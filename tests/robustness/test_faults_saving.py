@@ -1,4 +1,4 @@
-"""A full disk and a kill while something is stored leave the earlier file or the whole new one; clocks may jump."""
+"""Fill the disk, or kill the program, while a file is stored: the old file or the whole new one remains."""
 
 import errno
 import io

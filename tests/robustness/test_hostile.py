@@ -1,4 +1,4 @@
-"""Hostile input, the short form of bench/hostile.py: a right result or one clear sentence, whatever is given."""
+"""Try hostile input, in the short form of bench/hostile.py: each gives a right result or one clear sentence."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def quiet():
 
 
 def faults(run, cases, pid: int | str = "self", patience: int = 1) -> list[str]:
-    """What went wrong, each with its seed."""
+    """Return what went wrong, each with its seed."""
     found = []
     for made in cases:
         verdict = judged(lambda made=made: run(made), pid, patience * made.patience)
@@ -148,7 +148,7 @@ def test_a_strange_value_is_named_by_its_kind(value):
 
 
 def test_the_watchman_sees(tmp_path):
-    """A judge who finds nothing wrong must be able to."""
+    """The judge must be able to find a fault."""
     assert "ZeroDivisionError" in judged(lambda: 1 / 0).fault
     assert "sentence of" in judged(lambda: _refuse("x" * 700)).fault
     assert "inside" in judged(lambda: _refuse("Traceback (most recent call last).")).fault

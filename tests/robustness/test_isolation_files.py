@@ -1,4 +1,4 @@
-"""Files of one visitor are nobody else's, no address leads out of the page's own folder, and names do no harm."""
+"""Check that visitors cannot read each other's files, that no address leaves the page's folder, and odd names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model names and model files from strangers: nothing is fetched, run or believed that should not be."""
+"""Check model names and files from strangers: nothing harmful is fetched, run or trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a public page keeps to itself, and what it never shows as a program: models, paths, places, HTML."""
+"""Check what a public page keeps private and never runs as a program: models, paths, places, HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that reach for other machines, bring too much, or come too often."""
+"""Check requests that reach for other machines, bring too much, or come too often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Library, command line and page start and paint where people are: Windows, macOS, a read-only home, odd paths."""
+"""Check that everything starts and paints on Windows, macOS, with a read-only home and odd paths."""
 
 from __future__ import annotations
 

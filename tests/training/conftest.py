@@ -1,4 +1,4 @@
-"""A tiny training: two photos of noise, three discs, and a plan of a few steps."""
+"""Fixtures: a tiny training with two photos of noise, three discs, and a plan of a few steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The autoencoder, the text encoder and the UNets: each starts, reads and tells what it should."""
+"""Check the training of autoencoder, text encoder and UNets: how each starts, what it reads and learns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is killed ends where an undisturbed one does, and one machine goes on where another stopped."""
+"""Check that a killed run ends as an undisturbed one does, and that another machine can continue it."""
 
 from __future__ import annotations
 

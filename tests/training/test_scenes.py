@@ -1,4 +1,4 @@
-"""Scenes, holes, places and colours: each is what it claims, and a function of its seed."""
+"""Check scenes, holes, places and colours: each is as described, and depends on its seed only."""
 
 from __future__ import annotations
 

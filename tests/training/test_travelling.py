@@ -1,4 +1,4 @@
-"""What travels: the pack, the command line as it is run on another machine, and the exported model."""
+"""Check moving the training: the pack, the command line on another machine, and the exported model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fast: light steps are the network's own where nothing has moved, and the choice arrives wherever requests go."""
+"""Check the fast speed: light steps equal full ones where nothing moves, and every way of asking for it works."""
 
 import inspect
 import json

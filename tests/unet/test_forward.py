@@ -1,4 +1,4 @@
-"""The UNet in the open: the same numbers as diffusers' own call, and less work than it."""
+"""Check our UNet: the same numbers as diffusers' own call, with less work."""
 
 from collections import Counter
 

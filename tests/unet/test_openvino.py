@@ -1,4 +1,4 @@
-"""OpenVINO in torch's place: the same pictures, kept beside the model, and torch wherever it cannot."""
+"""Check OpenVINO: the same pictures, its files kept beside the model, and torch wherever it cannot run."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""Tiny random models of each family, each made and loaded once."""
+"""Fixtures: tiny random models of each family, each made and loaded once."""
 
 from functools import cache
 

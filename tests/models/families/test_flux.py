@@ -1,4 +1,4 @@
-"""FLUX.1: equal to diffusers' pipelines, for dev, schnell and Fill."""
+"""Compare FLUX.1 dev, schnell and Fill with diffusers' pipelines."""
 
 import pytest
 import torch

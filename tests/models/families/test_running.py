@@ -1,4 +1,4 @@
-"""Every family answers requests: both methods, restored from the PNG, on the command line, on an emulated device."""
+"""Check that every family answers requests: both methods, from the PNG, on the command line, on a device."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion 3: equal to diffusers' pipeline, with and without T5."""
+"""Compare Stable Diffusion 3 with diffusers' pipeline, with and without T5."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Stable Diffusion XL: equal to diffusers' pipeline, and what is particular to it."""
+"""Compare Stable Diffusion XL with diffusers' pipeline, and check what only it has."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Tiny random models of each family, and one walk by our loop and by diffusers' pipeline."""
+"""Make tiny random models of each family, and walk them with our loop and with diffusers' pipeline."""
 
 from __future__ import annotations
 

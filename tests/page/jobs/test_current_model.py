@@ -1,4 +1,4 @@
-"""One model at a time: the old one goes before the new one comes, and not for a name that does not exist."""
+"""Check that one model is loaded at a time, and only replaced by one that exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One job at a time: order, positions, cancelling, errors."""
+"""Check the queue: one job at a time, order, positions, cancelling, errors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_one_after_the_other_and_everybody_knows_the_position():
 
 
 class Endless:
-    """Work that goes on for as long as it is let."""
+    """Work that continues until it is stopped."""
 
     def __init__(self):
         self.seen, self.closed, self.gate = [], threading.Event(), threading.Semaphore(1)

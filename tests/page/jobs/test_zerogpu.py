@@ -1,4 +1,4 @@
-"""Off ZeroGPU its package changes nothing; errors are fit to cross processes."""
+"""Check that `spaces` changes nothing outside ZeroGPU, and that errors can cross processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPACES = importlib.util.find_spec("spaces") is not None
 
 
 def run_program(*command: str, folder: Path, **variables: str) -> str:
-    """What the program prints."""
+    """Return what the program prints."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("SPACE", "ZERO"))}
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=300,

@@ -1,4 +1,4 @@
-"""Play a ZeroGPU Space with the real `spaces` package: a pretended scheduler, real forks, an emulated CUDA.
+"""Play a ZeroGPU Space with the real `spaces` package: a fake scheduler, real forks, an emulated CUDA.
 
 In the worker the package would turn its emulation off and start the card's driver; on a machine without a card the
 emulation stays on there.  Prints one JSON object of what was seen.

@@ -1,4 +1,4 @@
-"""What this page changes inside Gradio: each test fails when a new version does it otherwise."""
+"""Check what this page changes inside Gradio: each test fails when a new version does it differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other names and other websites: DNS rebinding and forged requests are refused, people and programs are not."""
+"""Check that DNS rebinding and forged requests of other websites are refused, but not people and programs."""
 
 from __future__ import annotations
 

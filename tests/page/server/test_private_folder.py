@@ -1,4 +1,4 @@
-"""A process leaves nothing behind, and what a killed one left goes when the next one starts."""
+"""Check that a process leaves no files behind, and that those of a killed one go when the next one starts."""
 
 from __future__ import annotations
 

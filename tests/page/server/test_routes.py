@@ -1,4 +1,4 @@
-"""Every address of this version of Gradio is either needed or closed; a new one is closed until somebody decides."""
+"""Check that every address of this version of Gradio is either needed or closed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_nothing_is_both_open_and_closed():
 
 
 def test_what_the_page_needs_is_still_there():
-    """Were one renamed, the page would stop working for a reason that nobody sees."""
+    """If one were renamed, the page would stop working without a visible reason."""
     known = gradios()
     for path in ("/", "/config", "/theme.css", "/assets/{path:path}", "/static/{path:path}", "/gradio_api/info",
                  "/gradio_api/heartbeat/{session_hash}", "/gradio_api/queue/join", "/gradio_api/queue/data",

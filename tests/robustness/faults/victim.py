@@ -1,4 +1,4 @@
-"""A program to be killed: it says "here" at its moment, and waits.
+"""Run until a chosen moment, print "here" and wait to be killed.
 
     python -m tests.robustness.faults.victim FOLDER WHAT MOMENT
 
@@ -20,14 +20,14 @@ NAMES = {"png": "out.png", "jpeg": "out.jpg", "film": "out.webp", "run": "out.pn
 
 
 def here() -> None:
-    """Say so, and wait for the end; without anybody who kills, the program ends by itself."""
+    """Print "here" and wait for the kill; without one, the program ends by itself."""
     print("here", flush=True)
     sys.stdin.read()
     os._exit(1)
 
 
 class Half:
-    """A file that takes half of what it is given first."""
+    """A file that first writes only half of what it is given."""
 
     def __init__(self, file):
         self.file = file

@@ -1,1 +1,1 @@
-"""Input that was made to break the program, and what counts as surviving it; shared by tests and bench/hostile.py."""
+"""Make input that tries to break the program, and judge what happens; shared by tests and bench/hostile.py."""

@@ -1,4 +1,4 @@
-"""Cases through Python: `Through(folder).run(case)` raises what the program does, or returns after a right result."""
+"""Run cases through Python: `Through(folder).run(case)` raises the program's error or returns a right result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Through:
         self.folder, self.painter = folder, inpaint.load("toy")
 
     def run(self, case: Case) -> float:
-        """Megapixels of the largest picture painted."""
+        """Run the case; return the megapixels of the largest picture painted."""
         self.megapixels = 0.0
         read = {"record": self.result, "words": self.result, "weights": self.weights}
         read.get(case.kind, self.request)(case)
@@ -80,7 +80,7 @@ class Through:
 
 
 def warm() -> None:
-    """What only the first call of a process pays: reading the libraries that read models, seconds."""
+    """Spend what only the first call of a process costs: importing the libraries, seconds."""
     import diffusers
     import safetensors.torch
 

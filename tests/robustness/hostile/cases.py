@@ -1,4 +1,4 @@
-"""Cases without end, each from its own seed: `case(seed)` is the same one on every machine and every day.
+"""Make any number of cases, each from its seed: `case(seed)` is the same on every machine.
 
 A case that failed is repeated alone by `python -m bench.hostile --only SEED`.
 """
@@ -30,7 +30,7 @@ KINDS = {
 
 @dataclass
 class Case:
-    """What is given: a picture, a mask and settings, or for weights a `file` alone."""
+    """The input: a picture, a mask and settings, or for weights only a `file`."""
 
     seed: int
     kind: str
@@ -44,7 +44,7 @@ class Case:
 
     @property
     def patience(self) -> int:
-        """How many times the usual time it may take: a working size beyond 1024 pixels is slow for good reasons."""
+        """Return how many times the usual time it may take: sizes beyond 1024 pixels are slow for good reasons."""
         asked = [self.settings.get(name) for name in ("size", "width", "height")]
         return 4 if any(isinstance(n, (int, float)) and 1024 < n <= 2048 for n in asked) else 1
 
@@ -53,7 +53,7 @@ class Case:
 
 
 def case(seed: int, kind: str = "", only_json: bool = False) -> Case:
-    """The case of this seed.  `only_json`: nothing that JSON and files cannot say."""
+    """Return the case of this seed.  `only_json`: only what JSON and files can hold."""
     rng = random.Random(seed)
     kind = kind or rng.choices(list(KINDS), list(KINDS.values()))[0]
     made = Case(seed, kind, picture=sound_picture(), mask=sound_mask(), settings=values.cheap({}))

@@ -1,4 +1,4 @@
-"""Cases through the command line: in this process by its main function, or as a real process."""
+"""Run cases through the command line: in this process by its main function, or as a real process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Through:
-    """`run(case)` writes its files, calls `python -m inpaint` with them and looks at what is left."""
+    """Writes a case's files, runs `python -m inpaint` with them and checks the files afterwards."""
 
     def __init__(self, folder: Path, process: bool = False):
         self.folder, self.process, self.painter = folder, process, inpaint.load("toy")

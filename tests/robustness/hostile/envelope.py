@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests that are no requests: wrong types, paths and addresses where an uploaded file belongs."""
+"""Make bodies of HTTP requests that cannot be requests: wrong types, paths and addresses in place of uploads."""
 
 from __future__ import annotations
 

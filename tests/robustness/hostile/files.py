@@ -1,4 +1,4 @@
-"""Forged files that are no mere pictures: results with a record, other tools' texts, model files."""
+"""Make forged files of other kinds than pictures: results with a record, other tools' texts, model files."""
 
 from __future__ import annotations
 

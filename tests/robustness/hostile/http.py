@@ -1,4 +1,4 @@
-"""Cases through the running HTTP API: one app.py on a free port of the loopback, many requests against it."""
+"""Run cases through the HTTP API: one app.py on a free port of the loopback, many requests to it."""
 
 from __future__ import annotations
 

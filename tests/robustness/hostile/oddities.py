@@ -1,4 +1,4 @@
-"""Picture files as strange as they come, each made by code: what must open (and how large), what must be refused."""
+"""Make very strange picture files: those that must open, with their sizes, and those that must be refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that nobody should give: for numbers, switches, choices and texts of a request."""
+"""Make absurd values for numbers, switches, choices and texts of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Did it survive?  One case carried out: a right result, one clear sentence, or what went wrong in words."""
+"""Run one case and judge it: a right result, one clear sentence, or a description of the fault."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def judged(run: Callable[[], float | None], pid: int | str = "self", patience: i
 
 
 def unclear(sentence: str) -> str:
-    """What is wrong with a sentence meant for a person; empty if it is clear."""
+    """Return what is wrong with a sentence meant for a person; empty if it is clear."""
     if not sentence.strip() or len(sentence) > LONGEST:
         return f"a sentence of {len(sentence)} characters: {sentence[:80]!r}"
     if LEAKS.search(sentence):
@@ -83,7 +83,7 @@ def unclear(sentence: str) -> str:
 
 
 def place(error: BaseException) -> str:
-    """Where in our own code it was raised."""
+    """Return where in our own code it was raised."""
     trace, found = error.__traceback__, ""
     while trace:
         path = Path(trace.tb_frame.f_code.co_filename)

@@ -1,4 +1,4 @@
-"""Visitors of a page in this process: they upload, press buttons and ask for addresses, by hand over HTTP."""
+"""Act as visitors of a page in this process: upload, press buttons, ask for addresses, by hand over HTTP."""
 
 from __future__ import annotations
 
