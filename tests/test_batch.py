@@ -49,12 +49,12 @@ def test_masks_that_differ_only_in_case_are_not_mixed_up():
     assert best.mask.name == "a.png"
 
 
-def test_a_missing_mask_is_a_job_that_says_so():
+def test_a_missing_mask_is_reported():
     found, missing = pair(paths("a.jpg", "b.jpg"), paths("a.png"))
     assert found.problem == "" and missing.mask is None and "b_mask.png" in missing.problem
 
 
-def test_pictures_and_masks_are_told_apart():
+def test_pictures_and_masks_are_distinguished():
     pictures, masks = split(paths("b.jpg", "a.PNG", "a_mask.png", "notes.txt", ".hidden.png", "masks/b.png"))
     assert pictures == paths("a.PNG", "b.jpg") and masks == paths("a_mask.png", "masks/b.png")
 
@@ -75,7 +75,7 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def test_a_failure_is_told_and_the_rest_goes_on(folder):
+def test_a_failure_is_reported_and_the_rest_continues(folder):
     steps = []
     jobs = plan(folder / "pictures", folder / "masks")
     outcomes = list(run(Painter(), jobs, Output(folder / "out"), {"prompt": "x", "seed": 3}, steps.append))

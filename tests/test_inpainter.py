@@ -274,7 +274,7 @@ def test_what_is_drawn_over_part_of_a_soft_mask_keeps_its_share(painters, photo)
     assert result.report["max_change_outside"] == 0 and np.abs(after - before).max() > 0
 
 
-def test_settings_that_do_less_than_they_seem_to_are_said(painters, photo):
+def test_settings_with_less_effect_than_expected_are_noted(painters, photo):
     weak = painters["toy"](
         Request("", photo, disc(photo.size), steps=20, strength=0.1, guidance_scale=1.0, negative_prompt="blur")
     )
@@ -383,7 +383,7 @@ class Failing(Toy):
         self.given_up = 0
 
 
-def test_out_of_memory_makes_the_job_leaner_and_says_so(photo):
+def test_out_of_memory_makes_the_job_leaner_with_a_note(photo):
     painter = Inpainter(Failing(failures=2, most=5))
     request = Request("", photo, disc(photo.size), seed=3, steps=10)
     result = painter(request)
@@ -421,7 +421,7 @@ def test_the_second_run_encodes_nothing(photo):
 
 
 @pytest.mark.parametrize("seed", [2**32 + 5, -7, 11026764036349098123])
-def test_any_whole_number_is_a_seed_and_the_report_says_which(painters, photo, seed):
+def test_any_whole_number_is_a_seed_and_the_report_names_it(painters, photo, seed):
     request = Request("", photo, disc(photo.size), seed=seed, steps=2)
     result = painters["toy"](request)
     assert result.seed == seed % 2**32 and result.request.seed == result.seed
@@ -432,7 +432,7 @@ def test_any_whole_number_is_a_seed_and_the_report_says_which(painters, photo, s
     assert not [note for note in again.report["notes"] if "modulo" in note]
 
 
-def test_a_sampler_that_takes_no_eta_says_so(painters, photo):
+def test_a_sampler_without_eta_adds_a_note(painters, photo):
     for sampler in SAMPLERS:
         result = painters["toy"](Request("", photo, disc(photo.size), seed=1, steps=2, sampler=sampler, eta=0.5))
         notes = [note for note in result.report["notes"] if "eta" in note]

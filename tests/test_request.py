@@ -275,7 +275,7 @@ def test_any_whole_number_is_a_seed():
         assert Request(seed=seed).seed == seed
 
 
-def test_the_schema_says_what_the_request_takes():
+def test_the_schema_describes_the_request():
     described = schema()["properties"]
     assert set(described) == set(options())
     assert described["seed"]["type"] == ["integer", "null"] and described["steps"]["maximum"] == 150

@@ -140,7 +140,7 @@ def test_webp_is_lossless_at_100_and_quality_matters():
 
 
 @pytest.mark.parametrize("metadata", ["full", "settings", "none"])
-def test_metadata_says_as_much_as_it_may(metadata):
+def test_metadata_holds_only_what_it_may(metadata):
     data = result().to_bytes("png", metadata=metadata)
     info = Image.open(BytesIO(data)).info
     assert ("parameters" in info) == ("inpaint" in info) == (metadata != "none")

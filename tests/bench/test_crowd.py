@@ -33,7 +33,7 @@ def gathered(*arguments, **options) -> list[Seen]:
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_everybody_is_served_in_turn_or_told_the_lines_length(tmp_path, files, at_once):
+def test_everybody_is_served_in_turn_or_refused_with_the_lines_length(tmp_path, files, at_once):
     from page.limits import Limits
 
     with hosted(tmp_path / "files", Limits(queue=4)) as (address, page):

@@ -173,7 +173,7 @@ def test_a_download_is_shown_as_it_goes(workdir, painter, capsys):
 # what is written
 
 
-def test_the_result_is_written_and_told(workdir, painter, capsys):
+def test_the_result_is_written_and_reported(workdir, painter, capsys):
     assert main(["cat.png", "mask.png", "x", "-o", "out.png", "--seed", "7"]) == 0
     out, err = capsys.readouterr()
     assert out == ""
@@ -357,7 +357,7 @@ def test_debug_shows_where(workdir, painter):
 # many pictures
 
 
-def test_a_batch_goes_on_and_says_how_many_failed(workdir, painter, capsys):
+def test_a_batch_continues_and_counts_the_failures(workdir, painter, capsys):
     (workdir / "dog.png").write_bytes(b"no picture at all")
     assert main(["--batch", ".", "--masks", "mask.png", "a hat", "-o", "new/out", "--seed", "3", "--json"]) == 1
     out, err = capsys.readouterr()
@@ -538,6 +538,6 @@ def test_ctrl_c_ends_clean_and_leaves_nothing(workdir):
     "flags",
     [["--vae", "x"], ["--lora", "a:1"], ["--dtype", "bfloat16"], ["--backend", "openvino"], ["--config", "c"]],
 )
-def test_what_the_toy_cannot_do_is_said(workdir, capsys, flags):
+def test_what_the_toy_cannot_do_is_reported(workdir, capsys, flags):
     code, err = failing(["cat.png", "mask.png", "x", "-o", "out.png", "--model", "toy", *flags], capsys)
     assert code == 2 and "The toy model" in err and err.count("\n") == 1

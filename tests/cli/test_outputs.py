@@ -128,7 +128,7 @@ def closed(workdir, monkeypatch):
         (["--batch", "closed", "--masks", "mask.png", "x", "-o", "closed/new"], "Choose another place."),
     ],
 )
-def test_a_read_only_folder_is_told_before_the_work(closed, painter, capsys, words, advice):
+def test_a_read_only_folder_is_refused_before_the_work(closed, painter, capsys, words, advice):
     code = main(words)
     err = capsys.readouterr().err
     assert code == 2 and "read-only file system" in err and advice in err and painter.loaded == []
@@ -181,7 +181,7 @@ def test_a_result_made_without_a_mask_is_repeated_without_one(workdir, painter):
 # stopping
 
 
-def test_ctrl_c_in_a_batch_tells_programs_what_was_done(workdir, painter, capsys):
+def test_ctrl_c_in_a_batch_reports_what_was_done_as_json(workdir, painter, capsys):
     for name in ("dog.png", "eel.png"):
         Image.new("RGB", (40, 30)).save(name)
     stream = painter.stream

@@ -152,7 +152,7 @@ def test_mcp_takes_no_picture_of_its_own(workdir, capsys):
         assert code == 2 and "from the assistant" in err
 
 
-def test_without_the_library_that_is_said(workdir, capsys, monkeypatch):
+def test_a_missing_library_is_reported(workdir, capsys, monkeypatch):
     from inpaint.cli import main as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)

@@ -66,7 +66,7 @@ def test_a_soft_edge_of_a_colour_stays_soft():
     assert np.abs(level / 255 - share).max() < 0.02 and notes_of(open_mask(small)) == []
 
 
-def test_several_colours_are_all_mask_and_it_is_said():
+def test_several_colours_are_all_mask_with_a_note():
     image = drawn(colour="red")
     ImageDraw.Draw(image).rectangle((5, 5, 20, 20), fill="#0000ff")
     wanted = INSIDE.copy()
@@ -142,7 +142,7 @@ LABEL_MAPS = [(1, 2), (3,), (15, 7), tuple(range(1, 20)), (7, 8, 11, 23, 26, 33)
 
 @pytest.mark.parametrize("numbers", LABEL_MAPS)
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32])
-def test_of_a_label_map_all_objects_are_repainted_and_it_is_said(numbers, kind):
+def test_all_objects_of_a_label_map_are_repainted_with_a_note(numbers, kind):
     labels = numbered(*numbers)
     sources = [labels.astype(kind)]
     sources += [] if kind is np.int32 else [encoded(Image.fromarray(sources[0]))]
@@ -241,7 +241,7 @@ def test_what_holds_nothing_is_black():
         assert not np.asarray(open_mask(image)).any()
 
 
-def test_a_photo_as_a_mask_is_said():
+def test_a_photo_as_a_mask_is_noted():
     assert ["photo" in note for note in notes_of(open_mask(photo()))] == [True]
 
 

@@ -71,7 +71,7 @@ def test_the_model_is_named():
     assert png_record.model_of(made.to_bytes(metadata="none")) == {} == png_record.model_of(photo())
 
 
-def test_an_edited_result_says_that_it_repeats_only_roughly():
+def test_an_edited_result_repeats_only_roughly_with_a_note():
     made = result_of(Request("x", photo(), disc(), seed=1))
     image = Image.open(BytesIO(made.to_bytes()))
     image.load()

@@ -195,7 +195,7 @@ print(*told, kept - process_memory("VmRSS"))
 
 
 @pytest.mark.slow
-def test_what_a_pass_frees_is_there_for_the_next_one_and_goes_when_it_is_told_to():
+def test_memory_of_a_pass_is_reused_by_the_next_and_freed_on_demand():
     """In a process of its own, since this one keeps memory since the first model was loaded."""
     done = subprocess.run([sys.executable, "-c", PASSES], cwd=ROOT, capture_output=True, text=True, check=True)
     by_itself, kept, in_a_thread, untouched, given_back = map(int, done.stdout.split())

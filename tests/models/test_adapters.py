@@ -292,7 +292,7 @@ def test_pefts_dora_ia3_and_biases(tmp_path):
 
 
 @pytest.mark.parametrize("inputs", [["conv2"], []])
-def test_pefts_configuration_says_which_side_of_a_square_convolution_ia3_scales(inputs, tmp_path):
+def test_pefts_configuration_decides_which_side_of_a_square_convolution_ia3_scales(inputs, tmp_path):
     name, learned = "down_blocks.0.resnets.0.conv2", 1 + draw(1, 32, 1, 1)
     before = dict(network("unet").named_modules())[name].weight
     save_file({f"base_model.model.{name}.ia3_l": learned}, tmp_path / "adapter_model.safetensors")

@@ -104,7 +104,7 @@ def test_a_configuration_that_means_nothing_is_one_sentence(folder, part, file, 
     assert error.value.advice and "\n" not in str(error.value)
 
 
-def test_a_model_without_a_vae_says_how_to_give_it_one(folder, both_unets):
+def test_the_error_of_a_model_without_a_vae_explains_how_to_add_one(folder, both_unets):
     shutil.rmtree(folder / "vae")
     with pytest.raises(ModelError, match=r'tiny holds no VAE\. Name one with vae=, such as vae="sd15"'):
         load(str(folder))

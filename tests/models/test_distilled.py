@@ -32,7 +32,7 @@ def theirs(scale, size):
 
 @pytest.mark.parametrize("size", [64, 256, 7])
 @pytest.mark.parametrize("scale", [1.0, 7.5, 8.5])
-def test_the_scale_is_told_in_diffusers_sinusoids(scale, size):
+def test_the_scale_is_encoded_in_diffusers_sinusoids(scale, size):
     torch.testing.assert_close(guidance_embedding(scale, size), theirs(scale, size), rtol=1e-4, atol=1e-4)
 
 

@@ -81,7 +81,7 @@ def test_a_second_model_lends_its_inpainting_unet(nine):
     assert pair.unet("inpaint")(torch.zeros(1, 9, 8, 8), 1, pair.embed(["x"])).shape == (1, 4, 8, 8)
 
 
-def test_what_cannot_be_combined_is_said_at_once(nine, tmp_path):
+def test_what_cannot_be_combined_is_refused_at_once(nine, tmp_path):
     with pytest.raises(ModelError, match="does not fit"):
         load(str(LDM), config=str(CONFIG), inpaint="builtin")
     with pytest.raises(ModelError, match="has no inpainting UNet"):

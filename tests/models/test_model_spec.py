@@ -38,7 +38,7 @@ V, EPS, TRAILING = "v_prediction", "epsilon", {"rescale_betas_zero_snr": True, "
         (("v_pred",), {"modelspec.prediction_type": "epsilon"}, {"prediction_type": V}),
     ],
 )
-def test_what_a_file_says(keys, metadata, found):
+def test_metadata_of_a_file_is_used(keys, metadata, found):
     assert model_spec.schedule(keys, metadata) == found
 
 
@@ -86,7 +86,7 @@ def wide(turned):
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_file_of_stable_diffusion_2_that_says_nothing_is_asked_by_one_pass(turned, tmp_path, monkeypatch):
+def test_a_file_of_stable_diffusion_2_without_metadata_is_recognised_by_one_pass(turned, tmp_path, monkeypatch):
     folder = shutil.copytree(CONFIG, tmp_path / "sd2")
     config = json.loads((folder / "unet" / "config.json").read_text())
     (folder / "unet" / "config.json").write_text(json.dumps({**config, "cross_attention_dim": 1024}))
@@ -107,7 +107,7 @@ def test_a_file_of_stable_diffusion_2_that_says_nothing_is_asked_by_one_pass(tur
     assert told.predicts() == EPS and told.side() == 640
 
 
-def test_one_pass_tells_v_from_eps():
+def test_one_pass_distinguishes_v_from_eps():
     """The built-in model predicts v; the same network made to predict eps is told from it, with 4 channels and 9."""
     folder = Folder(paths.MODEL)
     model = load("builtin", dtype="float32")

@@ -35,7 +35,7 @@ def tiny():
         ("(embedding:bad.pt:1.2)", "There is no embedding bad.pt"),
     ],
 )
-def test_what_is_not_understood_is_said(prompt, words):
+def test_what_is_not_understood_is_noted(prompt, words):
     (note,) = prompt_syntax.notes(prompt, ["good"], {"known": 0.8})
     assert words in note
 
@@ -65,7 +65,7 @@ def test_break_begins_a_new_chunk(tiny):
     assert tiny.embed(["a BREAK b"], chunks=1).shape[1] == size  # the article's program knows no BREAK
 
 
-def test_a_tag_is_left_out_of_the_words_and_the_report_says_so(tiny, photo):
+def test_a_tag_is_left_out_of_the_words_with_a_note(tiny, photo):
     assert torch.equal(tiny.embed(["a cat<lora:x:1>"]), tiny.embed(["a cat"]))
     painter = load(str(LDM), config=str(CONFIG))
     result = painter(Request("a [cat:dog:0.5] <lora:x:1>", photo, negative_prompt="embedding:bad", steps=1, size=64))

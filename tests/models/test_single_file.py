@@ -302,7 +302,7 @@ def test_a_checkpoint_without_a_vae(tiny, tmp_path):
         (("something",), "Choose a full checkpoint"),
     ],
 )
-def test_a_file_of_another_kind_is_told_as_what_it_is(keys, words, tmp_path):
+def test_a_file_of_another_kind_is_recognised(keys, words, tmp_path):
     save_file({key: torch.zeros(2) for key in keys}, tmp_path / "odd.safetensors")
     with pytest.raises(ModelError, match=words):
         load(str(tmp_path / "odd.safetensors"))
@@ -315,7 +315,7 @@ def test_a_unet_alone_has_no_text_encoder(tmp_path):
 
 
 @pytest.mark.parametrize("sign", ["conditioner.embedders.0.weight", "model.diffusion_model.label_emb.0.0.weight"])
-def test_stable_diffusion_xl_is_told_by_its_keys(sign, tmp_path):
+def test_stable_diffusion_xl_is_recognised_by_its_keys(sign, tmp_path):
     save_file({**load_file(LDM), sign: torch.zeros(1)}, tmp_path / "xl.safetensors")
     with pytest.raises(ModelError, match="SDXL is not supported"):
         load(str(tmp_path / "xl.safetensors"), config=str(CONFIG))
@@ -338,7 +338,7 @@ def test_a_vae_of_stable_diffusion_xl_is_refused(vaes):
             load(str(LDM), config=str(CONFIG), vae=str(vaes / name))
 
 
-def test_a_vae_of_the_usual_shape_is_told_by_its_last_layer(tmp_path):
+def test_a_vae_of_the_usual_shape_is_recognised_by_its_last_layer(tmp_path):
     """Trained on from the model's own it resembles it; trained anew, as Stable Diffusion XL's, it does not."""
     generator = torch.Generator().manual_seed(0)
     own, other, noise = (torch.randn(8, 512, 3, 3, generator=generator) for _ in range(3))

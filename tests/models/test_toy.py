@@ -93,7 +93,7 @@ def test_the_denoiser_is_the_exact_conditional_mean():
     "given",
     [{"vae": "x"}, {"loras": ("a.safetensors",)}, {"config": "c"}, {"inpaint": "sd15"}, {"dtype": "bfloat16"}],
 )  # fmt: skip
-def test_what_the_toy_cannot_do_is_said(given):
+def test_what_the_toy_cannot_do_is_reported(given):
     with pytest.raises(ModelError, match=f"takes no {next(iter(given))}"):
         inpaint.load("toy", **given)
     inpaint.load("toy", dtype="float32", backend="auto")

@@ -78,7 +78,7 @@ def test_a_download_or_another_visitor_meanwhile_takes_nothing_away(page, pictur
     assert not list(Path(file["value"]).parent.glob("pictures")), "only the zip stays"
 
 
-def test_cancel_is_heard_while_a_picture_is_opened_or_saved(page, pictures, monkeypatch):
+def test_cancel_works_while_a_picture_is_opened_or_saved(page, pictures, monkeypatch):
     batch, opened = Batch(page), []
     real = Limits.request
 

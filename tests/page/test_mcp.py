@@ -162,7 +162,7 @@ def test_the_mask_may_be_left_out(address):
     assert not answer.isError, text_of(answer)
 
 
-def test_steps_are_told_to_whoever_asks(address):
+def test_steps_are_reported_to_clients_that_ask(address):
     told = []
 
     async def progress(done, total, message):

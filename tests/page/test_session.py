@@ -194,7 +194,7 @@ def test_nobody_with_a_job_gives_way(clock):
         ("10.0.0.7", "made up, 1.1.1.1, 10.2.0.1", "10.0.0.0/8", "1.1.1.1"),
     ],
 )
-def test_an_address_is_what_a_trusted_proxy_says(peer, said, trusted, address, monkeypatch):
+def test_addresses_come_from_trusted_proxies(peer, said, trusted, address, monkeypatch):
     """Through the middleware that the server itself puts in front."""
     import uvicorn
     from starlette.requests import Request

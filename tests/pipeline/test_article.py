@@ -268,7 +268,7 @@ def test_its_steps_show_themselves_and_its_variations_are_walked_together():
     assert {"encode", "text", "denoise", "decode"} <= set(result.report["seconds"])
 
 
-def test_its_way_is_the_base_method_and_says_what_it_leaves_out():
+def test_the_article_uses_the_base_method_and_notes_what_is_left_out():
     painter = Inpainter(load("builtin"))
     picture, mask = Image.new("RGB", (64, 64), "teal"), Image.new("L", (64, 64), 255)
     request = Request("a cat", picture, mask, article=True, steps=2, seed=3, width=64, height=64, sampler="unipc")

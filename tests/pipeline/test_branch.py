@@ -58,7 +58,7 @@ def test_the_same_walk_goes_on_as_it_would_have(painter, asked, settings):
     "change",
     [{"steps": 20}, {"steps": 5}, {"sampler": "ddim"}, {"sampler": "euler a"}, {"steps": 30, "sampler": "unipc"}],
 )
-def test_another_walk_begins_at_the_level_it_tells_the_unet(painter, asked, before, change):
+def test_another_walk_begins_at_its_own_noise_level(painter, asked, before, change):
     *steps, _ = painter.stream(replace(asked, sampler=before))
     kept = steps[3]
     new = replace(asked, **{"sampler": before, **change})

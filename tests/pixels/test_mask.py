@@ -72,7 +72,7 @@ def test_every_stroke_is_repainted_at_full_strength(width, offset):
         assert core.max() == 255 and core.min() > 0
 
 
-def test_nothing_painted_is_said():
+def test_an_empty_mask_is_reported():
     for mask in (blank()[0], Image.new("L", (160, 120), 255)):
         with pytest.raises(InvalidRequest, match="Nothing is painted") as error:
             masks(mask, invert=mask.getextrema() == (255, 255))
@@ -83,7 +83,7 @@ def test_nothing_painted_is_said():
         masks(mask, grow=-10)
 
 
-def test_a_mask_of_another_size_is_fitted_and_said():
+def test_a_mask_of_another_size_is_fitted_with_a_note():
     small, draw = blank((80, 60))
     draw.rectangle((20, 20, 39, 39), 255)
     made = masks(small, blend=0, margin=0)
@@ -126,7 +126,7 @@ def test_snapping_keeps_a_hairline_between_two_rows():
     assert (hard[10:12] == 255).all() and not hard[13:].any()
 
 
-def test_what_may_not_be_meant_is_said():
+def test_likely_mistakes_are_noted():
     mask, draw = blank()
     draw.line((5, 5, 150, 100), 255, 2)
     assert any("thin" in note for note in masks(mask).notes)

@@ -121,7 +121,7 @@ def test_memory_that_never_suffices_is_one_sentence_and_the_session_goes_on(aske
     assert apart(painter(asked).image, plain) <= 1
 
 
-def test_memory_for_pixels_is_said_too(asked, monkeypatch):
+def test_memory_for_pixels_is_reported_too(asked, monkeypatch):
     """Preparing and reporting cannot be made leaner, but say the same; also where a run goes on from a step."""
     painter = Inpainter(Toy())
     first, *_ = painter.stream(asked)

@@ -253,7 +253,7 @@ def no_room(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_is_said_and_the_result_waits(place, monkeypatch):
+def test_a_full_disk_is_reported_and_the_result_is_kept(place, monkeypatch):
     from inpaint.files import writing
 
     visitor = Visitor(place[0])

@@ -92,7 +92,7 @@ def test_files_lie_where_nobody_can_guess(place):
         assert visitor.file(f"{folder}/{guess}").status_code in (403, 404), guess
 
 
-def test_events_of_others_are_not_told(place):
+def test_events_of_other_visitors_stay_private(place):
     ours, other = Visitor(place[0]), Visitor(place[0])
     result(ours)
     for event in (ours.session, "0" * 32, "../inpaint", "*"):

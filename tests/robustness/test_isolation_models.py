@@ -217,7 +217,7 @@ def test_a_hostile_lora_is_one_sentence(what, tmp_path):
         "[" * 9000,
     ],
 )
-def test_a_loras_notes_are_not_believed(notes, tmp_path):
+def test_notes_in_a_lora_file_are_not_trusted(notes, tmp_path):
     path = tmp_path / "odd.safetensors"
     save_file({UP: torch.ones(32, 4), DOWN: torch.ones(4, 32)}, path, metadata={"lora_adapter_metadata": notes})
     with pytest.raises(ModelError) as error:

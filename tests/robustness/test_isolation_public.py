@@ -29,7 +29,7 @@ def place(tmp_path_factory):
         yield address, page
 
 
-def test_a_public_page_tells_nothing_of_local_models(place, monkeypatch):
+def test_a_public_page_reveals_no_local_models(place, monkeypatch):
     from page.jobs.current_model import current_model
 
     address, _ = place
@@ -88,7 +88,7 @@ def gps(data: bytes) -> dict:
 
 
 @pytest.mark.parametrize("public", [True, False])
-def test_a_public_result_does_not_tell_where_it_was_taken(public, tmp_path):
+def test_a_public_result_does_not_reveal_where_it_was_taken(public, tmp_path):
     """Through the API; a page of one's own keeps it if asked."""
     from page.api import Api
     from page.layout import Page
@@ -117,14 +117,14 @@ def test_another_websites_scripts_get_no_answer(place):
         assert answer.headers.get("access-control-allow-origin") not in (origin, "*")
 
 
-def test_the_page_tells_no_paths(place):
+def test_the_page_reveals_no_paths(place):
     visitor = Visitor(place[0])
     for path in ("/", "/config", f"{PREFIX}/info", f"{PREFIX}/startup-events", "/openapi.json", "/theme.css"):
         text = visitor.client.get(path).text
         assert str(ROOT) not in text and str(Path.home()) + "/" not in text, path
 
 
-def test_an_unforeseen_error_tells_its_kind_alone(place, monkeypatch):
+def test_an_unexpected_error_reveals_only_its_kind(place, monkeypatch):
     from page.paint import examples
 
     def broken(name):

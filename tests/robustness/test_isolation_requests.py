@@ -170,7 +170,7 @@ def test_large_pictures_are_refused_before_they_are_decoded(place, roomy, monkey
     assert (1200, 1000) not in decoded
 
 
-def test_a_flood_is_told_to_wait_and_all_others_are_served(place, roomy):
+def test_a_flood_is_refused_and_all_others_are_served(place, roomy):
     address, _ = place
     visitor = Visitor(address)
     path, told = visitor.upload(png()), []

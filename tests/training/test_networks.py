@@ -86,7 +86,7 @@ def test_a_unet_reads_nothing_but_portraits_before_and_after_training(plan, trai
             assert torch.equal(model(x, 7, words).sample, model(x, 7, other).sample)
 
 
-def test_portraits_tell_each_cell(plan):
+def test_portraits_describe_each_cell(plan):
     model = vae.build(plan).eval()
     stamp = torch.zeros(2, 4, 192, 192)
     stamp[0, :, 48:144, 48:144] = 1.0  # a white square in the middle; then nothing

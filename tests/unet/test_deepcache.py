@@ -209,7 +209,7 @@ def test_fast_runs_the_model_less_forgets_each_walk_and_leaves_exact_as_it_was(p
 
 @pytest.mark.parametrize("speed", ["exact", "fast"])
 @pytest.mark.parametrize(("end", "guided"), [(1.0, 8), (0.5, 4), (0.0, 0)])
-def test_guidance_ends_where_it_is_told_to(painter, speed, end, guided):
+def test_guidance_ends_at_guidance_end(painter, speed, end, guided):
     sizes = []
     ear = painter.model._network("base").conv_out.register_forward_pre_hook(lambda _, x: sizes.append(len(x[0])))
     result = painter(asked(method="base", guidance_end=end, speed=speed))

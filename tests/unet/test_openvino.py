@@ -224,7 +224,7 @@ def test_the_choice(monkeypatch, asked, kind, parameters, roomy, installed, engi
         ("openvino", "cpu", "pip install openvino"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_sentence(monkeypatch, asked, kind, word):
+def test_impossible_settings_are_refused_in_a_sentence(monkeypatch, asked, kind, word):
     monkeypatch.setattr(backend, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=word) as error:
         backend.choose(asked, kind, 10**9, True)

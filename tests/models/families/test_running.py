@@ -81,7 +81,7 @@ def test_working_sides_are_multiples_of_what_a_transformer_sees_as_one(painters)
         assert all(n % grid == 0 for crop in result.report["crops"] for n in crop["size"])
 
 
-def test_what_a_flow_has_not_is_said(painters):
+def test_what_a_flow_lacks_is_reported(painters):
     result = painters["sd3"](request_of(sampler="dpm++ 2m", eta=0.5, steps=1))
     assert any("dpm++ 2m" in note for note in result.report["notes"])
     with pytest.raises(InvalidRequest, match="article"):
@@ -93,7 +93,7 @@ def test_the_scale_of_guidance_that_a_model_embeds_changes_the_picture(painters)
     assert low.tobytes() != high.tobytes()
 
 
-def test_what_does_not_fit_is_said(made, both_unets, tmp_path):
+def test_what_does_not_fit_is_refused(made, both_unets, tmp_path):
     with pytest.raises(ModelError, match="does not fit"):
         inpaint.load(str(made("sdxl")[1]), inpaint=str(both_unets), dtype="float32")
     with pytest.raises(ModelError, match=r"Stable Diffusion 1\.x and 2\.x"):

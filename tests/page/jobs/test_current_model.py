@@ -108,7 +108,7 @@ def test_an_embedding_that_does_not_fit_costs_nobody_the_loaded_model(models, tm
     assert current.name == "builtin" and models.loaded == ["builtin"]
 
 
-def test_switching_tells_that_the_model_is_on_its_way(current):
+def test_switching_reports_that_the_model_is_being_loaded(current):
     events = list(current.switch_to("a"))
     assert events[0] == Loading("a", 0) and all(isinstance(event, Loading) for event in events)
     assert list(current.switch_to("a")) == []

@@ -84,7 +84,7 @@ def test_who_can_reach_a_page(host, loopback):
     assert is_exposed(host, True, set()) and is_exposed(host, False, {"paint.example"})
 
 
-def test_proxies_are_believed_on_a_space_only():
+def test_proxies_are_trusted_on_a_space_only():
     home, space, own = {}, {"SPACE_ID": "a/b"}, {"SPACE_ID": "a/b", "FORWARDED_ALLOW_IPS": "1.1.1.1"}
     for environment in (home, space, own):
         trust_proxies(environment)
