@@ -1,12 +1,12 @@
 """Measure whether the built-in model draws what is asked, in any hole, sharp, without a visible box, and quickly.
 
-    python -m bench.builtin draws|colours|erases|keeps|quick [--model FOLDER] [--work training/work] [--photos FOLDER]
+    python -m bench.builtin draws|colours|keeps|quick [--model FOLDER] [--work training/work] [--photos FOLDER]
                             [--holes plain|painted] [--count 100] [--guidance G] [--methods inpaint base]
                             [--sheet PATH]
 
 It uses photos that training never saw (training/photos.py) and the stickers that npm fetches (training/stickers.py).
 A classifier trained only on renderings of stickers says what was drawn (bench/judge.py); bench/builtin_figures.py
-explains the figures.  `erases` compares with OpenCV and needs `pip install opencv-python-headless`.
+explains the figures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ import inpaint
 from inpaint.models import loading
 from training import holes, measure, photos, stickers
 from training.captions import bare
-from training.patches import turned
 from training.place import placed
 from training.sheet import grid
 from training.stickers import Library
@@ -139,58 +138,6 @@ def hues(world: World) -> None:
     sheet(world, tiles, labels, 8)
 
 
-def gradients(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Return [32]: how often each strength of a brightness step occurs inside the hole; sums to 1."""
-    grey = picture.astype(float).mean(2)
-    strength = np.hypot(*np.gradient(grey))[where]
-    counts = np.histogram(np.minimum(strength, 63.9), bins=32, range=(0, 64))[0]
-    return counts / max(1, counts.sum())
-
-
-def compared(picture: np.ndarray, truth: np.ndarray, where: np.ndarray) -> tuple[float, float, float]:
-    """Return (PSNR in dB, mean colour error in levels, gradient histogram distance 0-2) inside the hole."""
-    a, b = picture[where].astype(float), truth[where].astype(float)
-    psnr = 10 * np.log10(255**2 / max(1e-6, ((a - b) ** 2).mean()))
-    colour = np.abs(a.mean(0) - b.mean(0)).mean()
-    return psnr, colour, np.abs(gradients(picture, where) - gradients(truth, where)).sum()
-
-
-def erases(world: World) -> None:
-    """Fill holes over plain photo and over stickers without a prompt, and compare with OpenCV's Telea."""
-    import cv2
-
-    found, nothing = world.judge, len(world.seen.stickers)
-    ways = {way: [] for way in (*world.methods, "telea")}
-    bare, tiles, labels, rng = dict.fromkeys(ways, 0), [], [], np.random.default_rng(SEED + 1)
-    for n in range(world.given.count):
-        truth, mask = world.place(rng)
-        picture, kind, box = truth.copy(), "photo", mask.getbbox()
-        if n % 2:
-            stamp = turned(rng, world.seen.stickers[rng.integers(nothing)], int(0.9 * (box[2] - box[0])))
-            at = tuple(int((box[k] + box[k + 2] - stamp.width) / 2) for k in (0, 1))
-            picture.paste(stamp, at, stamp)
-            kind = "sticker"
-        where = np.asarray(mask) > 0
-        results = {method: np.asarray(world.paint("", picture, mask, method, n)) for method in world.methods}
-        results["telea"] = cv2.inpaint(np.array(picture), np.array(mask), 5, cv2.INPAINT_TELEA)
-        for way, result in results.items():
-            ways[way].append(compared(result, np.asarray(truth), where))
-            bare[way] += int(judge.name(found, [Image.fromarray(result).crop(box)])[0, 0] == nothing)
-        if n < 8:
-            holed = Image.composite(Image.new("RGB", picture.size, "white"), picture, mask)
-            tiles += [np.asarray(truth), np.asarray(holed), *results.values()]
-            labels += [kind, "hole", *results]
-    print(
-        f"\n{date.today()}, {world.given.count} holes\n\n"
-        "| filled by | no sticker seen | PSNR against the true photo | mean colour error | gradients' distance |\n"
-        "|---|---|---|---|---|"
-    )
-    for way, rows in ways.items():
-        psnr, colour, texture = np.mean(rows, axis=0)
-        print(f"| {way} | {bare[way] / len(rows):.1%} | {psnr:.2f} dB | {colour:.1f} levels | {texture:.3f} |")
-    sheet(world, tiles, labels, 2 + len(ways))
-
-
 def keeps(world: World) -> None:
     """Measure the autoencoder's round trip, on the float16 weights as shipped."""
     vae = world.painter.model.vae.float().eval()
@@ -253,7 +200,7 @@ def _check_photos(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("draws", "colours", "erases", "keeps", "quick"))
+    parser.add_argument("what", choices=("draws", "colours", "keeps", "quick"))
     parser.add_argument("--model", type=Path, default=loading.BUILTIN)
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--photos", type=Path)
@@ -264,7 +211,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     given = parser.parse_args()
     _check_photos(given.photos or given.work / "photos")
-    measures = {"draws": draws, "colours": hues, "erases": erases, "keeps": keeps, "quick": quick}
+    measures = {"draws": draws, "colours": hues, "keeps": keeps, "quick": quick}
     measures[given.what](World(given))
 
 

@@ -3,7 +3,8 @@
 python -m bench.erase quality|speed|sheet [--photos FOLDER] [--count 40] [--out SHEET.jpg]
 
 `quality` hides seeded holes (ellipses, strokes, boxes of 60 to 300 px) and compares what each way puts there with
-what was there; `speed` times holes of several sizes on noise; `sheet` draws pairs, before and after.  Needs
+what was there; `speed` times holes of several sizes on noise; `sheet` draws the
+README's pairs, before and after.  Needs
 `pip install opencv-python-headless`.
 """
 
@@ -23,6 +24,16 @@ import inpaint
 from .record import ROOT, machine
 
 SEED = 17
+EXAMPLES = ROOT / "assets" / "examples"
+# an example, with its own mask or with ellipses in shares of its sides
+SHEET: tuple[tuple[str, tuple[tuple[float, ...], ...]], ...] = (
+    ("wren", ()),
+    ("sign", ()),
+    ("hikers", ()),
+    ("stones", ()),
+    ("stones", ((0.03, 0.2, 0.22, 0.42),)),
+    ("hikers", ((0.33, 0.42, 0.5, 0.62),)),
+)
 SMALL, LARGE = 60, 300  # pixels, of a hole's mean side
 SURROUND = 1.0  # of a hole's longer side: what the library is given around it
 GOALS = (
@@ -156,29 +167,35 @@ def timed(painter: inpaint.Inpainter, request: inpaint.Request) -> tuple[float, 
     return first or perf_counter() - began, perf_counter() - began
 
 
-def sheet(photos: list[Path], out: Path) -> None:
-    """Draw six photos, each with its hole and as it is without what was there, cut to where it happens."""
+def sheet(out: Path) -> None:
+    """Draw the example photos, each with a hole and without what was there, cut to where it happens."""
     painter, pairs = inpaint.load("builtin"), []
-    for photo, mask in holes(photos[:6], 6):
+    for name, boxes in SHEET:
+        with Image.open(EXAMPLES / f"{name}.jpg") as file, Image.open(EXAMPLES / f"{name}-mask.png") as given:
+            photo, mask = file.convert("RGB"), given.convert("L").resize(file.size)
+        if boxes:
+            mask = Image.new("L", photo.size)
+            for box in boxes:
+                corners = [round(n * side) for n, side in zip(box, photo.size * 2, strict=True)]
+                ImageDraw.Draw(mask).ellipse(corners, fill=255)
         result = painter(inpaint.Request(picture=photo, mask=mask, task="remove", seed=0)).image.convert("RGB")
-        painted = photo.copy()
-        painted.paste((225, 29, 72), mask=mask)
+        photo.paste((225, 29, 72), mask=mask.point(lambda level: level * 6 // 10))
         left, top, right, bottom = mask.getbbox()
         side = min(*photo.size, 2 * max(right - left, bottom - top))
         x = min(max(0, (left + right - side) // 2), photo.width - side)
         y = min(max(0, (top + bottom - side) // 2), photo.height - side)
-        pairs.append([image.crop((x, y, x + side, y + side)).resize((240, 240)) for image in (painted, result)])
-    page = Image.new("RGB", (6 * 246 - 6, 486), "white")
+        pairs.append([image.crop((x, y, x + side, y + side)).resize((240, 240)) for image in (photo, result)])
+    page = Image.new("RGB", (len(pairs) * 246 - 6, 486), "white")
     for k, (before, after) in enumerate(pairs):
         page.paste(before, (k * 246, 0))
         page.paste(after, (k * 246, 246))
-    page.save(out, quality=88)
+    page.save(out, quality=86)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("quality", "speed", "sheet"))
-    parser.add_argument("--photos", type=Path, default=ROOT / "assets" / "examples")
+    parser.add_argument("--photos", type=Path, default=EXAMPLES)
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--out", type=Path, default=Path("erased.jpg"))
     given = parser.parse_args()
@@ -188,7 +205,7 @@ def main() -> None:
     elif given.what == "speed":
         speed()
     else:
-        sheet(photos, given.out)
+        sheet(given.out)
 
 
 if __name__ == "__main__":

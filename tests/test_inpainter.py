@@ -229,7 +229,8 @@ def test_without_a_prompt_the_built_in_model_runs_no_network_and_copies_the_surr
     assert fills and all(isinstance(fill, Filled) for fill in fills)
     assert closed.report["method"] == "patch" and closed.report["steps"] == 0
     assert closed.report["max_change_outside"] == 0
-    assert any("with copies of its surroundings" in note for note in closed.report["notes"])
+    noted = any("with copies of its surroundings" in note for note in closed.report["notes"])
+    assert noted == (settings.get("task") != "remove"), "who asked to remove something knows"
     again = painter(closed.request)
     assert again.request.settings() == closed.request.settings()
     assert again.image.tobytes() == closed.image.tobytes()

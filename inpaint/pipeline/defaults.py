@@ -47,8 +47,9 @@ def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, 
     if model.fill_strength == 1 or asked.prompt.strip() or own or asked.article or not hole:
         return asked, []
     # the method stays as it was chosen before the strength changed, on which `auto` depends
+    known = asked.task == "remove"  # the note would tell what was asked for
     asked = replace(asked, strength=model.fill_strength, fill="patch", method=method)
-    return asked, [
+    return asked, [] if known else [
         "Without a prompt this model fills a hole with copies of its surroundings; choose the fill “noise” to let it "
         "paint."
     ]

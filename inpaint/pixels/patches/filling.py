@@ -30,6 +30,8 @@ ENOUGH = 0.5  # of the hole's area: so many patches there must be to copy from
 MIX = 0.6  # … and how far their detail is averaged too
 EASE = 0.17  # how far broad colours are moved towards the smoothest surface over the hole
 BROAD = 0.05  # of the hole's depth: variations wider than that count as broad
+WIDE = 2.0  # pixels: on both sides of the edge so far around is averaged
+SMOOTH = 6.0  # levels: a surface that spreads as much is half smooth
 SHARP = 0.35  # of `Field.vote`, at the end
 SEEDS = 2  # pictures of the library that are averaged
 SEARCHED = 600_000  # pixels of a hole, up to which its field is improved at a level
@@ -114,10 +116,10 @@ def _fill_wide(rgb, island, avoid, box: Box, seed: int) -> Iterator[Filling | No
     estimate = filled[0] + MIX * differs + (1 - MIX) * _broad(differs, level.hole)
     smooth = solve(_rim(level.picture, level.hole), level.hole)
     estimate = np.where(level.hole[..., None], estimate + EASE * _broad(smooth - estimate, level.hole), level.picture)
-    yield Filling(around, levels.pixels(estimate, scale), hole, scale == 1)
+    yield Filling(around, levels.pixels(estimate + _meeting(level, estimate), scale), hole, scale == 1)
     if scale == 1:
         return
-    field = yield from _field(estimate, levels, scale)
+    field, rough = (yield from _field(estimate, levels, scale)), scale
     while scale > 1:
         scale //= 2
         level = levels[scale]
@@ -134,7 +136,10 @@ def _fill_wide(rgb, island, avoid, box: Box, seed: int) -> Iterator[Filling | No
             yield None
             estimate = finer.vote(level.picture, SHARP if scale == 1 else 0)
         field = finer
-    yield Filling(around, levels.pixels(estimate, 1), hole, True)
+    small = estimate
+    for _ in range(rough.bit_length() - 1):
+        small = halved(small)
+    yield Filling(around, levels.pixels(estimate, 1, _meeting(levels[rough], small), rough), hole, True)
 
 
 def _coarse(level: Level, seeds: tuple[int, ...]) -> Generator[None, None, list[np.ndarray]]:
@@ -260,6 +265,30 @@ def _broad(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
     share = ndimage.gaussian_filter(hole.astype(np.float32), sigma)
     blurred = ndimage.gaussian_filter(difference * hole[..., None], (sigma, sigma, 0))
     return np.where(hole[..., None], blurred / np.maximum(share, np.float32(1e-3))[..., None], 0)
+
+
+def _meeting(level: Level, estimate: np.ndarray) -> np.ndarray:
+    """Return what to add to an estimate so that smooth surfaces go on without a step at the hole's edge.
+
+    The step is measured between broad colours on both sides and spread inwards as by Pérez et al. 2003; where either
+    side is not smooth, there is no step to speak of and it counts as none.
+    """
+    outside, rough = _around(level.picture, ~level.hole)
+    inside, rougher = _around(estimate, level.hole)
+    smooth = np.exp(-((np.maximum(rough, rougher) / SMOOTH) ** 2))
+    return solve((outside - inside) * smooth, level.hole) * level.hole[..., None]
+
+
+def _around(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of the known pixels near each, [h, w, 3], and how far they spread, [h, w, 1]."""
+    from scipy import ndimage
+
+    weight = known.astype(np.float32)
+    share = np.maximum(ndimage.gaussian_filter(weight, WIDE), np.float32(1e-4))[..., None]
+    mean, square = (
+        ndimage.gaussian_filter(v * weight[..., None], (WIDE, WIDE, 0)) / share for v in (values, values**2)
+    )
+    return mean, np.sqrt(np.maximum(square - mean**2, 0)).max(-1, keepdims=True)
 
 
 def _rim(source: np.ndarray, hole: np.ndarray) -> np.ndarray:

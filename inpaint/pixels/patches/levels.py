@@ -61,15 +61,17 @@ class Levels:
             scale *= 2
         return scale
 
-    def pixels(self, estimate: np.ndarray, scale: int) -> np.ndarray:
-        """Return uint8 [H, W, 3] at full size: the picture, its hole filled with an estimate at this scale."""
+    def pixels(self, estimate: np.ndarray, scale: int, more: np.ndarray | None = None, rough: int = 1) -> np.ndarray:
+        """Return uint8 [H, W, 3] at full size: the picture, its hole filled with an estimate at this scale.
+
+        more  what is added to it, at the scale `rough`
+        """
         full = self.sizes[0]
-        filled = np.clip(np.rint(estimate), 0, 255).astype(np.uint8)
-        if scale > 1:
-            h, w = full.hole.shape
-            image = Image.fromarray(filled)
-            filled = np.asarray(image.resize((w, h), Image.Resampling.BILINEAR, box=(0, 0, w / scale, h / scale)))
-        return np.where(full.hole[..., None], filled, full.picture.astype(np.uint8))
+        filled = _enlarged(estimate, scale, full.hole.shape)
+        if more is not None:
+            filled = filled + _enlarged(more, rough, full.hole.shape)
+        pixels = np.where(full.hole[..., None], np.clip(np.rint(filled), 0, 255), full.picture)
+        return pixels.astype(np.uint8)
 
 
 def halved(values: np.ndarray) -> np.ndarray:
@@ -79,6 +81,16 @@ def halved(values: np.ndarray) -> np.ndarray:
         values = np.pad(values, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
     rows = values[::2] + values[1::2]
     return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+
+
+def _enlarged(values: np.ndarray, scale: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return values [h, w, 3] of a smaller level at full size, bilinearly."""
+    if scale == 1:
+        return values
+    h, w = shape[:2]
+    box, way = (0, 0, w / scale, h / scale), Image.Resampling.BILINEAR
+    planes = [Image.fromarray(np.ascontiguousarray(values[..., k], np.float32)) for k in range(values.shape[-1])]
+    return np.stack([np.asarray(plane.resize((w, h), way, box=box)) for plane in planes], -1)
 
 
 def _any(mask: np.ndarray) -> np.ndarray:
