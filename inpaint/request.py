@@ -64,7 +64,7 @@ class Request:
 
     task: str = option(
         "fill",
-        "What to do; each begins with settings of its own, and those that are given stay.",
+        "What to do; each task begins with settings of its own, and those that are given take precedence.",
         choices=tuple(TASKS),
         group="prompt",
     )

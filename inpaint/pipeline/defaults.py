@@ -23,7 +23,7 @@ def resolved(asked: Request, model: Model, method: str) -> tuple[Request, list[s
     eta = 0.0 if asked.article else model.eta[method]
     walks = offered(model.schedule)
     if asked.sampler not in walks:
-        notes.append(f"This model is not walked by {asked.sampler}: {walks[-1]} is used.")
+        notes.append(f"This model cannot use the sampler {asked.sampler}; {walks[-1]} is used instead.")
         asked = replace(asked, sampler=walks[-1])
     if (asked.sampler == NOISY and len(walks) > 2) or asked.article:
         eta = eta if asked.eta is None else asked.eta

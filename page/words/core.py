@@ -141,7 +141,7 @@ CHINESE: dict[str, str] = {
     # the run
     "Without a prompt this model fills a hole with copies of its surroundings; choose the fill “noise” to let it "
     "paint.": "没有提示词时，此模型复制周围内容来补全；想让模型作画，请把初始填充设为“noise”。",
-    "This model is not walked by {}: {} is used.": "此模型不能用采样器 {0}，已改用 {1}。",
+    "This model cannot use the sampler {}; {} is used instead.": "此模型不能用采样器 {0}，已改用 {1}。",
     "Without guidance (1) the negative prompt has no effect.": "没有引导（1）时，反向提示词不起作用。",
     "At strength {} only {} of {} steps run; ask for exact steps to run all.": (
         "强度 {0} 时只运行 {2} 步中的 {1} 步；勾选“严格步数”可全部运行。"

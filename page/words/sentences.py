@@ -99,7 +99,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "mask_look": ("Show the mask as tint, outline or not at all", "蒙版显示：着色、轮廓或隐藏"),
     "on_release": ("Erase on release", "松开即移除"),
     "on_release_hint": ("Runs as soon as the brush is lifted", "抬起画笔后立即运行"),
-    "erased": ("Erased. The arrow above takes it back.", "已移除。上方的箭头可撤回。"),
+    "erased": ("Erased. The arrow above undoes it.", "已移除。上方的箭头可撤回。"),
     "key_sheet": ("Keyboard", "键盘快捷键"),
     "key_swap": ("Brush or eraser", "画笔与橡皮互换"),
     "key_size": ("Smaller or larger brush", "画笔变小或变大"),
@@ -151,7 +151,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "star": ("Star", "加星标"),
     "compare_with": ("Compare others with this one", "以此图与其他结果对比"),
     "strip_full": (
-        "There was no more room: {n} of the oldest results went. Starred ones stay longest.",
+        "To make room, older results were removed ({n}). Starred ones stay longest.",
         "空间不足：已移除最早的 {n} 个结果。加星标的会保留最久。",
     ),
     "strip_back": ("Your picture, mask, settings and {n} results are back.", "图片、蒙版、设置和 {n} 个结果已恢复。"),

@@ -479,6 +479,7 @@ def command(*argv: str, cwd: Path) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_the_toy_paints_a_photo(workdir):
     run = command(
         "cat.png",
