@@ -81,15 +81,14 @@ class ArticleJob(Job):
         if schedule.is_flow(self.model.schedule):
             raise InvalidRequest(
                 "article",
-                "The article's program has no steps for this kind of model.",
+                "The article's program cannot run this kind of model.",
                 "Leave the option article off.",
             )
         width, height = (max(64, (n or side) // 8 * 8) for n in (request.width, request.height))
         self.source, self.painted = request.picture, request.mask
         if any(getattr(request, name) for name in ("expand", "invert", "mask_from_alpha", "fill_holes", "grow")):
-            masks = (
-                mask.prepare(request.picture, request) if request.picture else None
-            )  # the program has no such options
+            # the article's program has no such options, so they are applied beforehand
+            masks = mask.prepare(request.picture, request) if request.picture else None
             self.painted = masks and masks.painted.whole()
         if request.expand and request.picture:
             self.source = expand.expand(request.picture, request.expand)

@@ -141,6 +141,8 @@ CHINESE: dict[str, str] = {
     # the run
     "Without a prompt this model fills a hole with copies of its surroundings; choose the fill “noise” to let it "
     "paint.": "没有提示词时，此模型复制周围内容来补全；想让模型作画，请把初始填充设为“noise”。",
+    "The article's program cannot run this kind of model.": "原文程序不支持此类模型。",
+    "Leave the option article off.": "请关闭 article 选项。",
     "This model cannot use the sampler {}; {} is used instead.": "此模型不能用采样器 {0}，已改用 {1}。",
     "Without guidance (1) the negative prompt has no effect.": "没有引导（1）时，反向提示词不起作用。",
     "At strength {} only {} of {} steps run; ask for exact steps to run all.": (
