@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 
-OPEN_CLIP = "cond_stage_model.model."  # the prefix of Stable Diffusion 2's text encoder
+TEXT = "cond_stage_model."  # the root of the text encoder in Stable Diffusion 1.x and 2.x
 
 
 def unet_weights(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
@@ -25,10 +25,11 @@ def vae_weights(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str,
     return _converter("convert_ldm_vae_checkpoint")(weights, config)
 
 
-def text_weights(weights: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
+def text_weights(weights: dict[str, Tensor], encoder: nn.Module, root: str = TEXT) -> dict[str, Tensor]:
     """Return a checkpoint's text encoder in the naming of this one, CLIP or OpenCLIP; absent weights are left out."""
-    if any(key.startswith(OPEN_CLIP) for key in weights):
-        found = _converter("convert_open_clip_checkpoint")(encoder, weights)
+    weights = {key: value for key, value in weights.items() if key.startswith(root)}
+    if any(key.startswith(f"{root}model.") for key in weights):
+        found = _converter("convert_open_clip_checkpoint")(encoder, weights, prefix=f"{root}model.")
     else:
         found = _converter("convert_ldm_clip_checkpoint")(weights)
     found = {key.removeprefix("text_model."): value for key, value in found.items()}  # transformers 5 has no prefix

@@ -15,7 +15,9 @@ from ..errors import ModelError
 from . import conversion, ldm_config, model_spec, weight_files
 from .diffusers_folder import NO_VAE
 from .diffusers_folder import config as read_config
-from .families import Encoder, Family, stable_diffusion
+from .families import Encoder, Family, of_config
+from .families.sdxl import StableDiffusionXL
+from .families.stable_diffusion import StableDiffusion
 from .prediction_probe import predicts_v
 from .weight_files import complete, count, readable, tensors
 
@@ -25,13 +27,14 @@ CROSS = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.
 FAMILIES = {768: "sd15", 1024: "sd2"}  # by the width of the text the UNet attends to
 UNET, VAE, TEXT = PARTS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
 V2 = 1024
+XL_TEXT = "conditioner."
 
 
 class SingleFile:
     """The parts of a model in one file; each is read when it is needed.
 
     folder  a folder in diffusers' layout with the configurations and the tokenizer to use; by default those shipped
-            for Stable Diffusion 1.x or 2.x, whichever the file's shapes fit
+            for Stable Diffusion 1.x, 2.x or XL, whichever the file's names and shapes fit
 
     Statements in the file itself come first, then the original program's NAME.yaml beside NAME.safetensors, then the
     folder.
@@ -43,21 +46,28 @@ class SingleFile:
         if FIRST not in found:
             raise ModelError(f"{path.name} is not a Stable Diffusion checkpoint in ldm naming.", _advice(found))
         self.channels, self.width = found[FIRST][1], found.get(CROSS, [0, 0])[1]
-        self.family: Family = stable_diffusion.StableDiffusion()
+        self.xl = model_spec.is_xl(found, metadata)
+        self.family: Family = StableDiffusionXL() if self.xl else StableDiffusion()
         self.methods = (self.family.method({"in_channels": self.channels}, self.name),)
-        if model_spec.is_xl(found, metadata) or (folder is None and self.width not in FAMILIES):
+        if folder is None and not self.xl and self.width not in FAMILIES:
             raise ModelError(
-                f"{path.name} is not Stable Diffusion 1.x or 2.x; SDXL is not supported yet.",
+                f"{path.name} is not Stable Diffusion 1.x, 2.x or XL.",
                 "Choose another model; for a variant, name a folder with its configurations.",
             )
+        if folder is not None and type(of_config(read_config(folder, "unet"))) is not type(self.family):
+            raise ModelError(
+                f"{path.name} is a {self.family.title} model, and the configurations in {folder.name} are not.",
+                "Name the folder of a model of its kind, or none.",
+            )
         self.assumed = folder is None  # whether the configurations are only assumed, from its family
-        self.folder = folder or CONFIGS / FAMILIES[self.width]
+        self.folder = folder or CONFIGS / ("sdxl" if self.xl else FAMILIES[self.width])
         self.original = ldm_config.beside(path)
         self.notes: list[str] = []
         self.stated = model_spec.schedule(found, metadata)
         self.noted_side = model_spec.side(metadata)
-        self.size = count({key: shape for key, shape in found.items() if key.startswith(PARTS)})
-        self.parts = {prefix for prefix in PARTS if any(key.startswith(prefix) for key in found)}
+        prefixes = self.prefixes = (UNET, VAE, XL_TEXT if self.xl else TEXT)
+        self.size = count({key: shape for key, shape in found.items() if key.startswith(prefixes)})
+        self.parts = {prefix for prefix in prefixes if any(key.startswith(prefix) for key in found)}
 
     def unet_config(self) -> dict[str, Any]:
         return {**(self._original("unet") or read_config(self.folder, "unet")), "in_channels": self.channels}
@@ -108,28 +118,30 @@ class SingleFile:
             return filled(self.name, AutoencoderKL, config, conversion.vae_weights(self._tensors(), config), dtype)
 
     def text_encoder(self, dtype: torch.dtype):
-        from accelerate import init_empty_weights
-        from transformers import CLIPTextConfig, CLIPTextModel
+        return self.encoder(self.family.encoders[0], dtype)
 
-        if TEXT not in self.parts:
+    def encoder(self, one: Encoder, dtype: torch.dtype):
+        """Return one text encoder of the family."""
+        import transformers
+        from accelerate import init_empty_weights
+
+        if self.prefixes[-1] not in self.parts:
             raise ModelError(
                 f"{self.name} holds no text encoder: it is a UNet alone.",
                 "Choose a full checkpoint; a 9-channel UNet can also be named as inpaint= beside a whole model.",
             )
         settings = {
             key: value
-            for key, value in read_config(self.folder, "text_encoder").items()
+            for key, value in read_config(self.folder, one.folder).items()
             if "attn_implementation"
             not in key  # it could name a kernel on the Hub, which would be downloaded and run
         }
-        config, weights = CLIPTextConfig(**settings), self._tensors()
+        config, weights = transformers.CLIPTextConfig(**settings), self._tensors()
+        root = f"{XL_TEXT}embedders.{self.family.encoders.index(one)}." if self.xl else TEXT
         with readable(self.name):
             with init_empty_weights(include_buffers=False):  # no file holds its position ids
-                encoder = CLIPTextModel(config)
-            return loaded(self.name, encoder, conversion.text_weights(weights, encoder), dtype)
-
-    def encoder(self, one: Encoder, dtype: torch.dtype):
-        return self.text_encoder(dtype)
+                encoder = getattr(transformers, one.network)(config)
+            return loaded(self.name, encoder, conversion.text_weights(weights, encoder, root), dtype)
 
     def index(self) -> dict[str, Any]:
         return {}
@@ -137,7 +149,7 @@ class SingleFile:
     def tokenizer(self, sub: str = "tokenizer", kind: str = "CLIPTokenizer"):
         from .text_encoder import tokenizer
 
-        return tokenizer(self.folder)
+        return tokenizer(self.folder, sub)
 
     def files(self) -> list[Path]:
         return [self.path]
@@ -167,9 +179,12 @@ def _advice(keys) -> str:
         return "It is a textual-inversion embedding: name it with embeddings= (on the command line --embedding)."
     if any(key.startswith(("encoder.conv_in", "decoder.conv_in")) for key in keys):
         return "It is a VAE: name it with vae=, beside a model (on the command line --vae)."
+    if any("double_blocks." in key or "joint_blocks." in key for key in keys):
+        what = "FLUX.1" if any("double_blocks." in key for key in keys) else "Stable Diffusion 3"
+        return f"It is {what}, whose single files are not read: choose a folder in diffusers' layout, or its Hub id."
     if any(key.startswith(("input_blocks.", "down_blocks.")) for key in keys):
-        return "It is a UNet alone; choose a full checkpoint of Stable Diffusion 1.x or 2.x."
-    return "Choose a full checkpoint of Stable Diffusion 1.x or 2.x."
+        return "It is a UNet alone; choose a full checkpoint of Stable Diffusion 1.x, 2.x or XL."
+    return "Choose a full checkpoint of Stable Diffusion 1.x, 2.x or XL."
 
 
 def filled(name: str, cls, config: dict[str, Any], weights: dict[str, Tensor], dtype: torch.dtype):

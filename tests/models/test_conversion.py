@@ -19,7 +19,7 @@ LDM, CONFIG = GOLDEN / "model_ldm" / "tiny_sd_v1.safetensors", GOLDEN / "model_d
         ("convert_ldm_unet_checkpoint", ["checkpoint", "config"]),
         ("convert_ldm_vae_checkpoint", ["checkpoint", "config"]),
         ("convert_ldm_clip_checkpoint", ["checkpoint"]),
-        ("convert_open_clip_checkpoint", ["text_model", "checkpoint"]),
+        ("convert_open_clip_checkpoint", ["text_model", "checkpoint", "prefix"]),
         ("create_unet_diffusers_config_from_ldm", ["original_config", "checkpoint"]),
         ("create_vae_diffusers_config_from_ldm", ["original_config", "checkpoint"]),
     ],

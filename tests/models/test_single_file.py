@@ -299,6 +299,8 @@ def test_a_checkpoint_without_a_vae(tiny, tmp_path):
         (("emb_params",), "textual-inversion embedding: name it with embeddings="),
         (("encoder.conv_in.weight", "decoder.conv_in.weight"), "It is a VAE: name it with vae="),
         (("down_blocks.0.resnets.0.conv1.weight",), "a UNet alone"),
+        (("double_blocks.0.img_attn.qkv.weight",), r"It is FLUX\.1, whose single files"),
+        (("model.diffusion_model.joint_blocks.0.x",), "It is Stable Diffusion 3, whose single files"),
         (("something",), "Choose a full checkpoint"),
     ],
 )
@@ -317,7 +319,7 @@ def test_a_unet_alone_has_no_text_encoder(tmp_path):
 @pytest.mark.parametrize("sign", ["conditioner.embedders.0.weight", "model.diffusion_model.label_emb.0.0.weight"])
 def test_stable_diffusion_xl_is_recognised_by_its_keys(sign, tmp_path):
     save_file({**load_file(LDM), sign: torch.zeros(1)}, tmp_path / "xl.safetensors")
-    with pytest.raises(ModelError, match="SDXL is not supported"):
+    with pytest.raises(ModelError, match=r"is a Stable Diffusion XL model, and the configurations .* are not"):
         load(str(tmp_path / "xl.safetensors"), config=str(CONFIG))
     with pytest.raises(ModelError, match="VAE of Stable Diffusion XL"):
         load(str(LDM), config=str(CONFIG), vae=str(tmp_path / "xl.safetensors"))

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+import inpaint
 from inpaint import InvalidRequest
-from tests.models.families import tiny
+from tests.models.families import ldm, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the pipeline warns about its own configuration
 
@@ -64,3 +65,44 @@ def test_the_vae_is_read_in_float32_where_float16_overflows():
 def test_another_text_layer_is_refused(both):
     with pytest.raises(InvalidRequest, match="text layer"):
         both("sdxl")[1].embed(["", "x"], layer="hidden")
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "sdxl-inpaint"])
+def test_one_file_in_the_original_naming_is_the_same_model(made, both, kind, tmp_path):
+    pipeline, folder = made(kind)
+    path = ldm.saved(pipeline, tmp_path / "xl.safetensors")
+    ours, theirs = inpaint.load(str(path), config=str(folder), dtype="float32", device="cpu").model, both(kind)[1]
+    (method,) = ours.methods
+    for name in ("vae", "unet"):
+        mine, its = (
+            (model.vae if name == "vae" else model._network(method)).state_dict() for model in (ours, theirs)
+        )
+        assert mine.keys() == its.keys() and all(torch.equal(mine[key], its[key]) for key in its)
+    prompts = ["", tiny.PROMPT]
+    for mine, its in zip(ours.embed(prompts).tensors, theirs.embed(prompts).tensors, strict=True):
+        torch.testing.assert_close(mine, its, atol=1e-6, rtol=1e-5)
+
+
+def test_a_file_says_that_it_predicts_v(made, tmp_path):
+    pipeline, folder = made("sdxl")
+    marks = {"v_pred": torch.zeros(1), "ztsnr": torch.zeros(1)}
+    path = ldm.saved(pipeline, tmp_path / "v.safetensors", **marks)
+    model = inpaint.load(str(path), config=str(folder), dtype="float32", device="cpu").model
+    assert model.predicts == {"base": "v_prediction"} and model.schedule["rescale_betas_zero_snr"]
+
+
+def test_the_shipped_configurations_are_of_the_real_sizes():
+    """2.57 billion weights in the UNet, and the two text encoders that it attends to side by side."""
+    from accelerate import init_empty_weights
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    from inpaint.models.diffusers_folder import config
+    from inpaint.paths import CONFIGS
+
+    unet, text = (config(CONFIGS / "sdxl", part) for part in ("unet", "text_encoder_2"))
+    with init_empty_weights():
+        network = UNet2DConditionModel.from_config(unet)
+        encoder = CLIPTextModelWithProjection(CLIPTextConfig(**text))
+    assert sum(weight.numel() for weight in network.parameters()) == 2_567_463_684
+    assert sum(weight.numel() for weight in encoder.parameters()) == 694_659_840
