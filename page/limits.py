@@ -23,7 +23,8 @@ from .words.say import say
 if TYPE_CHECKING:
     from inpaint import Request
 
-LISTED = ("builtin", "sd15", "sd2", "toy")  # a copy of the families' names, so that torch need not be imported yet
+# A copy of the families' names, so that torch need not be imported yet
+LISTED = ("builtin", "sd15", "sd2", "sdxl", "sd35", "flux", "schnell", "toy")
 
 PUBLIC = {
     "megapixels": 12,

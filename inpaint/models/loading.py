@@ -104,8 +104,8 @@ def load(
 ) -> Model | Toy:
     """Load the model of this name, ready to use; raise ModelError or ModelUnavailable.
 
-    name     a family (builtin, toy, sd15, sd2), a folder in diffusers' layout, a .safetensors file in ldm naming,
-             or a Hub id
+    name     a name of the registry (builtin, toy, sd15, sdxl, sd35, flux …), a folder in diffusers' layout, a
+             .safetensors file in ldm naming, or a Hub id
     device   auto, cpu, cuda, cuda:1, mps
     dtype    auto, float32, bfloat16, float16
     memory   auto, low, resident, offload, sequential

