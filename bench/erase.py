@@ -1,10 +1,9 @@
-"""Remove things from photos, beside OpenCV's and the PatchMatch library's own filling, on holes whose truth is known.
+"""Compare filling by this program with OpenCV and the PatchMatch library, on holes whose original is known.
 
-python -m bench.erase quality|speed|sheet [--photos FOLDER] [--count 40] [--out SHEET.jpg]
+    python -m bench.erase quality|speed|sheet [--photos FOLDER] [--count 40] [--out SHEET.jpg]
 
-`quality` hides seeded holes (ellipses, strokes, boxes of 60 to 300 px) and compares what each way puts there with
-what was there; `speed` times holes of several sizes on noise; `sheet` draws the
-README's pairs, before and after.  Needs
+`quality` makes seeded holes (ellipses, strokes, boxes of 60 to 300 px) and compares each method's fill with the
+original; `speed` times holes of several sizes on noise; `sheet` draws the README's pairs, before and after.  Needs
 `pip install opencv-python-headless`.
 """
 
@@ -35,14 +34,14 @@ SHEET: tuple[tuple[str, tuple[tuple[float, ...], ...]], ...] = (
     ("hikers", ((0.33, 0.42, 0.5, 0.62),)),
 )
 SMALL, LARGE = 60, 300  # pixels, of a hole's mean side
-SURROUND = 1.0  # of a hole's longer side: what the library is given around it
+SURROUND = 1.0  # of a hole's longer side: how much around it the library gets
 GOALS = (
     "PSNR ≥ Telea + 2.5 dB and ≥ PatchMatch; gradients ≤ 0.25 × Telea; colour ≤ 0.55 × Telea; texture 0.85 to 1.15"
 )
 
 
 def holes(photos: list[Path], count: int) -> Iterator[tuple[Image.Image, Image.Image]]:
-    """Yield (photo, mask): an ellipse, a stroke or a box, anywhere in it."""
+    """Yield (photo, mask): an ellipse, a stroke or a box at a random place."""
     rng = np.random.default_rng(SEED)
     for k in range(count):
         photo = Image.open(photos[k % len(photos)]).convert("RGB")
@@ -64,7 +63,7 @@ def holes(photos: list[Path], count: int) -> Iterator[tuple[Image.Image, Image.I
 
 
 def ways() -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
-    """Return each way to fill: (uint8 RGB, bool hole) -> uint8 RGB."""
+    """Return the methods by name: (uint8 RGB, bool hole) -> uint8 RGB."""
     import cv2
     import patchmatch
 

@@ -15,17 +15,17 @@ from ..pixels.patches import fill_patches
 from ..request import Request
 
 PAUSE = 0.1  # seconds between two pictures of a hole that is being filled
-RIM = 4  # pixels around what was painted that are not copied from: what must go sticks out a little
+RIM = 4  # pixels around the mask that are not copied, since the removed thing often sticks out a little
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Filled:
-    """What the hole holds so far, before the first step.
+    """The fill so far, before the first step.
 
     image    the whole picture, RGB
     painted  the part of it that is being filled
 
-    While a hole is being filled one of these comes every few hundredths of a second, often the same again.
+    While a hole is being filled one comes every few hundredths of a second, often the same one again.
     """
 
     image: Image.Image
@@ -39,7 +39,7 @@ class Filled:
 
 
 def fill_hole(rgb: Image.Image, masks: Masks, seed: int) -> Generator[Filled, None, Image.Image]:
-    """Return the whole picture with everything painted filled from its surroundings; yield what there is so far."""
+    """Return the whole picture, its painted parts filled from their surroundings; yield the fill so far."""
     painted = np.asarray(masks.painted.whole()) > 0
     rim = morphology.dilate(painted.view(np.uint8), RIM) > 0
     pixels = np.asarray(rgb)
@@ -55,7 +55,7 @@ def fill_hole(rgb: Image.Image, masks: Masks, seed: int) -> Generator[Filled, No
 
 
 def under_walk(rgb: Image.Image, filled: Image.Image, masks: Masks) -> Image.Image:
-    """Return the picture that a walk begins from: filled where everything may change, itself where less may."""
+    """Return the picture that a walk begins from: filled where it may change completely, unchanged elsewhere."""
     start, painted = rgb.copy(), masks.painted
     full = painted.part.point(lambda level: 255 * (level >= FULL))
     box = painted.box()

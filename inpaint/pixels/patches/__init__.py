@@ -1,4 +1,4 @@
-"""Fill a hole with what belongs there: copies of patches from its surroundings (PatchMatch, Barnes et al. 2009)."""
+"""Fill a hole with copies of patches from its surroundings (PatchMatch, Barnes et al. 2009)."""
 
 from .filling import Filling, fill_patches
 

@@ -1,11 +1,11 @@
-"""Hold a nearest-neighbour field: for every patch that touches a hole, the most alike patch outside it.
+"""Compute a nearest-neighbour field: for every patch that touches a hole, the most similar patch outside it.
 
-The field is found exactly where that is quick (every patch against every other, by matrix products), carried to twice
-the size, and improved there by what the neighbours found.  The hole's pixels are then voted for by all patches that
-cover them, as in Wexler, Shechtman & Irani 2007.
+At a small size the field is found exactly, by comparing all patches with matrix products.  It is then carried over to
+twice the size and improved with the neighbours' finds.  Each pixel of the hole becomes the weighted mean of all
+patches that cover it (Wexler, Shechtman & Irani 2007).
 
-All numbers that are compared are whole ones below 2²⁴, which float32 adds exactly in any order: equal seeds give
-equal pictures, whatever the number of threads.
+All compared numbers are whole and below 2²⁴, so float32 adds them exactly in any order: equal seeds give equal
+pictures with any number of threads.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 AT_ONCE = 1 << 15  # patches that are compared at a time; their pixels stay in the processor's cache
 BLOCK = 512  # rows of one matrix product
 NEIGHBOURS = ((0, 1), (1, 0), (0, -1), (-1, 0))
-KNOWN = 4  # what a known pixel counts in a comparison
-FADE = 1.3  # by which a patch counts less with each pixel that it lies deeper in the hole
+KNOWN = 4  # the weight of a known pixel in a comparison
+FADE = 1.3  # a patch's weight is divided by this for each pixel that it lies deeper in the hole
 
 
 class Field:
@@ -42,9 +42,9 @@ class Field:
         self.distance = np.zeros(0, np.float32)  # the sum of squared differences to it
 
     def search(self, estimate: np.ndarray, source: np.ndarray, trust: int = KNOWN) -> None:
-        """Find each target's most alike source among all; estimate, source [H, W, 3], 0 … 255.
+        """Find the most similar of all sources for each target; estimate, source [H, W, 3], 0 … 255.
 
-        trust  how much the hole's own pixels count, 0 … KNOWN, which is what the pixels around it count
+        trust  the weight of the hole's own pixels, 0 … KNOWN; those around it have the weight KNOWN
         """
         sy, sx = np.nonzero(self.usable)
         sources = self._patches(source, sy, sx)
@@ -66,7 +66,7 @@ class Field:
         self.distance = distance * np.float32(1 / KNOWN)
 
     def enlarge(self, half: Field) -> None:
-        """Take over the field of half the size: the same sources, at twice the distance."""
+        """Initialise from the field of half the size: the same sources, at twice the distance."""
         from scipy.ndimage import distance_transform_edt
 
         y, x = np.minimum(self.y // 2, half.height - 1), np.minimum(self.x // 2, half.width - 1)
@@ -84,13 +84,13 @@ class Field:
         self.distance = np.ones(len(self.y), np.float32)
 
     def measure(self, estimate: np.ndarray) -> None:
-        """Compare every target with its source anew, after the estimate has changed."""
+        """Compare every target with its source again, after the estimate has changed."""
         flat = self._flat(estimate)
         for part in self._parts():
             self.distance[part] = self._compared(flat, part, self.from_y[part], self.from_x[part])
 
     def improve(self, estimate: np.ndarray) -> None:
-        """Try for every target what its four neighbours found, then the four pixels beside its own source."""
+        """Try the finds of each target's four neighbours, then the four pixels beside its own source."""
         flat = self._flat(estimate)
         for dy, dx in NEIGHBOURS:
             y = np.clip(self.y + dy, 0, self.height - 1)
@@ -130,7 +130,7 @@ class Field:
         return filled
 
     def _consider(self, flat: np.ndarray, from_y: np.ndarray, from_x: np.ndarray) -> None:
-        """Take the proposed sources where they are usable and more alike."""
+        """Take the proposed sources where they are usable and more similar."""
         for part in self._parts():
             y = np.clip(from_y[part], 0, self.height - 1)
             x = np.clip(from_x[part], 0, self.width - 1)
@@ -173,7 +173,7 @@ class Field:
 
 
 def usable(hole: np.ndarray, avoid: np.ndarray, radius: int) -> np.ndarray:
-    """Return bool [H, W]: the centres of whole patches that hold nothing of the hole, nor of what to avoid."""
+    """Return bool [H, W]: the centres of whole patches without a pixel of the hole or of `avoid`."""
     free = ~_square(hole | avoid, radius)
     free[:radius] = free[-radius:] = False
     free[:, :radius] = free[:, -radius:] = False

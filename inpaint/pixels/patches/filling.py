@@ -1,8 +1,8 @@
 """Fill the islands of a hole one by one, from coarse to fine, each from its own surroundings.
 
-A coarse copy is filled by the PatchMatch library and shown at once; the detail is then copied at the picture's own
-resolution, following the same field, so that grain and sharpness are the picture's.  Specks and scratches are narrow
-enough to be filled in place.
+A coarse copy is filled by the PatchMatch library and shown at once.  The detail is then copied from the picture at
+its full resolution, from the same places, so that grain and sharpness match.  Specks and scratches are narrow enough
+to be filled at full resolution directly.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ from .field import KNOWN, Field
 from .levels import Level, Levels, halved
 from .library import LibraryFailed, fill_each
 
-COARSE = 110**2  # pixels of a hole at the size at which the library fills it
-QUICK = 40**2  # … and at which the first picture of it is made
-EXACT = 64**2  # … and at the size at which every patch is compared with every other
-FEW = 100  # … and at which a fill without the library begins
+# The pixels of a hole at the scale at which …
+COARSE = 110**2  # … the library fills it
+QUICK = 40**2  # … its first picture is made
+EXACT = 64**2  # … every patch is compared with every other
+FEW = 100  # … a fill without the library begins
 NARROW = 6  # pixels from the middle of a scratch to its edge
-REACH = 1.2  # of the side of a square of the hole's size: how far around it is looked for patches
-LEAST = 40  # pixels to look around at least
-ENOUGH = 0.5  # of the hole's area: so many patches there must be to copy from
-MIX = 0.6  # … and how far their detail is averaged too
+REACH = 1.2  # how far around the hole patches are searched, relative to the side of a square of its area
+LEAST = 40  # pixels around the hole that are searched at least
+ENOUGH = 0.5  # of the hole's area: the search reaches further if fewer pixels are free to copy
+MIX = 0.6  # how far the detail of the library's pictures is averaged; their broad colours are averaged fully
 EASE = 0.17  # how far broad colours are moved towards the smoothest surface over the hole
-BROAD = 0.05  # of the hole's depth: variations wider than that count as broad
-WIDE = 2.0  # pixels: on both sides of the edge so far around is averaged
-SMOOTH = 6.0  # levels: a surface that spreads as much is half smooth
-SHARP = 0.35  # of `Field.vote`, at the end
-SEEDS = 2  # pictures of the library that are averaged
-SEARCHED = 600_000  # pixels of a hole, up to which its field is improved at a level
+BROAD = 0.05  # of the hole's depth: wider variations count as broad
+WIDE = 2.0  # pixels on both sides of the edge over which colours are averaged
+SMOOTH = 6.0  # levels: a surface with this standard deviation counts as half smooth
+SHARP = 0.35  # the sharpness of the last `Field.vote`
+SEEDS = 2  # how many pictures of the library are averaged
+SEARCHED = 600_000  # pixels: the field of a larger hole is not improved any more
 TILE = 64  # pixels: scratches are filled in pieces of this size
-NEAR = 14  # pixels around such a piece that are looked at
+NEAR = 14  # pixels around such a piece from which it may be filled
 
 
 class Filling(NamedTuple):
     """One island, or a piece of one, as it is filled.
 
-    box     where it lies, with its surroundings
-    pixels  uint8 [h, w, 3], the part of the picture in the box
-    hole    bool [h, w], which of them are new
+    box     the part of the picture, the island and its surroundings
+    pixels  uint8 [h, w, 3], the picture in this box
+    hole    bool [h, w], the pixels that are new
     done    whether they are final
     """
 
@@ -57,7 +58,7 @@ class Filling(NamedTuple):
 def fill_patches(
     rgb: np.ndarray, hole: np.ndarray, avoid: np.ndarray | None = None, seed: int = 0
 ) -> Iterator[Filling | None]:
-    """Yield the islands of a hole as they are filled, coarse and then final; None while a native call is at work.
+    """Yield the islands of a hole as they are filled, first coarse, then final; yield None while the library works.
 
     rgb    uint8 [H, W, 3]
     hole   bool [H, W], what is filled; no part of it is ever copied from
@@ -111,7 +112,7 @@ def _fill_wide(rgb, island, avoid, box: Box, seed: int) -> Iterator[Filling | No
         yield Filling(around, levels.pixels(estimate, quick), hole, False)
     level = levels[scale]
     filled = yield from _coarse(level, tuple(seed + k for k in range(SEEDS)))
-    mean = np.mean(filled, axis=0, dtype=np.float32)  # what the seeds agree on, in the detail of the first
+    mean = np.mean(filled, axis=0, dtype=np.float32)
     differs = mean - filled[0]
     estimate = filled[0] + MIX * differs + (1 - MIX) * _broad(differs, level.hole)
     smooth = solve(_rim(level.picture, level.hole), level.hole)

@@ -10,15 +10,15 @@ from PIL import Image
 from .field import usable
 
 LEAST = 16  # pixels a side of the smallest level
-FREE = 0.3  # of the hole's pixels: so many patches there must be to copy from
+FREE = 0.3  # of the hole's pixels: a level needs at least as many patches to copy from
 
 
 class Level(NamedTuple):
-    """One size.
+    """The picture at one size.
 
-    picture  float32 [h, w, 3], whole numbers; what it holds in the hole means nothing
-    hole     bool [h, w]: what is filled, in part or whole
-    avoid    bool [h, w]: what must not be copied from
+    picture  float32 [h, w, 3], whole numbers; meaningless inside the hole
+    hole     bool [h, w]: pixels that are filled, in part or whole
+    avoid    bool [h, w]: pixels that must not be copied
     """
 
     picture: np.ndarray
@@ -31,7 +31,7 @@ class Levels:
 
     def __init__(self, picture: np.ndarray, hole: np.ndarray, avoid: np.ndarray):
         self.sizes = [Level(picture, hole, avoid)]
-        self.share = (~hole).astype(np.float32)  # of each pixel of the smallest level that is known
+        self.share = (~hole).astype(np.float32)  # how much of each pixel of the smallest level is known
 
     def __getitem__(self, scale: int) -> Level:
         """Return the level that is smaller by `scale`, a power of 2."""

@@ -19,7 +19,7 @@ RADIUS = 5  # of its patches, in pixels; 3 loses structure, 7 takes twice the ti
 
 
 class LibraryFailed(Exception):
-    """The library is not installed, or its process ended."""
+    """Raised if the library is not installed, or its process has ended."""
 
 
 class Library:

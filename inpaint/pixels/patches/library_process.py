@@ -1,7 +1,7 @@
 """Run the PatchMatch library in a process of its own: problems on standard input, filled pictures on standard output.
 
-Its native code can neither be interrupted nor trusted not to crash: here it can be killed, and nothing else goes with
-it.  The file is run by name, so that nothing but numpy and the library is loaded.
+Its native code cannot be interrupted and may crash; in its own process it can be killed without harm.  This file is
+run by its path, so that only numpy and the library are imported.
 
 A problem is HEADER (height, width, radius, seed), then uint8 RGB, hole and avoid; the answer is uint8 RGB.
 """
