@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.browser import hands
 
-STUCK = 90  # seconds within which any run must end, including its wait in the queue
+STUCK = 90  # seconds within which any run must end, including its wait in the queue, and any download
 CORNER = 60  # pixels: the corner of a photo that is never painted; its colour shows whose photo it is
 COLOUR = """selector => { const image = document.querySelector(selector);
   if (!image || image.hidden || !image.naturalWidth) return null;
@@ -63,8 +63,8 @@ class Visitor:
 
         if self.page is None:
             self.come()
-        names = self.possible()
-        name = self.rng.choice(names)
+        mode = self.watched()  # a run may have ended, and the next begin, between two looks
+        name = self.rng.choice(self.possible(mode))
         self.past.append(name)
         try:
             getattr(self, name)()
@@ -72,7 +72,7 @@ class Visitor:
             raise Fault(f"{name} in mode {self.now()!r}: {str(error).splitlines()[0]}") from error
         return name
 
-    def possible(self) -> list[str]:
+    def possible(self, mode: str) -> list[str]:
         """Return the actions of this mode; frequent ones are listed several times."""
         anytime = ["wait", "open", "look_around", "leave"]
         return (
@@ -83,14 +83,14 @@ class Visitor:
                 "run": ["wait"] * 6 + ["cancel"] * 3 + ["cut_off"],
                 "result": ["save"] * 3 + ["keep"] * 3 + ["discard", "scrub", "run", "film", "choose", "cut_off"],
                 "stopped": ["rescue", "run", "stroke", "discard"],
-            }[self.now()]
+            }[mode]
         )
 
     def come(self) -> None:
         """Open the page in a new tab."""
         self.context = self.browser.new_context(viewport={"width": 1280, "height": 860})
         self.page = page = self.context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * STUCK)
         page.on("pageerror", lambda error: self.wrong.append(f"a script failed: {error}"))
         page.on("response", lambda a: self.wrong.append(f"{a.status} from {a.url}") if a.status >= 500 else None)
         self.start()
@@ -228,16 +228,21 @@ class Visitor:
             return
         if self.wrong:
             raise Fault(self.wrong.pop())
-        mode = self.now()
-        if mode != self.mode or mode != "run":
-            self.mode, self.since = mode, time.monotonic()
-        elif time.monotonic() - self.since > STUCK:
+        mode = self.watched()
+        if mode == "run" and time.monotonic() - self.since > STUCK:
             raise Fault(f"the page has been in mode run for {STUCK} seconds: {self.status()}")
         for word in ("Traceback", "something went wrong", "undefined", "[object"):
             if word in self.status():
                 raise Fault(f"the page says {self.status()!r}")
         for selector in (".photo", *([".shown"] if mode == "result" else [])):
             self.check_picture(selector)
+
+    def watched(self) -> str:
+        """Return the mode, and note when a run began."""
+        mode = self.now()
+        if mode != self.mode or mode != "run":
+            self.mode, self.since = mode, time.monotonic()
+        return mode
 
     def status(self) -> str:
         return self.page.evaluate("document.querySelector('.status')?.textContent || ''")

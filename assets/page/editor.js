@@ -74,13 +74,26 @@ export class MaskEditor {
   // restores what was open before the page was reloaded
   async restore() {
     const old = await this.draft.found();
-    if (!old || this.current !== "empty") return;
+    if (old && this.current === "empty") this.sendAgain(old, say("back"));
+  }
+
+  // the server has forgotten this visitor, since it was started anew or the tab slept for long
+  async recover() {
+    const { record } = this.draft, { mask } = this.pointer;
+    if (!this.full || !(record.file || record.example)) return;
+    const painted = mask.empty ? null : await new Promise((done) => mask.canvas().toBlob(done));
+    this.sendAgain({ ...record, mask: painted }, say("recovered"));
+  }
+
+  // `then` is announced once the picture is open
+  sendAgain(old, then) {
     this.restoring = old;
+    this.regained = then;
     if (old.example) this.upload.example(old.example, old.settings);
     else this.upload.send(new File([old.file], old.name, { type: old.file.type }), old.settings);
   }
 
-  // is called when a picture has been opened; puts back its mask from before a reload
+  // is called when a picture has been opened; puts back its mask from before
   async opened() {
     const { restoring } = this;
     this.restoring = null;
@@ -91,7 +104,7 @@ export class MaskEditor {
       this.pointer.refresh();
       URL.revokeObjectURL(url);
     }
-    this.announce(say("back"));
+    this.announce(this.regained);
     if (restoring.key) this.act("recall", { key: restoring.key });
   }
 

@@ -11,6 +11,7 @@ export async function handle(editor, message) {
   if (editor.current !== "run") editor.pointer.locked = false;
   if (message?.say) editor.announce(message.say, message.bad);
   if (message?.field) editor.fault(message.field, message.say);
+  if (message?.forgotten) editor.recover();
 }
 
 async function onPicture(editor, message) {

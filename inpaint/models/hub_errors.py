@@ -6,6 +6,7 @@ import errno
 
 from .download import Cut, Damaged
 
+CUT = ("RemoteProtocolError", "ReadError")  # what httpx calls an answer that ends too early
 FULL = (errno.ENOSPC, errno.EDQUOT)
 STATUS = {  # what a status of the answer means, and what to do
     401: ("refuses this machine's token", "Log in again with `hf auth login`, or log out with `hf auth logout`."),
@@ -28,10 +29,13 @@ def explain(error: BaseException, repo: str, offline: bool = False) -> tuple[str
             f"The Hub has no public model {repo}.",
             "Check the id; for a private model log in with `hf auth login`.",
         )
-    if isinstance(error, Cut):
-        amount = f"{error.done >> 20} of {error.size >> 20} MB" if error.size else f"{error.done >> 20} MB"
+    if isinstance(error, Cut) or type(error).__name__ in CUT:
+        after = ""
+        if isinstance(error, Cut):
+            amount = f"{error.done >> 20} of {error.size >> 20} MB" if error.size else f"{error.done >> 20} MB"
+            after = f" after {amount} of a file"
         return (
-            f"The download of the model {repo} was cut off after {amount} of a file.",
+            f"The download of the model {repo} was cut off{after}.",
             "Check the network and try again: the download continues from there.",
         )
     if isinstance(error, Damaged):

@@ -16,9 +16,12 @@ def message(kind: str = "", **content: Any) -> Message:
     return {"kind": kind, "n": next(_serial), **content}
 
 
-def notice(sentence: str, bad: bool = False) -> Message:
-    """Show a sentence in the line below the picture; `bad` if it reports a problem."""
-    return message(say=sentence, bad=bad)
+def notice(sentence: str, bad: bool = False, forgotten: bool = False) -> Message:
+    """Show a sentence in the line below the picture; `bad` if it reports a problem.
+
+    `forgotten`: there is no picture in this session, so that the editor sends the one it shows again, if any.
+    """
+    return message(say=sentence, bad=bad, forgotten=forgotten)
 
 
 def picture(src: str, full: tuple[int, int], name: str, *, alpha: str | None, back: bool, forward: bool, **more: Any):
@@ -85,9 +88,12 @@ def paint(back: bool, forward: bool, gone: list[str]) -> Message:
     return message("paint", back=back, forward=forward, gone=gone)
 
 
-def stopped(sentence: str, *, preview: bool = False, bad: bool = False, field: str | None = None) -> Message:
-    """End a run without a result; `preview` keeps the last preview on screen, `field` is the setting to change."""
-    return message("stopped", say=sentence, preview=preview, bad=bad, field=field)
+def stopped(sentence: str, *, preview: bool = False, bad: bool = False, **more: Any) -> Message:
+    """End a run without a result; `preview` keeps the last preview on screen.
+
+    more  field (the setting to change), forgotten (as in `notice`)
+    """
+    return message("stopped", say=sentence, preview=preview, bad=bad, **more)
 
 
 def file(path: Path, sentence: str = "") -> Message:

@@ -77,7 +77,7 @@ class Opening:
             ]
             return messages.mask(images.shown_grey(mask), " ".join(sentences), empty)
         except InpaintError as error:
-            return messages.notice(in_words(error, session.language), bad=True)
+            return messages.notice(in_words(error, session.language), bad=True, forgotten=session.picture is None)
 
     def put(self, session: Session, data: bytes, name: str, values: Any = None):
         """Open these bytes as a picture or a saved result; `values`, if given, are restored in the controls."""

@@ -57,7 +57,7 @@ class Results:
         try:
             return action(session, what) if action else gr.skip()
         except InpaintError as error:
-            return messages.notice(in_words(error, session.language), bad=True)
+            return messages.notice(in_words(error, session.language), bad=True, forgotten=session.picture is None)
         except Exception as error:
             log.exception("an action failed")
             return messages.notice(say("unexpected", session.language, error=type(error).__name__), bad=True)

@@ -56,7 +56,7 @@ class Running:
             if last:
                 yield gr.skip(), last[0].result.request.seed
         except Exception as error:
-            yield refusal(error, session.language), gr.skip()
+            yield refusal(error, session), gr.skip()
 
     async def rescue(self, request: gr.Request):
         """Yield the messages that turn a cancelled run's last step into a finished picture."""
@@ -68,7 +68,7 @@ class Running:
             async for message in self.watch(session, current_model.name, [session.asked], (kept, True)):
                 yield message
         except Exception as error:
-            yield refusal(error, session.language)
+            yield refusal(error, session)
 
     def asked(self, session: Session, packed: Any, task: Any, fresh: Any, values) -> tuple[Request, str, Any]:
         """Return the request, the method chosen on the page, and the step to continue from."""
@@ -186,8 +186,9 @@ class Stencil:
         return images.stencil(self.mask)
 
 
-def refusal(error: Exception, words: str) -> messages.Message:
+def refusal(error: Exception, session: Session) -> messages.Message:
     """Return the message that ends a run with a sentence about the error, and names the field to change."""
+    words = session.language
     match error:
         case QueueFull():
             sentence = say("busy", words, n=error.position)
@@ -196,7 +197,8 @@ def refusal(error: Exception, words: str) -> messages.Message:
         case _:
             log.error("a run failed", exc_info=error)
             sentence = say("unexpected", words, error=type(error).__name__)
-    return messages.stopped(sentence, bad=True, field=getattr(error, "field", None))
+    field = getattr(error, "field", None)
+    return messages.stopped(sentence, bad=True, field=field, forgotten=session.picture is None)
 
 
 def unpacked(packed: Any) -> dict[str, Any]:

@@ -47,6 +47,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "The connection to the server is lost. Your picture and mask are kept; the page reconnects by itself.",
         "与服务器的连接已断开。图片和蒙版会保留；连接恢复后页面会自动回来。",
     ),
+    "recovered": (
+        "The server had forgotten your photo. It is back, with your mask: press Repaint.",
+        "服务器已忘记您的照片。照片和蒙版已恢复：请按“重绘”。",
+    ),
     "back": ("Your picture, mask and settings are back.", "图片、蒙版和设置已恢复。"),
     "no_answer": (
         "The server has not answered for a minute. Your picture and mask are still here: try once more.",

@@ -52,6 +52,13 @@ def test_a_page_that_hangs_or_fails_is_noticed(server, browser, monkeypatch):
     monkeypatch.setattr(soak_visitor, "STUCK", -1)
     with pytest.raises(Fault, match="mode run"):
         visitor.check()
+    visitor.page.evaluate("document.querySelector('.editor').dataset.mode = 'paint'")
+    visitor.rng.choice = lambda names: "rerun"
+    visitor.rerun = lambda: visitor.page.evaluate("document.querySelector('.editor').dataset.mode = 'run'")
+    monkeypatch.setattr(soak_visitor, "STUCK", 60)
+    visitor.since -= 61
+    visitor.act()
+    visitor.check()  # another run, which has only begun
     visitor.start()
     visitor.page.evaluate("setTimeout(() => { throw new Error('broken'); })")
     visitor.page.wait_for_timeout(200)

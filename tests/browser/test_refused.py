@@ -200,6 +200,28 @@ class Server:
         self.log.close()
 
 
+@pytest.mark.parametrize("press", ["#run", "[data-do=keep]"])
+def test_a_server_started_anew_gets_photo_and_mask_again(visit, photo, tmp_path, press):
+    server = Server(tmp_path)
+    with server:
+        page = visit(server.address)
+        hands.open_photo(page, photo)
+        hands.stroke(page, (0.3, 0.4), (0.6, 0.4))
+        hands.run(page, "quick")
+        hands.mode(page, "result")
+        hands.stroke(page, (0.3, 0.6), (0.6, 0.6))
+        mask = hands.painted(page)
+    with server:
+        page.locator("#prompt textarea").fill("something else")
+        page.locator(press).click()
+        page.wait_for_function("document.querySelector('.status').textContent.includes('It is back')")
+        hands.mode(page, "paint")
+        assert hands.painted(page) == mask and page.evaluate("window.inpaint.editor.full") == [700, 500]
+        hands.run(page, "quick")
+        hands.mode(page, "result")
+        page.context.close()
+
+
 def test_a_killed_server_is_one_sentence_and_all_is_there_when_it_is_back(visit, photo, tmp_path):
     server = Server(tmp_path)
     with server:

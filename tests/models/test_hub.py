@@ -85,6 +85,15 @@ def test_a_cut_download_goes_on_within_the_same_call(stub):
     assert stub.sent(UNET) == ["", "bytes=100000-"]
 
 
+@pytest.mark.parametrize("name", ["scheduler/scheduler_config.json", "text_encoder/config.json"])
+def test_a_small_file_that_is_always_cut_is_not_called_an_unreachable_hub(name, stub, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    stub.faults[name] = 10
+    with pytest.raises(ModelUnavailable, match="download of the model someone/tiny was cut off") as error:
+        hub.fetch(REPO)
+    assert one_sentence(error.value)
+
+
 def test_a_download_that_was_given_up_goes_on_where_it_was_cut(stub):
     stub.once[UNET], stub.faults[UNET] = 100_000, 0
     with pytest.raises(ModelUnavailable, match=r"cut off after 0 of \d+ MB .* continues from there"):
