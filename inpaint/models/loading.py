@@ -80,7 +80,9 @@ def find(
     other = sources.vae(vae, **options) if vae else None
     base.parameters(), base.files()  # raise ModelError for missing or incomplete files
     if other is not None:
-        vae_files.check_latents(other.files(), base.files(), other.name)
+        wanted = base.family.vae_settings
+        vae_files.check_latents(other.files(), base.files(), other.name, other.xl, wanted)
+        other.suit(wanted)
     if inpaint_source is not None:
         _check_schedules(base, inpaint_source)
     return Found(name, card, base, inpaint_source, other, changes, words)

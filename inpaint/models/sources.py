@@ -27,16 +27,22 @@ class VaeSource(Protocol):
     """A VAE on disk, read when it is needed."""
 
     name: str
+    xl: bool
 
+    def suit(self, settings: str) -> None: ...
     def vae(self, dtype: torch.dtype) -> AutoencoderKL: ...
     def files(self) -> list[Path]: ...
 
 
-class ModelSource(VaeSource, Protocol):
+class ModelSource(Protocol):
     """A model on disk; each of its parts is read when it is needed."""
 
+    name: str
     family: Family
     notes: list[str]
+
+    def vae(self, dtype: torch.dtype) -> AutoencoderKL: ...
+    def files(self) -> list[Path]: ...
 
     @property
     def methods(self) -> tuple[str, ...]: ...

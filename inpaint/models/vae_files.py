@@ -18,6 +18,7 @@ PREFIX = "first_stage_model."
 PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 LAST = "encoder.conv_out.weight"  # [8, 512, 3, 3]: this layer decides what the latent's channels mean
 XL = 0.13025  # the scaling factor of Stable Diffusion XL's latents; for 1.x and 2.x it is 0.18215
+XL_SETTINGS = "sdxl"  # the name of XL's shipped configuration
 LIKE = 0.5  # the cosine of two such layers is near 1 if one VAE was trained from the other, else near 0
 
 
@@ -33,8 +34,10 @@ class FolderVae:
         kind = settings.get("_class_name", "AutoencoderKL")
         if kind != "AutoencoderKL":
             raise ModelError(f"{self.name} is a {kind}, not a VAE of Stable Diffusion.", "Choose another.")
-        if settings.get("scaling_factor") == XL:
-            raise xl(self.name)
+        self.xl = settings.get("scaling_factor") == XL
+
+    def suit(self, settings: str) -> None:
+        """Do nothing: the folder has its own configuration."""
 
     def vae(self, dtype: torch.dtype):
         from diffusers import AutoencoderKL
@@ -55,8 +58,13 @@ class FileVae:
         self.prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
         if f"{self.prefix}encoder.conv_in.weight" not in names:
             raise ModelError(f"{path.name} holds no VAE of Stable Diffusion.", "Choose another file.")
-        if model_spec.is_xl(names, weight_files.metadata(path)):
-            raise xl(path.name)
+        self.xl = model_spec.is_xl(names, weight_files.metadata(path))
+        self.assumed = folder is None
+
+    def suit(self, settings: str) -> None:
+        """Use the shipped configuration of this name, unless a folder with another one was given."""
+        if self.assumed:
+            self.folder = CONFIGS / settings
 
     def vae(self, dtype: torch.dtype):
         from diffusers import AutoencoderKL
@@ -77,27 +85,37 @@ class FileVae:
         return [self.path]
 
 
-def xl(name: str) -> ModelError:
-    """Return the error for a VAE of Stable Diffusion XL; its files look like those of 1.x, but for the numbers."""
+def foreign(name: str, wanted: str) -> ModelError:
+    """Return the error for a VAE of another kind; the files of XL's look like those of 1.x, but for the numbers."""
+    if wanted == XL_SETTINGS:
+        return ModelError(
+            f"{name} is no VAE of Stable Diffusion XL: its latents mean other colours.", "Choose one that is."
+        )
     return ModelError(
         f"{name} is the VAE of Stable Diffusion XL: its latents mean other colours.",
         "Choose a VAE of Stable Diffusion 1.x or 2.x.",
     )
 
 
-def check_latents(theirs: Iterable[Path], own: Iterable[Path], name: str) -> None:
+def check_latents(
+    theirs: Iterable[Path], own: Iterable[Path], name: str, xl: bool = False, wanted: str = "sd15"
+) -> None:
     """Raise ModelError if a VAE's latent space differs from the model's own, as Stable Diffusion XL's does.
 
     All VAEs of Stable Diffusion 1.x and 2.x descend from one another, mostly with only the decoder trained further;
     XL's has the same layers, but was trained from scratch.  If the model's own cannot be compared, the name decides.
+
+    xl      whether the file or its configuration says that it is XL's
+    wanted  the shipped configuration of the model's own: sd15 or sdxl
     """
+    told = xl or bool(re.search(r"sdxl|xl[-_ ]?vae", name.lower()))
     other, mine = _last_layer(theirs), _last_layer(own)
     if other is not None and mine is not None and other.shape == mine.shape == (8, 512, 3, 3):
         alike = bool(torch.cosine_similarity(other.flatten(), mine.flatten(), dim=0) > LIKE)
     else:
-        alike = not re.search(r"sdxl|xl[-_ ]?vae", name.lower())
-    if not alike:
-        raise xl(name)
+        alike = wanted == XL_SETTINGS or not told
+    if not alike or (xl and wanted != XL_SETTINGS):
+        raise foreign(name, wanted)
 
 
 def _last_layer(paths: Iterable[Path]) -> Tensor | None:

@@ -54,9 +54,9 @@ class Family:
     folders       where a denoiser may lie: the family's own, and one beside it that was trained for inpainting
     methods       {channels in: "base" or "inpaint"}
     patch         latent cells along the side of one token; 1 for a UNet
-    channels      of a latent
     flow          whether it is a rectified flow
     loras         whether LoRAs and embeddings can be used
+    vae_settings  the shipped configuration for a VAE in a file of its own
     """
 
     title = ""
@@ -64,7 +64,7 @@ class Family:
     folders: tuple[str, ...] = ("unet", "unet_inpainting")
     encoders: tuple[Encoder, ...] = ()
     methods: Mapping[int, str] = MappingProxyType({4: "base", 9: "inpaint"})
-    patch, channels, flow, loras = 1, 4, False, False
+    patch, flow, loras, vae_settings = 1, False, False, "sd15"
 
     def reads(self, config: dict[str, Any]) -> bool:
         """Return whether a denoiser of this configuration belongs to the family."""

@@ -33,6 +33,7 @@ class StableDiffusionXL(Family):
     """A UNet that attends to both CLIPs' words, [N, n, 768 + 1280]; pooled text and sizes join the timestep."""
 
     title = "Stable Diffusion XL"
+    vae_settings = "sdxl"
     encoders = (
         Encoder("text_encoder", "CLIPTextModel", "tokenizer"),
         Encoder("text_encoder_2", "CLIPTextModelWithProjection", "tokenizer_2"),

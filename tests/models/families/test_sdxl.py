@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import inpaint
-from inpaint import InvalidRequest
+from inpaint import InvalidRequest, ModelError
+from inpaint.models import vae_files
 from tests.models.families import ldm, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the pipeline warns about its own configuration
@@ -106,3 +107,22 @@ def test_the_shipped_configurations_are_of_the_real_sizes():
         encoder = CLIPTextModelWithProjection(CLIPTextConfig(**text))
     assert sum(weight.numel() for weight in network.parameters()) == 2_567_463_684
     assert sum(weight.numel() for weight in encoder.parameters()) == 694_659_840
+
+
+def test_another_vae_of_its_kind_takes_its_place_and_one_of_another_kind_is_refused(made, tmp_path):
+    from safetensors.torch import save_file
+
+    pipeline, folder = made("sdxl")
+    options = {"config": str(folder), "dtype": "float32", "device": "cpu"}
+    path = ldm.saved(pipeline, tmp_path / "xl.safetensors")
+    for vae in (path, folder):
+        model = inpaint.load(str(path), vae=str(vae), **options).model
+        assert model.vae.config.scaling_factor == 0.13025
+    generator = torch.Generator().manual_seed(0)
+    own, other = (torch.randn(8, 512, 3, 3, generator=generator) for _ in range(2))
+    for name, tensor in (("own", own), ("other", other)):
+        save_file({vae_files.LAST: tensor}, tmp_path / f"{name}.safetensors")
+    files = {name: [tmp_path / f"{name}.safetensors"] for name in ("own", "other")}
+    vae_files.check_latents(files["own"], files["own"], "sdxl.safetensors", True, "sdxl")
+    with pytest.raises(ModelError, match="no VAE of Stable Diffusion XL"):
+        vae_files.check_latents(files["other"], files["own"], "any.safetensors", False, "sdxl")
