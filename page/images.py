@@ -15,6 +15,7 @@ from inpaint.files.mask_file import understood
 from inpaint.pixels.mask import fitted
 
 PIXELS = 2_000_000  # of a display copy
+PART_PIXELS = 4_000_000  # of a part at its own resolution; assets/page/detail.js uses the same number
 MASK_PIXELS = 2**22  # of a mask; assets/page/mask.js uses the same number
 
 
@@ -66,6 +67,24 @@ def shown_picture(picture: Picture) -> str:
         image = image.copy()
         image.putalpha(picture.alpha.resize(image.size))
     return encoded(image)
+
+
+def part(image: Image.Image, alpha: Image.Image | None, profile: bytes | None, box: list[Any]) -> str:
+    """Return the `data:` URL of a PNG of the pixels in the box (x0, y0, x1, y1), every one exact, in sRGB.
+
+    Raises InvalidRequest for a box that is not inside the image, or too large to be sent at once.
+    """
+    if not all(type(n) is int for n in box):
+        raise InvalidRequest("picture", "This is no part of the picture.")
+    x0, y0, x1, y1 = box
+    if not (0 <= x0 < x1 <= image.width and 0 <= y0 < y1 <= image.height) or (x1 - x0) * (y1 - y0) > PART_PIXELS:
+        raise InvalidRequest("picture", "This is no part of the picture.")
+    shown = in_srgb(image.crop((x0, y0, x1, y1)), profile)
+    if alpha is not None:
+        shown.putalpha(alpha.crop((x0, y0, x1, y1)))
+    buffer = io.BytesIO()
+    shown.save(buffer, "PNG", compress_level=1, icc_profile=None)
+    return data_url(buffer.getvalue(), "png")
 
 
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

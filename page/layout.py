@@ -119,6 +119,7 @@ class Page:
             event.failure(None, js=FAILED, api_visibility="private")
         editor.copy(self.results.copy, None, editor, concurrency_limit=4, trigger_mode="multiple", **quiet)
         editor.scrub(self.results.scrub, None, editor, **free)
+        editor.detail(self.results.detail, None, editor, trigger_mode="multiple", **free)
         c.cancel.click(self.running.cancel, None, None, **free)
         c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")
         preset = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]

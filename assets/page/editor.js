@@ -2,6 +2,7 @@
 
 import { watchConnection } from "./connection.js";
 import { button, download, el, picture, say } from "./dom.js";
+import { Detail } from "./detail.js";
 import { Draft } from "./draft.js";
 import { handle, paint, shape } from "./messages.js";
 import { Pointer } from "./pointer.js";
@@ -25,6 +26,7 @@ export class MaskEditor {
     this.pointer = new Pointer(this.view, () => this.update(), () => this.released());
     this.upload = new Upload(root, gradio, announce, () => this.busy(true));
     this.compare = new Compare(this.view);
+    this.detail = new Detail(this);
     this.progress = progressBar();
     this.menu = maskMenu(this.pointer, { load: (file) => this.loadMask(file), alpha: () => this.loadAlpha(),
       save: () => this.saveMask(), hasAlpha: () => !!this.alpha });

@@ -2,7 +2,7 @@
 
 import { download, picture, say } from "./dom.js";
 
-const KINDS = { picture: onPicture, mask: onMask, wait: onWait, step: onStep, result: onResult, item: onItem, strip: onStrip,
+const KINDS = { picture: onPicture, mask: onMask, wait: onWait, step: onStep, result: onResult, item: onItem, strip: onStrip, detail: onDetail,
   frame: onFrame, paint: onPaint, stopped: onStopped, file: onFile, clip: onClip, copy: onCopy };
 
 // handles one message; the editor calls this for one after the other, in the order in which they came
@@ -43,6 +43,7 @@ async function onPicture(editor, message) {
   view.fit();
   if (away) view.port.focus({ preventScroll: true });
   editor.root.dataset.ready = message.n;
+  editor.detail.later();
 }
 
 async function onMask(editor, message) {
@@ -104,6 +105,11 @@ async function onItem(editor, message) {
   if (!item) return;
   item.src = message.src;
   if (editor.wished === item.id) await editor.choose(item);
+}
+
+// not awaited: a part of the picture holds up nothing
+function onDetail(editor, message) {
+  editor.detail.arrived(message).catch((error) => console.error(error));
 }
 
 function onStrip(editor, message) {

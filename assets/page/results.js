@@ -49,7 +49,7 @@ export class Compare {
   show(on) {
     this.grip.hidden = this.line.hidden = !on;
     if (on) this.place();
-    else this.view.shown.style.clipPath = "";
+    else this.view.over.style.clipPath = "";
   }
 
   place() {
@@ -59,7 +59,7 @@ export class Compare {
     const top = Math.max(0, y), bottom = Math.min(port.clientHeight, y + h * scale);
     this.line.style.cssText = `left:${left}px;top:${top}px;height:${Math.max(0, bottom - top)}px`;
     this.grip.style.cssText = `left:${left}px;top:${(top + bottom) / 2}px`;
-    this.view.shown.style.clipPath = `inset(0 0 0 ${this.at}%)`;
+    this.view.over.style.clipPath = `inset(0 0 0 ${this.at}%)`;
   }
 }
 

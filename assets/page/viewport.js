@@ -1,5 +1,6 @@
 // Shows the picture in its window: zoom, pan, the mask's overlay, and the ring that shows the brush.
 
+import { fine } from "./detail.js";
 import { clamp, el, say } from "./dom.js";
 
 export const COLOURS = ["#ff3b6b", "#00c2ff", "#ffd400", "#2fe36c"];
@@ -11,9 +12,12 @@ export class Viewport {
     this.photo = el("img.photo", { alt: "", draggable: "false" });
     this.shown = el("img.shown", { alt: "", draggable: "false", hidden: true });
     this.base = el("img.base", { alt: "", draggable: "false", hidden: true });
+    this.fine = fine();
+    this.fineResult = fine();
+    this.over = el("div.over", {}, this.shown, this.fineResult);
     this.overlay = el("canvas.overlay");
     this.draft = el("canvas.draft");
-    this.world = el("div.world", {}, this.photo, this.base, this.shown, this.overlay, this.draft);
+    this.world = el("div.world", {}, this.photo, this.fine, this.base, this.over, this.overlay, this.draft);
     this.ring = el("div.ring", { hidden: true });
     this.port = el("div.port", { tabindex: "0", role: "application", "aria-label": say("canvas"),
       "aria-describedby": "inpaint-keys" }, this.world, this.ring);
@@ -44,7 +48,9 @@ export class Viewport {
   }
 
   apply() {
-    this.world.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
+    const dots = window.devicePixelRatio || 1, whole = (n) => Math.round(n * dots) / dots; // else 100 % would be blurred
+    this.world.style.transform = `translate(${whole(this.x)}px, ${whole(this.y)}px) scale(${this.scale})`;
+    this.world.classList.toggle("grid", this.level >= 300);
     this.world.style.setProperty("--px", `${1 / this.scale}px`);
     this.port.dispatchEvent(new Event("viewchange"));
   }
@@ -105,6 +111,8 @@ export class Viewport {
   show(src, area = null) {
     this.shown.src = src;
     this.shown.hidden = false;
+    this.fineResult.hidden = true;
+    this.port.dispatchEvent(new Event("viewchange"));
     this.shown.style.maskImage = area ? `url("${area}")` : "";
   }
 

@@ -73,6 +73,11 @@ def item(id: str, src: str) -> Message:
     return message("item", id=id, src=src)
 
 
+def detail(which: str, box: list[int], src: str) -> Message:
+    """Show a part of the picture at its own resolution: of the photo or the result, in this box of its pixels."""
+    return message("detail", which=which, box=box, src=src)
+
+
 def strip(items: list[dict[str, Any]]) -> Message:
     """Put the results of before a reload into the strip; none if the server has forgotten them."""
     return message("strip", items=items)

@@ -32,7 +32,7 @@ OWN = {  # what a photo's format is saved as; others, which may hold anything, a
 
 
 class Results:
-    """The handlers of the editor's events "act", "copy" and "scrub"; each returns a message."""
+    """The handlers of the editor's events "act", "copy", "scrub" and "detail"; each returns a message."""
 
     def __init__(self, page):
         self.page = page
@@ -93,6 +93,7 @@ class Results:
             "thumb": images.encoded(images.small(chosen.image.convert("RGB"), THUMB)),
             "label": method if methods else took,
             "caption": " · ".join(filter(None, [result.request.prompt.strip()[:80], seed, method, took])),
+            "size": list(chosen.image.size),
             "report": report_line(chosen, words),
             "details": report_details(chosen, words),
             "starred": chosen.starred,
@@ -204,6 +205,22 @@ class Results:
         except (InpaintError, OSError):
             return gr.skip()
         return messages.copy(path, (event._data or {}).get("of"))
+
+    def detail(self, event: gr.EventData, request: gr.Request):
+        """Send a part of the picture or of a result at its own resolution."""
+        session, what = self.page.sessions.of(request), event._data or {}
+        which, box = what.get("which"), what.get("box")
+        if session.picture is None or not isinstance(box, list) or len(box) != 4:
+            return gr.skip()
+        try:
+            if which == "result":
+                image = self.chosen(session, what).image
+                src = images.part(image, None, image.info.get("icc_profile"), box)
+            else:
+                src = images.part(session.picture.rgb, session.picture.alpha, session.picture.icc, box)
+        except InpaintError:  # it is gone, or the box is none
+            return gr.skip()
+        return messages.detail(str(which), box, src)
 
     def scrub(self, event: gr.EventData, request: gr.Request):
         """Show the picture as it was after a step."""

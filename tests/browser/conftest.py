@@ -31,7 +31,7 @@ def served(program: str, folder: Path, *arguments: str):
             cwd=ROOT,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder), "INPAINT_MAX_AWAY_SECONDS": "8"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder), "INPAINT_MAX_AWAY_SECONDS": "12"},
         )
         address = f"http://127.0.0.1:{port}"
         try:

@@ -193,7 +193,7 @@ def test_closing_the_tab_takes_its_files_along(visit, fake, photo, tmp_path_fact
     mine = {path for path in files() if path.name == "noise-inpainted.png"}
     assert mine
     page.context.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while mine & files() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not mine & files()

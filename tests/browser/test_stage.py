@@ -13,12 +13,12 @@ from tests.browser import hands
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 
 
-def seen(page) -> np.ndarray:
-    """The picture as it is on the screen, the mask hidden, all bars aside."""
+def seen(page, clip=None) -> np.ndarray:
+    """The picture, or a part of the screen, as it is, the mask hidden, all bars aside."""
     page.mouse.move(2, 2)
     page.evaluate("window.inpaint.editor.look('hidden')")
     page.add_style_tag(content=".tools, .corner, .options, .progress, .grip, .line { opacity: 0 !important; }")
-    data = page.screenshot(clip=page.locator(".world").bounding_box())
+    data = page.screenshot(clip=clip or page.locator(".world").bounding_box())
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
@@ -143,3 +143,33 @@ def test_a_phone_shows_the_photo_and_repaint_with_little_around_it(visit, fake, 
         assert world["width"] > 330 if size[0] > size[1] else world["height"] > 0.5 * 844
         if size[0] > size[1]:
             assert world["height"] > 0.97 * port["height"], "grey above and below the photo"
+
+
+def test_photo_and_result_are_shown_pixel_for_pixel(visit, fake, tmp_path):
+    """Of 12 megapixels, all of them a noise that no smaller copy can stand in for."""
+    levels = Image.fromarray(np.random.default_rng(1).integers(0, 4, (3000, 4000), dtype=np.uint8) * 80)
+    levels.convert("RGB").save(tmp_path / "noise.png", compress_level=1)
+    noise = np.asarray(levels.convert("RGB")).astype(int)
+    page = visit(fake)
+    hands.open_photo(page, tmp_path / "noise.png")
+    hands.stroke(page, (0.49, 0.5), (0.51, 0.5))
+    page.keyboard.press("1")
+
+    def shown_is(original: np.ndarray, part: str) -> bool:
+        page.wait_for_selector(f"{part}:not([hidden])", state="attached")
+        page.evaluate("window.inpaint.editor.compare.set(0)")
+        box, port = page.locator(".world").bounding_box(), page.locator(".port").bounding_box()
+        screen = seen(page, {"x": port["x"] + 80, "y": port["y"] + 80, "width": 500, "height": 300})
+        x, y = round(port["x"] + 80 - box["x"]), round(port["y"] + 80 - box["y"])
+        return np.abs(screen - original[y : y + 300, x : x + 500]).max() <= 1
+
+    assert shown_is(noise, ".world > .fine")
+    hands.set_option(page, "steps", 2)
+    hands.run(page)
+    hands.mode(page, "result")
+    image, _, _ = hands.save_result(page)
+    result = np.asarray(image.convert("RGB")).astype(int)
+    assert (result != noise).any() and shown_is(result, ".over > .fine")
+    page.keyboard.press("0")
+    page.keyboard.press("1")
+    assert shown_is(result, ".over > .fine")

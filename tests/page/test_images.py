@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from inpaint import Picture, Request
+from inpaint import InvalidRequest, Picture, Request
 from page import images
 
 
@@ -71,3 +71,22 @@ def test_a_stencil_is_clear_where_nothing_changes():
     mask.putpixel((3, 4), 1)
     alpha = np.asarray(opened(images.stencil(mask)).getchannel("A"))
     assert alpha[4, 3] == 255 and alpha.sum() == 255
+
+
+def test_a_part_of_a_picture_is_exact_and_never_more_than_that():
+    pixels = np.random.default_rng(1).integers(0, 256, (3000, 2400, 4), dtype=np.uint8)
+    picture = Picture.open(Image.fromarray(pixels))
+    shown = opened(images.part(picture.rgb, picture.alpha, None, [100, 200, 1600, 2400]))
+    assert (np.asarray(shown) == pixels[200:2400, 100:1600]).all()
+    wrong = (
+        [0, 0, 2400, 3000],
+        [-1, 0, 5, 5],
+        [0, 0, 2401, 5],
+        [5, 5, 5, 9],
+        [0, 0, 1.5, 3],
+        ["a", 0, 1, 1],
+        [None] * 4,
+    )
+    for box in wrong:
+        with pytest.raises(InvalidRequest):
+            images.part(picture.rgb, picture.alpha, None, box)
