@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import torch
 
@@ -37,13 +38,13 @@ class Inpainter:
                 on_step(event)
         raise AssertionError("a run ends with its result")
 
-    def stream(self, request: Request) -> Iterator[Filled | Step | Result]:
+    def stream(self, request: Request, fills: bool = False) -> Iterator[Filled | Step | Result]:
         """Yield every step as it is made, then the result.  Raises InpaintError.
 
-        With fill="patch" the steps come after `Filled` events, which show how the hole is filled; at strength 0 there
-        are no steps, and the fill is the result.
+        With `fills` the steps come after `Filled` events, which show how fill="patch" fills the hole.  Several a
+        second come while it does, so that closing the iterator cancels at once.
         """
-        return self._run(request, None)
+        return self._run(request, None, fills)
 
     def resume(self, step: Step, request: Request, finish: bool = False) -> Iterator[Filled | Step | Result]:
         """Continue from a kept step with other settings: yield the steps after it, then the result.
@@ -53,16 +54,19 @@ class Inpainter:
         finished picture.  One picture is made, whatever the request's count.  Raises InvalidRequest if picture, mask
         or size differ from those of the step.
         """
-        return self._run(request, Branch(step, finish))
+        return self._run(request, Branch(step, finish), False)
 
     @torch.no_grad()
-    def _run(self, request: Request, branch: Branch | None) -> Iterator[Filled | Step | Result]:
+    def _run(self, request: Request, branch: Branch | None, fills: bool) -> Iterator[Filled | Step | Result]:
         with within_memory(self.model):
             unchanged = request.strength == 0 and request.picture is not None
             kind = ArticleJob if request.article and not unchanged else Job
             job = kind(self.model, self.encoder, request, self.method(request), branch)
             if not job.unchanged:
-                yield from job.paint()
+                with closing(job.paint()) as events:
+                    for event in events:
+                        if fills or isinstance(event, Step):
+                            yield event
             yield job.result()
 
     def method(self, request: Request) -> str:

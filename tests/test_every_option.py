@@ -69,7 +69,9 @@ def client(painter, tmp_path_factory):
 
 
 def from_python(painter, folder: Path, settings: dict) -> Result:
-    *events, result = painter.stream(Request(picture=folder / "photo.png", mask=folder / "mask.png", **settings))
+    *events, result = painter.stream(
+        Request(picture=folder / "photo.png", mask=folder / "mask.png", **settings), fills=True
+    )
     steps = [event for event in events if isinstance(event, Step)]
     assert isinstance(result, Result) and steps
     assert all(isinstance(event, Step | Filled) and max(event.preview(48).size) <= 48 for event in events)

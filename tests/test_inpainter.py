@@ -201,7 +201,7 @@ def test_guidance_left_open_is_the_models_own_and_reported(painters, photo):
         assert painter(replace(request, guidance_scale=scale)).image.tobytes() == own.image.tobytes()
         stronger = painter(replace(request, guidance_scale=scale + 2))
         assert (stronger.image.tobytes() == own.image.tobytes()) is (name == "toy")  # which knows no words
-        none = painter(replace(request, guidance_scale=0))
+        none = painter(replace(request, guidance_scale=0, fill="blur"))
         assert none.request.guidance_scale == 0.0
         unasked = painter(replace(request, prompt="", quality="", guidance_scale=1, fill="blur"))
         assert none.image.tobytes() == unasked.image.tobytes()  # the prompt is ignored
@@ -225,7 +225,7 @@ def test_without_a_prompt_the_built_in_model_runs_no_network_and_copies_the_surr
     monkeypatch.setattr(painter.model, "unet", None)
     monkeypatch.setattr(painter.model, "decode", None)
     mask = disc(photo.size)
-    *fills, closed = painter.stream(Request("", photo, mask, seed=1, **settings))
+    *fills, closed = painter.stream(Request("", photo, mask, seed=1, **settings), fills=True)
     assert fills and all(isinstance(fill, Filled) for fill in fills)
     assert closed.report["method"] == "patch" and closed.report["steps"] == 0
     assert closed.report["max_change_outside"] == 0
@@ -249,13 +249,14 @@ def test_a_fill_of_its_own_or_a_prompt_lets_the_model_paint(painters, photo):
     for other in ({"prompt": "pizza"}, {"fill": "noise"}, {"mask": None}, {"strength": 0.9}):
         given = {"prompt": "", "picture": photo, "mask": disc(photo.size), "seed": 1, "steps": 2, **other}
         asked = painters["builtin"](Request(**given)).request
-        assert asked.strength == given.get("strength", 1) and asked.fill != "patch"
+        assert asked.strength == given.get("strength", 1)
+        assert asked.fill == ("patch" if given["prompt"] else given.get("fill", "auto"))
 
 
 def test_a_walk_may_begin_from_the_fill(painters, photo):
     for _, painter, request in every_method(painters, photo, steps=3):
         request = replace(request, strength=0.5, fill="patch")
-        *events, result = painter.stream(request)
+        *events, result = painter.stream(request, fills=True)
         fills = [event for event in events if isinstance(event, Filled)]
         steps = events[len(fills) :]
         assert fills and steps and all(isinstance(step, Step) for step in steps)
@@ -265,6 +266,19 @@ def test_a_walk_may_begin_from_the_fill(painters, photo):
         assert (filled[hole] != np.asarray(photo)[hole]).any()
         other = painter(replace(request, fill="original"))
         assert other.image.tobytes() != result.image.tobytes(), "the fill makes no difference"
+
+
+def test_the_built_in_model_draws_onto_the_filled_ground(painters, photo):
+    photo = photo.resize((384, 288))
+    request = Request("red apple", photo, disc(photo.size), seed=2, steps=4, finish="none")
+    *events, result = painters["builtin"].stream(request, fills=True)
+    assert result.request.fill == "patch" and isinstance(events[0], Filled) and isinstance(events[-1], Step)
+    ground = np.asarray([event for event in events if isinstance(event, Filled)][-1].image)
+    hole, after = np.asarray(request.mask) > 127, np.asarray(result.image.convert("RGB"))
+    same = (after == ground).all(-1)[hole].mean()
+    assert 0.02 < same < 0.98, "part of the hole is the ground as it was filled, and part is drawn"
+    own = painters["builtin"](replace(request, fill="blur"))
+    assert not (np.asarray(own.image.convert("RGB")) == ground).all(-1)[hole].mean() > same / 4
 
 
 def test_what_is_drawn_over_part_of_a_soft_mask_keeps_its_share(painters, photo):

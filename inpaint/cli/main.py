@@ -60,7 +60,7 @@ def one(args: argparse.Namespace, progress: Progress) -> int:
     progress.start()
     frames: list[Image.Image] = []
     shown = None
-    for event in painter.stream(request):
+    for event in painter.stream(request, fills=True):
         if isinstance(event, Result):
             result = event
         elif isinstance(event, Filled):

@@ -96,7 +96,7 @@ class Jobs:
             self.painter = self.painter or self.load()
             from ..pipeline.filling import Filled  # which needs torch, as the painter does
 
-            for event in self.painter.stream(request):
+            for event in self.painter.stream(request, fills=True):
                 if stop.is_set():
                     break
                 if isinstance(event, Result):

@@ -79,7 +79,7 @@ class Model:
         self.parts, self.name, self.device, self.dtype, self.policy = parts, parts.name, device, dtype, policy
         self.applied, self.unet_dtype = policy, dtype  # the policy now in force, which a job may make leaner
         self.engine = engine  # runs UNets in torch's place, if there is one
-        self.quality, self.fill_strength = card.quality, card.fill_strength
+        self.quality, self.fill_strength, self.ground = card.quality, card.fill_strength, card.ground
         self.family = parts.source.family
         self.guidance = card.guidance or {
             method: self.family.guidance(source.unet_config()) for method, source in parts.unets.items()

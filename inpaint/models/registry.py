@@ -26,6 +26,7 @@ class Card:
     guidance: dict[str, float] | None = None  # {method: scale}; None for what suits Stable Diffusion
     eta: dict[str, float] | None = None  # {method: eta}; None for 0
     fill_strength: float = 1.0  # of the walk over a hole filled with patches, if there is no prompt; 1: as requested
+    ground: bool = False  # whether a filled hole's ground is kept around what is drawn
     about: str = ""
 
 
@@ -34,6 +35,7 @@ FAMILIES = {
         (str(BUILTIN),),
         quality="",
         fill_strength=0.0,
+        ground=True,
         guidance={"base": 4, "inpaint": 1.5},
         eta={"base": 1, "inpaint": 0},
         about="Small, offline, ships with the program.",

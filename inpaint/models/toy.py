@@ -66,7 +66,7 @@ class Model:
     """
 
     name, fingerprint, side, factor, grid, channels = "toy", "toy-1", 256, 8, 8, 4
-    methods, quality, guidance, eta, fill_strength = ("base",), "", {"base": 7.5}, {"base": 0.0}, 1.0
+    methods, quality, guidance, eta, fill_strength, ground = ("base",), "", {"base": 7.5}, {"base": 0.0}, 1.0, False
     backend, predicts = "torch", {"base": "epsilon"}
 
     def __init__(self):

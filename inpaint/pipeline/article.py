@@ -7,7 +7,7 @@ returns the raw decode: nothing is pasted back.  A table in the README says what
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..errors import InvalidRequest
 from ..pixels import crop, expand, mask
 from .branch import Branch
 from .closeup import guidance_of
+from .filling import Filled
 from .job import Job
 from .scene import Scene
 from .step import PreviewRenderer, Step
@@ -97,7 +98,7 @@ class ArticleJob(Job):
         self.crops = [(whole, whole.box)]
         self.images = [Image.new("RGB", whole.size)] * len(self.seeds)
 
-    def paint(self) -> Iterator[Step]:
+    def paint(self) -> Generator[Step | Filled, None, None]:
         """Walk all variations in one batch, as the program does."""
         request, model, branch, scene = self.request, self.model, self.branch, self._scene()
         T = len(model.alphas_cumprod)

@@ -19,6 +19,7 @@ from ..diffusion.schedulers import sampler
 from ..errors import ModelError
 from ..pixels import blending, fill, mask
 from ..pixels.crop import Crop
+from ..pixels.ground import drawn
 from ..request import Request
 from .branch import Branch
 from .latents import LatentCache, to_hole, to_images
@@ -46,6 +47,7 @@ class CloseUp(Scene):
         picture: Image.Image | None,
         hole: Image.Image | None,
         filled: Image.Image | None = None,
+        ground: Image.Image | None = None,
     ):
         w, h = crop.size
         hole = hole or Image.new("L", crop.size, 255)
@@ -54,6 +56,7 @@ class CloseUp(Scene):
         super().__init__(encoder, request, crop, shape, picture, hole, level)
         self.model, self.method = model, method
         self.contexts: dict[int, Tensor] = {}
+        self.ground = ground
         if picture is not None:
             self.filled = filled or fill.fill(picture, _fully(self.hole), self._fill())
             self.x0 = encoder(self.filled)
@@ -142,7 +145,15 @@ class CloseUp(Scene):
         patches = [image for latent in latents.split(1) for image in to_images(self.model.decode(latent))]
         if hold and self.filled is not None:
             patches = [blending.hold_colours(patch, self.filled, hold) for patch in patches]
-        return [self.crop.resize_back(patch) for patch in patches]
+        if self.ground is None or self.x0 is None:
+            return [self.crop.resize_back(patch) for patch in patches]
+        (trip,) = to_images(self.model.decode(self.x0))
+        return [self._on_ground(patch, trip, self.ground) for patch in patches]
+
+    def _on_ground(self, patch: Image.Image, trip: Image.Image, ground: Image.Image) -> Image.Image:
+        """Return a patch at the size of the box, with the ground where nothing was drawn."""
+        thing = self.crop.resize_back(drawn(patch, trip, self.hole), Image.Resampling.BILINEAR)
+        return Image.composite(self.crop.resize_back(patch), ground, thing)
 
     def join(
         self,

@@ -45,7 +45,7 @@ def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, 
     own = (asked.task != "remove" and asked.strength != 1) or asked.fill not in ("auto", "patch")
     hole = asked.mask is not None or asked.mask_from_alpha or asked.expand
     if model.fill_strength == 1 or asked.prompt.strip() or own or asked.article or not hole:
-        return asked, []
+        return on_ground(asked, model), []
     # the method stays as it was chosen before the strength changed, on which `auto` depends
     known = asked.task == "remove"  # the note would tell what was asked for
     asked = replace(asked, strength=model.fill_strength, fill="patch", method=method)
@@ -53,3 +53,10 @@ def without_prompt(asked: Request, model: Model, method: str) -> tuple[Request, 
         "Without a prompt this model fills a hole with copies of its surroundings; choose the fill “noise” to let it "
         "paint."
     ]
+
+
+def on_ground(asked: Request, model: Model) -> Request:
+    """Fill the hole first if the model draws onto that ground, and the request leaves the fill open."""
+    masked = asked.mask is not None or asked.mask_from_alpha
+    open_ = asked.fill == "auto" and asked.strength == 1 and not asked.article
+    return replace(asked, fill="patch") if model.ground and masked and open_ and asked.prompt.strip() else asked

@@ -101,7 +101,7 @@ class Job:
         """Return whether the hole is filled from its surroundings first."""
         return self.request.fill == "patch" and self.masks is not None
 
-    def paint(self) -> Iterator[Step | Filled]:
+    def paint(self) -> Generator[Step | Filled, None, None]:
         """Fill the hole from its surroundings if that is asked for, then walk unless the fill is the result."""
         if self.fills:
             yield from self.timing.each("fill", self._fill())
@@ -113,7 +113,7 @@ class Job:
         picture, masks, request = self.picture, self.masks, self.request
         assert picture is not None and masks is not None
         if request.strength > 0:
-            filled = yield from fill_hole(picture.rgb, masks, self.seeds[0])
+            filled = yield from fill_hole(picture.rgb, masks, 0)  # one ground for all seeds
             self.ground = under_walk(picture.rgb, filled, masks)
             return
         self.method = "patch"
@@ -121,6 +121,10 @@ class Job:
             filled = yield from fill_hole(picture.rgb, masks, seed)
             self.images[k], self.joined_by, score = as_result(picture.rgb, filled, masks, request, picture.alpha)
             self.scores.append(score)
+
+    def _keeps_ground(self) -> bool:
+        """Return whether the fill stays around what is drawn: by a model that draws the ground less well."""
+        return self.model.ground and self.request.strength == 1
 
     def _walks(self) -> Iterator[Step]:
         """Walk every close-up for every seed, yield its steps, and paste each patch as it is ready."""
@@ -150,6 +154,7 @@ class Job:
                         where.cut(self.picture.rgb) if self.picture else None,
                         where.cut(self.masks.hole) if self.masks else None,
                         where.cut(self.ground) if self.ground else None,
+                        self.ground.crop(where.box) if self.ground and self._keeps_ground() else None,
                     ),
                 )
                 if self.model.device.type != "cpu":  # previews need it; later the VAE would displace the UNet for it

@@ -21,6 +21,7 @@ class Model(Protocol):
     methods        which of base (4-channel UNet) and inpaint (9-channel UNet) it has
     fill_strength  without a prompt, the strength of the walk over a hole filled with patches; 0 keeps the fill as it
                    is, 1 leaves strength and fill to the request
+    ground         whether the ground of a filled hole is kept around what is drawn into it
     notes          remarks for the report, such as a switch to a wider dtype
     """
 
@@ -50,6 +51,8 @@ class Model(Protocol):
     def eta(self) -> dict[str, float]: ...
     @property
     def fill_strength(self) -> float: ...
+    @property
+    def ground(self) -> bool: ...
     @property
     def notes(self) -> list[str]: ...
     @property

@@ -112,7 +112,7 @@ def _steps(requests: list[Request], resume: Resume | None) -> Iterator[Event]:
 def _stream(request: Request, resume: Resume | None) -> Iterator[Filled | Step | Result]:
     painter = current_model.painter
     if resume is None:
-        return painter.stream(request)
+        return painter.stream(request, fills=True)
     kept, finish = resume
     step = kept.step
     if step is None:  # another model was loaded while the job waited
