@@ -142,12 +142,12 @@ def row(seen: list[Seen]) -> dict[str, object]:
     done, refused = [client for client in seen if client.right], [client for client in seen if client.error]
     waits = [client.first - client.asked for client in seen if client.first is not None]
     ends, late = [client.done for client in done], overtaken(seen)
-    told_position, left = sum("number" in client.error for client in refused), sum(client.left for client in seen)
+    with_position, left = sum("number" in client.error for client in refused), sum(client.left for client in seen)
     return {
         "finished": len(done),
-        "refused, with the queue's length": told_position,
+        "refused, with the queue's length": with_position,
         "left": left,
-        "lost": len(seen) - len(done) - told_position - left,
+        "lost": len(seen) - len(done) - with_position - left,
         "wall": f"{max(ends, default=0):.1f} s",
         "wait p50 / p95": f"{percentile(waits, 0.5):.1f} / {percentile(waits, 0.95):.1f} s",
         "first preview after its turn, p95": f"{1000 * percentile(turns(seen), 0.95):.0f} ms",

@@ -84,16 +84,16 @@ class Folder:
     def text_encoder(self, dtype: torch.dtype):
         return self.encoder(self.family.encoders[0], dtype)
 
-    def encoder(self, one: Encoder, dtype: torch.dtype):
+    def encoder(self, spec: Encoder, dtype: torch.dtype):
         """Return one text encoder of the family; None if it is optional and not there."""
         import transformers
 
-        if one.optional and not (self.path / one.folder / "config.json").is_file():
+        if spec.optional and not (self.path / spec.folder / "config.json").is_file():
             return None
         with silent():  # its progress bar would flash up for a fraction of a second
             # the configuration could name an attention kernel on the Hub, which would be downloaded and run
-            kind = getattr(transformers, one.network)
-            return self._network(kind, one.folder, dtype=dtype, attn_implementation="sdpa").requires_grad_(False)
+            kind = getattr(transformers, spec.network)
+            return self._network(kind, spec.folder, dtype=dtype, attn_implementation="sdpa").requires_grad_(False)
 
     def tokenizer(self, sub: str = "tokenizer", kind: str = "CLIPTokenizer"):
         from .text_encoder import tokenizer
@@ -114,7 +114,7 @@ class Folder:
 
     def _others(self) -> tuple[str, ...]:
         """Return the folders of the networks beside the UNet."""
-        return ("vae", *(one.folder for one in self.family.encoders))
+        return ("vae", *(spec.folder for spec in self.family.encoders))
 
     def _network(self, cls, sub: str, **options):
         config(self.path, sub, self.name)
@@ -125,7 +125,7 @@ def family_of(config: dict[str, Any], name: str) -> Family:
     """Return the family of a denoiser with this configuration; ModelError if there is none."""
     family = families.of_config(config)
     if family is None:
-        known = ", ".join(dict.fromkeys(one.title for one in families.EVERY))
+        known = ", ".join(dict.fromkeys(family.title for family in families.EVERY))
         kind = config.get("_class_name", "network")
         raise ModelError(f"{name} is of a kind that is not supported: its {kind} is unknown.", f"Choose: {known}.")
     return family

@@ -204,12 +204,12 @@ def _check_schedules(base: ModelSource, other: ModelSource) -> None:
 def _check(model: Model) -> None:
     """Raise ModelError unless parts from several places fit each other."""
     family = model.family
-    for one in model.parts.unets.values():
-        config = one.unet_config()
-        alike = type(one.family) is type(family) and family.fits(config, model.texts)
+    for part in model.parts.unets.values():
+        config = part.unet_config()
+        alike = type(part.family) is type(family) and family.fits(config, model.texts)
         if not alike or family.out(config) != model.channels:
             raise ModelError(
-                f"The {family.folders[0]} of {one.name} does not fit the text encoder and VAE of {model.name}.",
+                f"The {family.folders[0]} of {part.name} does not fit the text encoder and VAE of {model.name}.",
                 f"Combine models of one family: {family.combine}.",
             )
     texts = [text for text in model.texts if text.encoder is not None]

@@ -120,7 +120,7 @@ class SingleFile:
     def text_encoder(self, dtype: torch.dtype):
         return self.encoder(self.family.encoders[0], dtype)
 
-    def encoder(self, one: Encoder, dtype: torch.dtype):
+    def encoder(self, spec: Encoder, dtype: torch.dtype):
         """Return one text encoder of the family."""
         import transformers
         from accelerate import init_empty_weights
@@ -132,15 +132,15 @@ class SingleFile:
             )
         settings = {
             key: value
-            for key, value in read_config(self.folder, one.folder).items()
+            for key, value in read_config(self.folder, spec.folder).items()
             if "attn_implementation"
             not in key  # it could name a kernel on the Hub, which would be downloaded and run
         }
         config, weights = transformers.CLIPTextConfig(**settings), self._tensors()
-        root = f"{XL_TEXT}embedders.{self.family.encoders.index(one)}." if self.xl else TEXT
+        root = f"{XL_TEXT}embedders.{self.family.encoders.index(spec)}." if self.xl else TEXT
         with readable(self.name):
             with init_empty_weights(include_buffers=False):  # no file holds its position ids
-                encoder = getattr(transformers, one.network)(config)
+                encoder = getattr(transformers, spec.network)(config)
             return loaded(self.name, encoder, conversion.text_weights(weights, encoder, root), dtype)
 
     def index(self) -> dict[str, Any]:

@@ -108,12 +108,12 @@ def check_latents(
     xl      whether the file or its configuration says that it is XL's
     wanted  the shipped configuration of the model's own: sd15 or sdxl
     """
-    told = xl or bool(re.search(r"sdxl|xl[-_ ]?vae", name.lower()))
+    named_xl = xl or bool(re.search(r"sdxl|xl[-_ ]?vae", name.lower()))
     other, mine = _last_layer(theirs), _last_layer(own)
     if other is not None and mine is not None and other.shape == mine.shape == (8, 512, 3, 3):
         alike = bool(torch.cosine_similarity(other.flatten(), mine.flatten(), dim=0) > LIKE)
     else:
-        alike = wanted == XL_SETTINGS or not told
+        alike = wanted == XL_SETTINGS or not named_xl
     if not alike or (xl and wanted != XL_SETTINGS):
         raise foreign(name, wanted)
 

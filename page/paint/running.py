@@ -102,7 +102,7 @@ class Running:
 
     async def watch(self, session: Session, model: str, requests: list[Request], resume: worker.Resume | None):
         """Yield the messages of one job, from the queue to its results; none once another picture is open."""
-        film, results, previews, told_at, filling = [], [], 0, 0.0, False
+        film, results, previews, shown_at, filling = [], [], 0, 0.0, False
         words, session.asked, stencil = session.language, requests[0], Stencil(requests[0].mask)
         with session.running("paint") as cancel:
             work = partial(worker.paint, model, requests, resume)
@@ -123,8 +123,8 @@ class Running:
                             yield messages.step(0, say("filling", words), src, area)
                     case Preview():
                         film.append(event)
-                        if event.jpeg or perf_counter() - told_at > worker.PAUSE:
-                            told_at, previews = perf_counter(), previews + bool(event.jpeg)
+                        if event.jpeg or perf_counter() - shown_at > worker.PAUSE:
+                            shown_at, previews = perf_counter(), previews + bool(event.jpeg)
                             yield self.step(event, words, stencil.of(event))
                     case Finished(result):
                         results.append(result)

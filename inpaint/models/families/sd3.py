@@ -42,7 +42,7 @@ class StableDiffusion3(Family):
 
     def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
         first, second, third = self.encoders
-        clips = [Text(source.tokenizer(one.tokenizer), source.encoder(one, dtype)) for one in (first, second)]
+        clips = [Text(source.tokenizer(spec.tokenizer), source.encoder(spec, dtype)) for spec in (first, second)]
         encoder, width = source.encoder(third, dtype), source.unet_config()["joint_attention_dim"]
         tokenizer = source.tokenizer(third.tokenizer, "T5Tokenizer") if encoder is not None else None
         return (*clips, T5(tokenizer, encoder, TOKENS, width))

@@ -52,7 +52,7 @@ class StableDiffusionXL(Family):
         return torch.float32 if dtype is torch.float16 and config.get("force_upcast", True) else dtype
 
     def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
-        found = tuple(XLText(source.tokenizer(one.tokenizer), source.encoder(one, dtype)) for one in self.encoders)
+        found = tuple(XLText(source.tokenizer(spec.tokenizer), source.encoder(spec, dtype)) for spec in self.encoders)
         for text in found:
             text.zeros = bool(source.index().get("force_zeros_for_empty_prompt", True))
         return found
