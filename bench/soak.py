@@ -33,7 +33,7 @@ from .soak_visitor import Fault, Visitor, chromium
 
 AWAY = 40  # seconds after which the server forgets a visitor who has left
 EVERY = 30  # seconds between two measurements of the server
-WARM = 0.25, 300  # a share of the time, and seconds: until then libraries are loaded and caches filled
+WARM = 0.25, 300, 100  # a share of the time, seconds, actions: until then libraries are loaded and caches filled
 GROWTH, THREADS, FILES = 1.25, 80, 400  # limits: growth of resident memory after that, threads, files
 
 
@@ -102,7 +102,7 @@ class Soak:
     """Visitors who act in random order.
 
     faults  sentences about everything that went wrong
-    looks   (seconds, the server's measurements)
+    looks   (seconds, the actions so far and the server's measurements)
     """
 
     def __init__(self, server: Server, browser, visitors: int, seed: int):
@@ -117,9 +117,13 @@ class Soak:
         began = time.monotonic()
         while (now := time.monotonic() - began) < seconds and len(self.faults) < 10:
             if not self.looks or now - self.looks[-1][0] >= EVERY:
-                self.looks.append((now, self.server.look()))
+                self.look(now)
             self.act(self.rng.choice(self.visitors))
-        self.looks.append((time.monotonic() - began, self.server.look()))
+        self.look(time.monotonic() - began)
+
+    def look(self, at: float) -> None:
+        """Record the actions so far and the server's measurements."""
+        self.looks.append((at, {"actions": self.done.total(), **self.server.look()}))
 
     def act(self, visitor: Visitor) -> None:
         """Run one action of one visitor, and record it; after a fault the visitor starts again in a new tab."""
@@ -142,12 +146,12 @@ class Soak:
             time.sleep(0.5)
         if left:
             self.faults.append(f"{left} files of visitors who have left are still there")
-        self.looks.append((self.looks[-1][0] + self.server.away, self.server.look()))
+        self.look(self.looks[-1][0] + self.server.away)
 
     def judge(self) -> None:
         """Add a fault if memory has grown since the warm-up, or there are too many threads or files."""
         begin = max(WARM[0] * self.looks[-1][0], WARM[1])
-        memory = [look["MiB"] for at, look in self.looks if at >= begin]
+        memory = [look["MiB"] for at, look in self.looks if at >= begin and look["actions"] >= WARM[2]]
         if memory and max(memory) > GROWTH * memory[0]:
             self.faults.append(f"memory grew from {memory[0]} to {max(memory)} MiB")
         for name, limit in (("threads", THREADS), ("files", FILES)):
