@@ -46,6 +46,8 @@ def shoot(browser, address: str, folder: Path) -> None:
     page.screenshot(path=folder / "watch.png")
     page.wait_for_selector(".editor[data-mode=result]", timeout=120_000)
     page.screenshot(path=folder / "result.png")
+    page.locator("#prompt textarea").fill("penguin")  # without a prompt the built-in model runs no step
+    run(page)
     page.get_by_role("tab", name="How it works").click()
     page.wait_for_selector(".figures img")
     page.screenshot(path=folder / "learn.png")

@@ -58,7 +58,7 @@ class Painter:
     def __init__(self, fail: BaseException | None = None):
         self.model, self.fail, self.asked = SimpleNamespace(**MODEL), fail, []
 
-    def stream(self, request: Request):
+    def stream(self, request: Request, fills: bool = False):
         self.asked.append(request)
         for k in range(4):
             yield FakeStep(k, 4, 1000 - 250 * k)

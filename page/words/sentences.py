@@ -280,8 +280,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "batch_note": ("The prompt and the settings are those of the Paint tab.", "提示词与设置取自绘制页。"),
     # learn
     "learn_about": (
-        "Run something on the Paint tab; this page then shows your last run step by step.",
-        "先在绘制页运行一次；此页随后逐步拆解最近一次运行。",
+        "Run something with a prompt on the Paint tab; this page then shows that run step by step.",
+        "先在绘制页用提示词运行一次；此页随后逐步拆解这次运行。",
     ),
     "learn_step": ("Step", "步骤"),
     "learn_load": ("Show the last run", "显示最近一次运行"),

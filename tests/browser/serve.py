@@ -21,7 +21,7 @@ class Painter:
 
     model = SimpleNamespace(name="fake", fingerprint="fake-1", methods=("base", "inpaint"))
 
-    def stream(self, request):
+    def stream(self, request, fills=False):
         from PIL import Image
 
         from inpaint import InvalidRequest, ModelUnavailable, OutOfMemory, Result

@@ -53,6 +53,7 @@ ROWS = [  # every option at least once away from its default, those together tha
     {"picture": None, "mask": None, "width": 64, "height": 128},
     {"mask": None, "strength": 0.5},
     {"steps": 4, "sampler": "dpm++ 2m", "fill": "blur", "finish": "feather"},
+    {"task": "remove", "finish": "auto"},
 ]
 ELSEWHERE = {"prompt", "method", "sampler", "seed", "count", "size", "article"}  # in the other tests of this file
 

@@ -125,7 +125,7 @@ def test_every_public_limit_is_below_ones_own():
 def test_a_public_result_does_not_hold_what_was_removed_unless_asked(tmp_path, monkeypatch):
     """On the paint tab, in the batch and through the API: the pixels under the mask are not in the file."""
     from page.paint.results import Results
-    from page.session import Chosen, Session
+    from page.session import Session
     from tests.fakes import result_of
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
@@ -135,8 +135,8 @@ def test_a_public_result_does_not_hold_what_was_removed_unless_asked(tmp_path, m
         from page.layout import Page
 
         page, session = Page(Limits(public=public), "toy"), Session()
-        session.pending = [Chosen(result, 0)]
-        message = Results(page).save(session, {"format": "png", **asked})
+        ((chosen,), _) = session.add([result], 64)
+        message = Results(page).save(session, {"id": chosen.id, "format": "png", **asked})
         restored = Request.from_image(message["path"]).picture.rgb.tobytes()
         assert (restored == secret.tobytes()) is kept, (public, asked)
 

@@ -197,7 +197,7 @@ class Cancelling:
     def __init__(self, painter):
         self.painter, self.model, self.after, self.visitor = painter, painter.model, None, None
 
-    def stream(self, request):
+    def stream(self, request, fills=False):
         for k, event in enumerate(self.painter.stream(request)):
             if k == self.after:
                 self.visitor.cancel()

@@ -153,7 +153,7 @@ def in_another_thread() -> str:
 class Pretending:
     """Paints as the browser's tests do, or raises what a prompt asks for; lives in the worker."""
 
-    def stream(self, request):
+    def stream(self, request, fills=False):
         from inpaint import InvalidRequest, ModelUnavailable, OutOfMemory
         from tests.browser.serve import Painter
 
