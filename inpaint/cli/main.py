@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 import warnings
 from functools import partial
 from importlib.util import find_spec
@@ -30,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     args = parser.parser().parse_intermixed_args(argv)
-    progress = Progress(sys.stderr)
+    progress, pressed = Progress(sys.stderr), _watched()
     if not args.debug:
         warnings.simplefilter("ignore")
     try:
@@ -41,11 +43,27 @@ def main(argv: list[str] | None = None) -> int:
         return _tell("Stopped.", 130)
     except Exception as error:
         progress.clear()
+        if pressed:  # libraries that are being imported make other errors of it
+            return _tell("Stopped.", 130)
         if args.debug:
             raise
         if isinstance(error, InpaintError):
             return _tell(str(error), 2 if isinstance(error, USER_ERRORS) else 1)
         return _tell(f"{batch.unforeseen(error)} Repeat with --debug to see where.", 1)
+
+
+def _watched() -> list[int]:
+    """Return a list to which every Ctrl-C is added, before it becomes a KeyboardInterrupt as ever."""
+    pressed: list[int] = []
+
+    def press(number: int, frame: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, press)
+    return pressed
 
 
 def one(args: argparse.Namespace, progress: Progress) -> int:

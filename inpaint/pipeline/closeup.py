@@ -179,8 +179,8 @@ class CloseUp(Scene):
         if closed not in self.contexts:
             picture = self.picture or Image.new("RGB", self.crop.size, (128, 128, 128))
             hole = self.hole.point(lambda v: 255 * (ceil(v * LEVELS / 255) > closed))
-            painted = to_hole(hole).to(self.model.device)
-            self.contexts[closed] = self.model.context(self.holes(t), painted, self.encoder(picture, hole))
+            masked = self.encoder(picture, hole)
+            self.contexts[closed] = self.model.context(self.holes(t), to_hole(hole), masked)
         return self.contexts[closed]
 
     def _closed(self, t: float) -> int:

@@ -77,8 +77,8 @@ def test_without_a_name_no_earlier_result_is_replaced(workdir, painter, count):
 def test_a_file_that_appears_while_it_runs_is_kept(workdir, painter, capsys):
     stream = painter.stream
 
-    def slow(request):
-        yield from stream(request)
+    def slow(request, fills=False):
+        yield from stream(request, fills)
         Path("cat-inpainted.png").write_bytes(b"another program's")  # after the names were looked at
 
     painter.stream = slow

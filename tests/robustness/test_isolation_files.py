@@ -45,7 +45,7 @@ def test_nobody_acts_on_what_another_one_has_made(place):
     path = result(ours)["path"]
     assert ours.file(path).status_code == 200  # the address is the key
     for what in ("save", "film", "keep", "choose"):
-        message = other.act(what, index=0)
+        message = other.act(what, id=ours.latest)
         assert message["kind"] == "" and "src" not in message and "path" not in message
     assert "no picture" in other.run(painted())[-1]["say"].lower()
     for message in (other.trigger("scrub", {"index": 0}), other.act("back")):

@@ -87,7 +87,8 @@ class Flux(Family):
 
     def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
         """Return the masked picture's latents, followed by the mask's pixels, each cell's 8 × 8 as channels."""
-        return torch.cat([masked, F.pixel_unshuffle(painted, painted.shape[-1] // hole.shape[-1])], dim=1)
+        cells = F.pixel_unshuffle(painted.to(masked), painted.shape[-1] // hole.shape[-1])
+        return torch.cat([masked, cells], dim=1)
 
     def fits(self, config: dict[str, Any], texts: tuple) -> bool:
         words, pooled = texts[1].encoder.config.d_model, texts[0].encoder.config.hidden_size

@@ -151,10 +151,10 @@ def expected(request):
 
     given, hole = request.picture, request.mask
     picture = expand.expand(given, request.expand) if request.expand else given
-    if request.strength == 0:
+    if request.strength == 0 and request.fill != "patch":  # a fill is no walk
         return picture, np.ones(picture.size[::-1], bool)
     if hole is None and not request.mask_from_alpha and not request.expand:
-        return picture, np.zeros(picture.size[::-1], bool)
+        return picture, np.full(picture.size[::-1], request.strength == 0)
     changes = request.invert or request.mask_from_alpha or request.fill_holes or request.grow > 0
     if not changes and (hole is None or hole.size == given.size):  # black is kept: nothing of ours decides
         left, top = expand.sides(request.expand, given.size)[:2] if request.expand else (0, 0)

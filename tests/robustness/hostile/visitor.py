@@ -60,6 +60,7 @@ class Visitor:
         self.clients.append(self.client)
         self.session = session or secrets.token_hex(6)
         self.functions = self.client.get("/config").json()["dependencies"]
+        self.latest = ""  # the id of the last result
 
     def get(self, path: str, **more) -> httpx.Response:
         """GET, the path sent exactly as it is given: httpx would tidy up dots and backslashes."""
@@ -79,7 +80,7 @@ class Visitor:
         return self.trigger("open", {"path": path, "name": name})
 
     def act(self, what: str, **more) -> dict:
-        return self.trigger("act", {"do": what, **more})
+        return self.trigger("act", {"do": what, "id": self.latest, **more})
 
     def trigger(self, event: str, content: Any) -> dict:
         """The message that answers an event of the stage."""
@@ -97,6 +98,8 @@ class Visitor:
         for name, value in {"prompt": prompt, **settings}.items():
             data[button["inputs"].index(ids[name])] = value
         answers = [answer[0] for answer in self.call(button["id"], data, None, ids["run"])]
+        for item in (item for answer in answers for item in answer.get("items", ())):
+            self.latest = item["id"]
         return [answer for answer in answers if "kind" in answer or "error" in answer]
 
     def cancel(self) -> None:
