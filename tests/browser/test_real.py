@@ -95,7 +95,7 @@ def test_a_cancelled_run_can_be_made_a_picture(page, photo):
     hands.stroke(page, (0.3, 0.4), (0.6, 0.5))
     hands.set_option(page, "steps", 150)
     hands.run(page, "a pizza")
-    hands.previews(page, 2)
+    page.wait_for_function("document.querySelector('.editor').innerText.includes('Step ')")
     page.locator("#cancel").click()
     hands.mode(page, "stopped")
     page.locator("[data-do=use_preview]").click()
