@@ -99,7 +99,7 @@ export function optionsBar(editor) {
     onchange: () => localStorage.setItem(ON_RELEASE, now.checked ? "1" : "0") });
   const onRelease = el("label.tick", { title: say("on_release_hint") }, now, say("on_release"));
   const hint = el("span.hint");
-  const bar = el("div.options", {}, size, hardness, opacity, tolerance, everywhere, hint, onRelease);
+  const bar = el("div.brush-options", {}, size, hardness, opacity, tolerance, everywhere, hint, onRelease);
   bar.onRelease = () => now.checked;
   bar.update = () => {
     size.limit(brush.most || 400);

@@ -32,7 +32,7 @@ def test_stroke_erase_undo_redo(painter):
 
 
 def test_opacity_is_a_level_and_does_not_build_up(painter):
-    painter.locator(".options input[type=range]").nth(2).fill("40")
+    painter.locator(".brush-options input[type=range]").nth(2).fill("40")
     hands.stroke(painter, (0.3, 0.5), (0.6, 0.5))
     hands.stroke(painter, (0.6, 0.5), (0.3, 0.5))
     assert 100 <= hands.level(painter, 0.45, 0.5) <= 104

@@ -17,7 +17,7 @@ def seen(page, clip=None) -> np.ndarray:
     """The picture, or a part of the screen, as it is, the mask hidden, all bars aside."""
     page.mouse.move(2, 2)
     page.evaluate("window.inpaint.editor.look('hidden')")
-    page.add_style_tag(content=".tools, .corner, .options, .progress, .grip, .line { opacity: 0 !important; }")
+    page.add_style_tag(content=".tools, .corner, .brush-options, .progress, .grip, .line { opacity: 0 !important; }")
     data = page.screenshot(clip=clip or page.locator(".world").bounding_box())
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
