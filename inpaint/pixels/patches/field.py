@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import morphology
+
 AT_ONCE = 1 << 15  # patches that are compared at a time; their pixels stay in the processor's cache
 BLOCK = 512  # rows of one matrix product
 NEIGHBOURS = ((0, 1), (1, 0), (0, -1), (-1, 0))
@@ -47,14 +49,15 @@ class Field:
         trust  the weight of the hole's own pixels, 0 … KNOWN; those around it have the weight KNOWN
         """
         sy, sx = np.nonzero(self.usable)
-        sources = self._patches(source, sy, sx)
+        sources = self._patches(self._flat(source) - 128, sy, sx)
         squares = sources * sources
         plain = KNOWN * squares.sum(1)
         best, distance = np.empty(len(self.y), np.intp), np.empty(len(self.y), np.float32)
-        weights = np.where(self.hole, trust, KNOWN).astype(np.float32)[..., None].repeat(3, 2) + 128
+        asked = self._flat(estimate) - 128
+        weights = self._flat(np.where(self.hole, trust, KNOWN)[..., None].repeat(3, 2))
         for start in range(0, len(self.y), BLOCK):
             part = slice(start, start + BLOCK)
-            targets = self._patches(estimate, self.y[part], self.x[part])
+            targets = self._patches(asked, self.y[part], self.x[part])
             weight, sums = np.full((1, 1), KNOWN, np.float32), plain
             if trust != KNOWN:
                 weight = self._patches(weights, self.y[part], self.x[part])
@@ -165,10 +168,10 @@ class Field:
         rim = (self.radius, self.radius)
         return np.pad(np.rint(estimate).astype(np.float32), (rim, rim, (0, 0)), mode="symmetric").reshape(-1, 3)
 
-    def _patches(self, estimate: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Return the patches around these centres, float32 [n, 3 · (2 radius + 1)²], whole numbers around 0."""
+    def _patches(self, flat: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return the patches around these centres, float32 [n, 3 · (2 radius + 1)²]; flat from `_flat`."""
         wide = self.width + 2 * self.radius
-        flat, at = self._flat(estimate) - 128, (y + self.radius) * wide + x + self.radius
+        at = (y + self.radius) * wide + x + self.radius
         return np.concatenate([flat.take(at + dy * wide + dx, axis=0) for dy, dx in self.offsets], axis=1)
 
 
@@ -182,6 +185,4 @@ def usable(hole: np.ndarray, avoid: np.ndarray, radius: int) -> np.ndarray:
 
 def _square(mask: np.ndarray, radius: int) -> np.ndarray:
     """Return the mask grown by a square of this radius."""
-    from .. import morphology
-
     return morphology.dilate_square(mask.view(np.uint8), radius) > 0

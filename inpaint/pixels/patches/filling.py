@@ -263,9 +263,7 @@ def _broad(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     sigma = max(0.7, BROAD * float(ndimage.distance_transform_edt(hole).max()))
-    share = ndimage.gaussian_filter(hole.astype(np.float32), sigma)
-    blurred = ndimage.gaussian_filter(difference * hole[..., None], (sigma, sigma, 0))
-    return np.where(hole[..., None], blurred / np.maximum(share, np.float32(1e-3))[..., None], 0)
+    return np.where(hole[..., None], _mean_of(difference, hole, sigma), 0)
 
 
 def _meeting(level: Level, estimate: np.ndarray) -> np.ndarray:
@@ -282,21 +280,19 @@ def _meeting(level: Level, estimate: np.ndarray) -> np.ndarray:
 
 def _around(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean of the known pixels near each, [h, w, 3], and how far they spread, [h, w, 1]."""
-    from scipy import ndimage
-
-    weight = known.astype(np.float32)
-    share = np.maximum(ndimage.gaussian_filter(weight, WIDE), np.float32(1e-4))[..., None]
-    mean, square = (
-        ndimage.gaussian_filter(v * weight[..., None], (WIDE, WIDE, 0)) / share for v in (values, values**2)
-    )
+    mean, square = (_mean_of(each, known, WIDE) for each in (values, values**2))
     return mean, np.sqrt(np.maximum(square - mean**2, 0)).max(-1, keepdims=True)
 
 
 def _rim(source: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Return the known colours, smoothed so that no single pixel of the rim is drawn into the hole."""
+    return np.where(hole[..., None], 0, _mean_of(source, ~hole, 3.0))
+
+
+def _mean_of(values: np.ndarray, known: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the mean of the known pixels (bool [h, w]) around each, [h, w, 3], weighted by a Gaussian."""
     from scipy import ndimage
 
-    known = (~hole).astype(np.float32)
-    share = ndimage.gaussian_filter(known, 3.0)
-    blurred = ndimage.gaussian_filter(source * known[..., None], (3, 3, 0))
-    return np.where(hole[..., None], 0, blurred / np.maximum(share, np.float32(1e-4))[..., None])
+    share = ndimage.gaussian_filter(known.astype(np.float32), sigma)
+    blurred = ndimage.gaussian_filter(values * known[..., None], (sigma, sigma, 0))
+    return blurred / np.maximum(share, np.float32(1e-4))[..., None]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ..laplace import downsample
 from .field import usable
 
 LEAST = 16  # pixels a side of the smallest level
@@ -76,11 +77,7 @@ class Levels:
 
 def halved(values: np.ndarray) -> np.ndarray:
     """Return the means of 2 × 2 pixels of [H, W, C]; an odd last row or column counts twice."""
-    h, w = values.shape[:2]
-    if h % 2 or w % 2:
-        values = np.pad(values, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
-    rows = values[::2] + values[1::2]
-    return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+    return np.ascontiguousarray(np.moveaxis(downsample(np.moveaxis(values, -1, 0)), 0, -1))
 
 
 def _enlarged(values: np.ndarray, scale: int, shape: tuple[int, ...]) -> np.ndarray:
