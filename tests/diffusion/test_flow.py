@@ -9,6 +9,7 @@ from inpaint.diffusion.conditioning import Conditioning
 from inpaint.diffusion.noise import Noise
 from inpaint.diffusion.sampling import Flow, MaskedBase, Strategy, denoise, guided
 from inpaint.diffusion.schedulers import offered, sampler
+from tests.diffusion.latents import draw, square_hole
 
 FLOW = {"prediction_type": "flow", "num_train_timesteps": 1000}
 SHIFTED = {**FLOW, "shift": 3.0}
@@ -35,13 +36,7 @@ class Oracle:
 
 
 def latent(seed=0, b=1):
-    return torch.randn(b, 16, 8, 8, generator=torch.Generator().manual_seed(seed))
-
-
-def square_hole():
-    hole = torch.zeros(1, 1, 8, 8)
-    hole[..., 2:6, 2:6] = 1
-    return hole
+    return draw(16, seed, b)
 
 
 @pytest.mark.parametrize("steps", [1, 4, 20])

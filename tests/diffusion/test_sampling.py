@@ -12,6 +12,7 @@ from inpaint.diffusion.sampling import InpaintUNet, MaskedBase, Strategy, denois
 from inpaint.diffusion.schedulers import SOLVERS, sampler
 from inpaint.models.toy import SCHEDULE
 from inpaint.unet.forward import whole
+from tests.diffusion.latents import draw, square_hole
 
 SD = {**SCHEDULE, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
 ABAR = schedule.alphas_cumprod(SCHEDULE)
@@ -40,13 +41,7 @@ def ddim(steps, strength=1.0, eta=0.0, noise=None):
 
 
 def latent(seed=0, b=1):
-    return torch.randn(b, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
-
-
-def square_hole():
-    hole = torch.zeros(1, 1, 8, 8)
-    hole[..., 2:6, 2:6] = 1
-    return hole
+    return draw(4, seed, b)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])

@@ -15,24 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # the pipeline warns about it
 def test_equal_to_diffusers(both, w, strength, count):
     pipeline, model = both("sd3")
     assert model.methods == ("base",) and model.grid == 16
-    picture, mask = tiny.scene()
-    with torch.no_grad():
-        x0, x0_masked = model.encode(picture), model.encode(picture * (mask < 0.5))
-    reference = pipeline(
-        prompt=tiny.PROMPT,
-        negative_prompt=tiny.NEGATIVE,
-        image=x0,
-        mask_image=mask,
-        masked_image_latents=x0_masked,
-        height=tiny.SIDE,
-        width=tiny.SIDE,
-        strength=strength,
-        num_inference_steps=5,
-        guidance_scale=w,
-        num_images_per_prompt=count,
-        output_type="latent",
-        generator=tiny.generators(count),
-    ).images
+    reference = tiny.reference(pipeline, model, w, strength, count, 5)
     ours = tiny.walked(model, "base", w, strength, count, 5)
     torch.testing.assert_close(ours, reference, atol=2e-4, rtol=1e-4)
 

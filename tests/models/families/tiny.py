@@ -226,3 +226,25 @@ def walked(model, method: str, w: float, strength: float, count: int, steps: int
     unet = model.unet(method, guidance=w if told else None)
     *_, last = denoise(unet, text, strategy, walker, x, 1.0 if told else w)
     return strategy.restore(last.x)
+
+
+def reference(pipeline, model, w: float, strength: float, count: int, steps: int) -> torch.Tensor:
+    """The latents that diffusers' pipeline ends with, on the scene that `walked` walks."""
+    picture, mask = scene()
+    with torch.no_grad():
+        x0, x0_masked = model.encode(picture), model.encode(picture * (mask < 0.5))
+    return pipeline(
+        prompt=PROMPT,
+        negative_prompt=NEGATIVE,
+        image=x0,
+        mask_image=mask,
+        masked_image_latents=x0_masked,
+        height=SIDE,
+        width=SIDE,
+        strength=strength,
+        num_inference_steps=steps,
+        guidance_scale=w,
+        num_images_per_prompt=count,
+        output_type="latent",
+        generator=generators(count),
+    ).images
