@@ -11,7 +11,7 @@ from .errors import InvalidRequest
 from .memory.policy import within_memory
 from .pipeline.article import ArticleJob
 from .pipeline.branch import Branch
-from .pipeline.filling import Filled
+from .pipeline.filling import FillCache, Filled
 from .pipeline.job import Job
 from .pipeline.latents import LatentCache
 from .pipeline.protocols import Model
@@ -27,7 +27,7 @@ class Inpainter:
     """
 
     def __init__(self, model: Model):
-        self.model, self.encoder = model, LatentCache(model)
+        self.model, self.encoder, self.fill_cache = model, LatentCache(model), FillCache()
 
     def __call__(self, request: Request, on_step: Callable[[Step], None] | None = None) -> Result:
         """Run the request and return its result; `on_step` is called with every step.  Raises InpaintError."""
@@ -61,7 +61,7 @@ class Inpainter:
         with within_memory(self.model):
             unchanged = request.strength == 0 and request.picture is not None
             kind = ArticleJob if request.article and not unchanged else Job
-            job = kind(self.model, self.encoder, request, self.method(request), branch)
+            job = kind(self.model, self.encoder, self.fill_cache, request, self.method(request), branch)
             if not job.unchanged:
                 with closing(job.paint()) as events:
                     for event in events:

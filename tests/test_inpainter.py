@@ -281,6 +281,30 @@ def test_the_built_in_model_draws_onto_the_filled_ground(painters, photo):
     assert not (np.asarray(own.image.convert("RGB")) == ground).all(-1)[hole].mean() > same / 4
 
 
+def test_another_run_over_the_same_hole_fills_nothing_and_gives_the_same_picture(photo, monkeypatch):
+    from inpaint.pipeline import filling
+
+    fills, fill_patches = [], filling.fill_patches
+    monkeypatch.setattr(filling, "fill_patches", lambda *given: fills.append(1) or fill_patches(*given))
+    mask, other = disc(photo.size), disc(photo.size, (10, 10, 40, 40))
+    painter = inpaint.load("builtin")
+    request = Request("red apple", photo, mask, seed=2, steps=2)
+    stopped = painter.stream(request, fills=True)
+    next(stopped)
+    stopped.close()
+    painter(request)
+    assert len(fills) == 2, "a fill that was stopped is begun again"
+    for again in (replace(request, seed=3), replace(request, prompt="pizza", picture=photo.copy())):
+        *events, result = painter.stream(again, fills=True)
+        assert len(fills) == 2 and any(isinstance(event, Filled) for event in events)
+        assert inpaint.load("builtin")(again).image.tobytes() == result.image.tobytes()
+        fills.pop()
+    for new in (replace(request, mask=other), replace(request, picture=photo.rotate(180))):
+        before = len(fills)
+        painter(new)
+        assert len(fills) == before + 1
+
+
 def test_what_is_drawn_over_part_of_a_soft_mask_keeps_its_share(painters, photo):
     soft = Image.new("L", photo.size)
     soft.paste(40, (20, 20, 60, 60))

@@ -13,6 +13,8 @@ from ..pixels import blending, morphology, seam
 from ..pixels.mask import FULL, Masks, SparseMask
 from ..pixels.patches import fill_patches
 from ..request import Request
+from .latents import digest_of
+from .preview import small
 
 PAUSE = 0.1  # seconds between two pictures of a hole that is being filled
 RIM = 4  # pixels around the mask that are not copied, since the removed thing often sticks out a little
@@ -33,9 +35,7 @@ class Filled:
 
     def preview(self, side: int = 512) -> Image.Image:
         """Return the picture, RGB, at most `side` pixels long."""
-        scale = min(1.0, side / max(self.image.size))
-        size = max(1, round(self.image.width * scale)), max(1, round(self.image.height * scale))
-        return self.image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
+        return small(self.image, side)
 
 
 def fill_hole(rgb: Image.Image, masks: Masks, seed: int) -> Generator[Filled, None, Image.Image]:
@@ -52,6 +52,26 @@ def fill_hole(rgb: Image.Image, masks: Masks, seed: int) -> Generator[Filled, No
         yield shown
     yield Filled(image, masks.painted)
     return image
+
+
+class FillCache:
+    """Fill the hole that walks begin from, and keep the last fill: another run over the same hole fills nothing."""
+
+    def __init__(self) -> None:
+        self.key, self.part = b"", Image.new("RGB", (1, 1))
+
+    def __call__(self, rgb: Image.Image, masks: Masks) -> Generator[Filled, None, Image.Image]:
+        """Return the whole picture, its painted parts filled with seed 0; yield the fill so far."""
+        key, box = digest_of(rgb, masks.painted.whole()), masks.painted.box()
+        if key != self.key:
+            filled = yield from fill_hole(rgb, masks, 0)
+            self.key, self.part = key, filled.crop(box)
+            return filled
+        filled = rgb.copy()
+        filled.paste(self.part, box[:2])
+        yield Filled(rgb, masks.painted)
+        yield Filled(filled, masks.painted)
+        return filled
 
 
 def under_walk(rgb: Image.Image, filled: Image.Image, masks: Masks) -> Image.Image:

@@ -23,7 +23,7 @@ from ..result import Result
 from .branch import Branch
 from .closeup import CloseUp
 from .defaults import resolved
-from .filling import Filled, as_result, fill_hole, under_walk
+from .filling import FillCache, Filled, as_result, fill_hole, under_walk
 from .latents import LatentCache
 from .protocols import Model
 from .step import PreviewRenderer, Step
@@ -41,8 +41,17 @@ class Job:
     branch  the kept step to continue from; None starts from noise
     """
 
-    def __init__(self, model: Model, encoder: LatentCache, asked: Request, method: str, branch: Branch | None = None):
+    def __init__(
+        self,
+        model: Model,
+        encoder: LatentCache,
+        fill_cache: FillCache,
+        asked: Request,
+        method: str,
+        branch: Branch | None = None,
+    ):
         self.model, self.encoder, self.method, self.timing = model, encoder, method, Timing()
+        self.fill_cache = fill_cache
         self.branch = branch
         self.asked, notes = resolved(branch.asked(asked) if branch else asked, model, method)
         seed = self.asked.seed or 0  # resolved: there is one
@@ -113,7 +122,7 @@ class Job:
         picture, masks, request = self.picture, self.masks, self.request
         assert picture is not None and masks is not None
         if request.strength > 0:
-            filled = yield from fill_hole(picture.rgb, masks, 0)  # one ground for all seeds
+            filled = yield from self.fill_cache(picture.rgb, masks)  # the same for all seeds
             self.ground = under_walk(picture.rgb, filled, masks)
             return
         self.method = "patch"

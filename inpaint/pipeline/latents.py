@@ -42,7 +42,7 @@ class LatentCache:
     @torch.no_grad()
     def __call__(self, picture: Image.Image, hole: Image.Image | None = None) -> Tensor:
         """Encode a picture to [1, 4, h, w], float32; with a `hole` (L, 255 = blank) the masked picture."""
-        key = _digest(picture, hole)
+        key = digest_of(picture, hole)
         if key not in self.cache:
             pixels = to_pixels(picture)
             if hole is not None:
@@ -61,7 +61,8 @@ class LatentCache:
         return self.colours
 
 
-def _digest(picture: Image.Image, hole: Image.Image | None) -> bytes:
+def digest_of(picture: Image.Image, hole: Image.Image | None) -> bytes:
+    """Return a digest of the pixels of a picture and its hole."""
     digest = blake2b(repr(picture.size).encode(), digest_size=16)
     digest.update(picture.tobytes())
     if hole is not None:

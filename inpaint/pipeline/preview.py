@@ -16,6 +16,13 @@ from torch import Tensor
 from .protocols import Model
 
 
+def small(picture: Image.Image, side: int) -> Image.Image:
+    """Return the picture at most `side` pixels long."""
+    scale = min(1.0, side / max(picture.size))
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
+
+
 class Preview:
     """Turn latents [1, 4, h, w] into an RGB picture of w × h pixels."""
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..diffusion.protocols import LatentStep
 from ..pixels.crop import Box
 from ..pixels.mask import SparseMask
+from .preview import small
 from .scene import Scene
 
 
@@ -38,8 +39,7 @@ class PreviewRenderer:
 
     def _size(self, side: int) -> Size:
         scale = min(1.0, side / max(self.picture.size))
-        size = max(1, round(self.picture.width * scale)), max(1, round(self.picture.height * scale))
-        picture = self.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
+        picture = small(self.picture, side)
         whole = self.scene.crop.box
         left, top, right, bottom = (round(n * scale) for n in whole)
         box = Box(left, top, max(right, left + 1), max(bottom, top + 1))
