@@ -64,6 +64,11 @@ def previews(page, many: int) -> list[str]:
     return seen
 
 
+def stepping(page) -> None:
+    """Wait until the model's steps are shown: a run cancelled while the hole is still being filled leaves no step."""
+    page.wait_for_function("document.querySelector('.progress').textContent.startsWith('Step ')")
+
+
 def said(page) -> str:
     return page.locator(".status").inner_text()
 

@@ -95,7 +95,7 @@ def test_a_cancelled_run_can_be_made_a_picture(page, photo):
     hands.stroke(page, (0.3, 0.4), (0.6, 0.5))
     hands.set_option(page, "steps", 150)
     hands.run(page, "a pizza")
-    page.wait_for_function("document.querySelector('.editor').innerText.includes('Step ')")
+    hands.stepping(page)
     page.locator("#cancel").click()
     hands.mode(page, "stopped")
     page.locator("[data-do=use_preview]").click()
@@ -152,7 +152,7 @@ def test_the_photo_stays_sharp_while_a_run_goes_on(page, photo):
 
     before = seen()
     hands.run(page, "a pizza")
-    hands.previews(page, 2)
+    hands.stepping(page)
     during = seen()
     assert page.locator(".editor").get_attribute("data-mode") == "run"
     page.locator("#cancel").click()

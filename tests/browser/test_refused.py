@@ -235,7 +235,9 @@ def test_a_killed_server_is_one_sentence_and_all_is_there_when_it_is_back(visit,
     page.wait_for_selector(".status.bad")
     assert "kept" in hands.said(page) and page.locator("#run").is_visible()
     assert hands.painted(page) == mask and page.locator(".photo").is_visible()
+    page.evaluate("window.before = true")
     with server:
+        page.wait_for_function("!window.before")  # Gradio loads the page anew once the server answers again
         page.wait_for_function(
             "n => window.inpaint?.editor.pointer.mask?.data.reduce((a, v) => a + (v > 0), 0) === n",
             arg=mask,
