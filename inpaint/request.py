@@ -12,13 +12,14 @@ from functools import wraps
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
+from .diffusion.presets import AUTO, NONE, PRESETS
 from .errors import InvalidRequest
 from .files.picture import Picture
 from .options import checked, option
 
 METHODS = ("auto", "base", "inpaint")
 SPEEDS = ("exact", "fast")
-SAMPLERS = ("ddim", "euler", "euler a", "dpm++ 2m", "unipc", "ddpm", "lcm")
+SAMPLERS = ("ddim", "euler", "euler a", "dpm++ 2m", "unipc", "ddpm", "lcm", "tcd")
 FILLS = ("auto", "original", "patch", "blur", "neutral", "noise", "smooth", "border")
 TASKS: dict[str, dict[str, Any]] = {  # what a person comes for, and the settings it begins with
     "fill": {},
@@ -108,10 +109,22 @@ class Request:
         choices=SPEEDS,
         group="sampling",
     )
+    preset: str = option(
+        AUTO,
+        "The sampler, spacing, steps and guidance of a model or LoRA made for few steps; auto tells it by the name.",
+        choices=(AUTO, NONE, *PRESETS),
+        group="sampling",
+    )
     sampler: str = option("ddim", "How to walk from noise to picture.", choices=SAMPLERS, group="sampling")
+    spacing: str = option(
+        AUTO,
+        "The noise levels walked: trailing begins at pure noise, leading a little below, auto is the model's own.",
+        choices=(AUTO, "leading", "trailing"),
+        group="sampling",
+    )
     eta: float | None = option(
         None,
-        "Fresh noise in each step of ddim: 0 is DDIM, 1 is DDPM-like, auto as much as suits the model.",
+        "Fresh noise in each step of ddim and tcd: 0 is none, 1 the most, auto as much as suits the model.",
         kind=float,
         low=0.0,
         high=1.0,
@@ -236,13 +249,14 @@ class Request:
 
 
 def begun(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the given settings on top of those that their task begins with, if there is a task."""
-    task = given.get("task")
-    return {**(TASKS.get(task, {}) if isinstance(task, str) else {}), **given}
+    """Return the given settings on top of those that their task and preset begin with, if there are any."""
+    task, preset = given.get("task"), given.get("preset")
+    first = TASKS.get(task, {}) if isinstance(task, str) else {}
+    return {**first, **(PRESETS.get(preset, {}) if isinstance(preset, str) else {}), **given}
 
 
-def _begin_with_the_task(init: Callable[..., None]) -> Callable[..., None]:
-    """Return an __init__ in which the task's settings take the place of defaults, but not of what is given."""
+def _begin_with_task_and_preset(init: Callable[..., None]) -> Callable[..., None]:
+    """Return an __init__ in which the settings of task and preset replace defaults, but not what is given."""
 
     @wraps(init)
     def __init__(self: Request, *args: Any, **given: Any) -> None:
@@ -251,7 +265,7 @@ def _begin_with_the_task(init: Callable[..., None]) -> Callable[..., None]:
     return __init__
 
 
-Request.__init__ = _begin_with_the_task(Request.__init__)  # type: ignore[method-assign]
+Request.__init__ = _begin_with_task_and_preset(Request.__init__)  # type: ignore[method-assign]
 
 
 def read_settings(settings: Any, prompt: Any = None, besides: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from inpaint.diffusion.presets import SETTINGS as FEW_STEPS
 from inpaint.paths import without_folders
 from inpaint.request import TASKS, options
 
@@ -123,6 +124,8 @@ class Page:
         c.cancel.click(self.running.cancel, None, None, **free)
         c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")
         preset = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
+        few = [c.by_name[name] for name in FEW_STEPS]
+        c.preset.input(c.few_steps, c.preset, few, **free)
         c.task.input(task_settings, [c.task, c.by_name["prompt"]], preset, **free)
         for connect in self.after:
             connect(c)

@@ -12,7 +12,7 @@ from torch import Tensor
 from . import schedule
 from .protocols import Sampler
 from .sampling import DDIM, Flow
-from .solvers import DDPM, LCM, DPMSolver2M, Euler, EulerAncestral, Level, Solver, UniPC
+from .solvers import DDPM, LCM, TCD, DPMSolver2M, Euler, EulerAncestral, Level, Solver, UniPC
 
 SOLVERS: dict[str, tuple[type[Solver], str, dict[str, Any]]] = {  # name: (solver, diffusers class, its settings)
     "euler": (Euler, "EulerDiscreteScheduler", {}),
@@ -21,7 +21,9 @@ SOLVERS: dict[str, tuple[type[Solver], str, dict[str, Any]]] = {  # name: (solve
     "unipc": (UniPC, "UniPCMultistepScheduler", {}),
     "ddpm": (DDPM, "DDPMScheduler", {"clip_sample": False}),
     "lcm": (LCM, "LCMScheduler", {}),
+    "tcd": (TCD, "TCDScheduler", {}),
 }
+OWN_SPACING = ("lcm", "tcd")  # they choose among the timesteps of their training
 
 
 def sampler(
@@ -35,14 +37,18 @@ def sampler(
     noise=None,
     predicts: str = "epsilon",
     tokens: int = 0,
+    spacing: str = "auto",
 ) -> Sampler:
     """Return the sampler called `name` for `model`'s schedule, starting at the noise level that `strength` asks for.
 
     predicts  what the UNet predicts: epsilon, v_prediction or sample;  tokens  those of a transformer's picture
+    spacing   leading or trailing; auto is the model's own
     """
     if schedule.is_flow(model.schedule):
         return _flow(model.schedule, steps, strength, exact, tokens)
-    T, last = len(model.alphas_cumprod), schedule.trailing(model.schedule)
+    T, last = len(model.alphas_cumprod), spacing == "trailing"
+    if spacing == "auto":
+        last = schedule.trailing(model.schedule)
     run, partly = schedule.runs(steps, strength, exact, T), exact and strength < 1
     if name == "ddim":
         every = schedule.timesteps(steps, T, "trailing" if last else "leading") if not partly else []
@@ -57,14 +63,17 @@ def sampler(
     if partly:
         levels, steps = schedule.levels(strength, steps, T), run
         settings = _lowest(model.alphas_cumprod, levels) | {"timestep_spacing": _trailing(levels, run)}
-    if name == "lcm":
+    if name in OWN_SPACING:
         settings["original_inference_steps"] = settings["num_train_timesteps"] if partly else _original(T, steps)
     made = getattr(diffusers, kind)
     known = inspect.signature(made.__init__).parameters
     scheduler = made(**{k: v for k, v in settings.items() if k in known}, **extra)
     scheduler.set_timesteps(steps)
     every, pairs = scheduler.timesteps[-run:].tolist(), [*_levels(scheduler)[-run:], (1.0, 0.0)]
-    return solver(every, pairs, float(scheduler.init_noise_sigma), noise, predicts)
+    walker = solver(every, pairs, float(scheduler.init_noise_sigma), noise, predicts)
+    if isinstance(walker, TCD):
+        walker.eta, walker.abar = eta, model.alphas_cumprod.double().tolist()
+    return walker
 
 
 def offered(config: dict[str, Any]) -> tuple[str, ...]:
@@ -90,7 +99,7 @@ def _flow(config: dict[str, Any], steps: int, strength: float, exact: bool, toke
 
 
 def _original(T: int, steps: int) -> int:
-    """Return the number of steps LCM chooses from: the 50 of its distillation, or the next divisor of T."""
+    """Return the number of steps LCM and TCD choose from: the 50 of its distillation, or the next divisor of T."""
     return next(n for n in range(max(50, steps), T + 1) if T % n == 0)
 
 

@@ -7,7 +7,7 @@ for the end.  Only latents are on the device, so no step waits for the device an
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import expm1, inf, log, sqrt
+from math import expm1, floor, inf, log, sqrt
 
 from torch import Tensor
 
@@ -126,6 +126,22 @@ class LCM(Solver):
         denoised = t / sqrt(norm) * pred_x0 + self.SIGMA_DATA**2 / norm * x
         alpha, sigma = self.levels[self.index + 1]
         return alpha * denoised + sigma * self.noise() if sigma else denoised
+
+
+class TCD(Solver):
+    """Predict x at a level below the next, then add noise up to it: trajectory consistency.
+
+    Zheng et al. 2024, arXiv 2402.19159, algorithm 4.  `eta` is their gamma: 0 adds no noise, 1 goes by x0; abar is
+    ᾱ at all T timesteps.
+    """
+
+    eta, abar = 0.3, list[float]()
+
+    def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
+        after = int(self.every[self.index + 1]) if self.index + 1 < len(self.every) else 0
+        a_next, a = self.abar[after], self.abar[floor(round((1 - self.eta) * after, 6))]
+        x = sqrt(a) * pred_x0 + sqrt(1 - a) * eps
+        return sqrt(a_next / a) * x + sqrt(1 - a_next / a) * self.noise() if self.eta and after else x
 
 
 class DPMSolver2M(Solver):

@@ -32,6 +32,7 @@ SAMPLERS = {
     "unipc": "UniPC",
     "ddpm": "DDPM",
     "lcm": "LCM",
+    "tcd": "TCD",
 }
 CONTENT = {"original": "original", "blur": "fill", "noise": "latent noise", "neutral": "latent nothing"}
 NUMBERS = {

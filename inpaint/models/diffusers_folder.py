@@ -30,6 +30,7 @@ class Folder:
     """
 
     family: Family
+    titles: tuple[str, ...] = ()
 
     def __init__(self, path: Path, name: str = "", fetch: Fetch | None = None):
         self.path, self.name, self.fetch = path, name or path.name, fetch

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..diffusion import schedule
+from ..diffusion.presets import SCHEDULERS, FewSteps, told
 from ..errors import ModelError
 from ..files import fingerprint
 from ..memory import device as devices
 from ..memory import policy as memories
+from ..paths import without_folders
 from ..unet import backend as backends
 from . import hub, lora, sources, textual_inversion, vae_files
 from .lora import Lora
@@ -179,7 +181,17 @@ def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
         texts=base.family.texts(base, dtype, list(found.loras), found.embeddings),
         loras=found.loras,
         stamp=fingerprint.combined(fingerprint.of_files(files), [word.stamp for word in found.embeddings]),
+        few=_few_steps(found),
     )
+
+
+def _few_steps(found: Found) -> FewSteps | None:
+    """Return what a model's names, its scheduler and its UNet say about a preset for few steps."""
+    source, kind = found.source, SCHEDULERS.get(str(found.source.schedule().get("_class_name")))
+    if kind is None and source.unet_config().get("time_cond_proj_dim"):  # trained by latent consistency distillation
+        kind = "lcm"
+    few = told([found.name, *found.card.base, source.name, *source.titles])
+    return few or (FewSteps(without_folders(found.name), kind) if kind else None)
 
 
 def _check_toy(**given: object) -> None:

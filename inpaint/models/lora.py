@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..files import fingerprint
-from . import adapters, lora_keys, peft_config, weight_files
+from . import adapters, lora_keys, model_spec, peft_config, weight_files
 from .adapters import Adapter
 from .peft_config import PeftConfig
 from .registry import family
@@ -47,12 +47,16 @@ OTHERS = (  # other kinds of files: the pattern of a key, what such a file is, a
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA file: its changes, {"unet" or "text_encoder": {flat layer name: Adapter}}, and its strength `weight`."""
+    """A LoRA file: its changes, {"unet" or "text_encoder": {flat layer name: Adapter}}, and its strength `weight`.
+
+    titles  the names that may tell what it is for: its file's or folder's, and those it states itself
+    """
 
     name: str
     changes: dict[str, dict[str, Adapter]]
     weight: float
     stamp: str
+    titles: tuple[str, ...] = ()
 
 
 def parse(lora: str | Path | tuple[str, float]) -> tuple[str, float]:
@@ -86,7 +90,9 @@ def read(lora: str | Path | tuple[str, float], allow_pickle: bool = False) -> Lo
     with weight_files.readable(path.name):
         tensors = weight_files.tensors(path, allow_pickle)
         configs = peft_config.read(path, list(tensors))
-        return Lora(path.name, _changes(path.name, tensors, configs), strength, fingerprint.of_files([path]))
+        title = path.parent.name if path.name in FOLDER else path.stem
+        titles = title, *model_spec.titles(weight_files.metadata(path))
+        return Lora(path.name, _changes(path.name, tensors, configs), strength, fingerprint.of_files([path]), titles)
 
 
 def _changes(name: str, tensors: dict[str, Tensor], configs: dict[str, PeftConfig]) -> dict[str, dict[str, Adapter]]:

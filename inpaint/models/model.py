@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..diffusion import schedule
 from ..diffusion.conditioning import Text as PromptEmbeds
+from ..diffusion.presets import FewSteps, told
 from ..errors import InvalidRequest, ModelError
 from ..files import fingerprint
 from ..memory import device as devices
@@ -44,6 +45,7 @@ class ModelParts:
     predicts  {method: epsilon, v_prediction or sample}
     side      the working size in pixels
     stamp     the fingerprint of all files except LoRAs
+    few       what the model says about a preset for few steps
     """
 
     name: str
@@ -57,6 +59,7 @@ class ModelParts:
     texts: tuple[Text | Any, ...]  # of the family, as it reads them; an optional one may lack its encoder
     loras: tuple[Lora, ...]
     stamp: str
+    few: FewSteps | None = None
 
 
 class Model:
@@ -101,6 +104,12 @@ class Model:
     def backend(self) -> str:
         """Return the library that runs the UNets loaded so far: torch or openvino."""
         return "openvino" if self.engine and any(map(self.engine.runs, self.unets.values())) else "torch"
+
+    @property
+    def few_steps(self) -> FewSteps | None:
+        """Return the preset for few steps that the LoRAs or the model tell by their names."""
+        used = [lora for lora in self.loras if lora.weight]
+        return told([title for lora in used for title in lora.titles], lora=True) or self.parts.few
 
     @property
     def vae(self) -> AutoencoderKL:

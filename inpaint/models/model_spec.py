@@ -5,6 +5,7 @@ modelspec.prediction_type         v, epsilon …    (Stability AI's ModelSpec)
 modelspec.predict_key             the same, as ComfyUI saves it
 modelspec.architecture            stable-diffusion-v2-768-v
 modelspec.resolution              768x768
+modelspec.title, ss_output_name                   its name
 ss_v_parameterization, ss_zero_terminal_snr       kohya's trainer
 """
 
@@ -44,6 +45,11 @@ def side(metadata: Mapping[str, str]) -> int | None:
     """Return the training size in pixels that the file states, or None."""
     found = re.fullmatch(r"(\d{2,5})(?:x(\d{2,5}))?", metadata.get("modelspec.resolution", "").strip().lower())
     return max(int(number) for number in found.groups() if number) if found else None
+
+
+def titles(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that the file gives itself."""
+    return tuple(metadata[key] for key in ("modelspec.title", "ss_output_name") if metadata.get(key))
 
 
 def is_xl(keys: Iterable[str], metadata: Mapping[str, str]) -> bool:

@@ -63,6 +63,7 @@ class SingleFile:
         self.folder = folder or CONFIGS / ("sdxl" if self.xl else FAMILIES[self.width])
         self.original = ldm_config.beside(path)
         self.notes: list[str] = []
+        self.titles = model_spec.titles(metadata)
         self.stated = model_spec.schedule(found, metadata)
         self.noted_side = model_spec.side(metadata)
         prefixes = self.prefixes = (UNET, VAE, XL_TEXT if self.xl else TEXT)

@@ -40,6 +40,7 @@ class ModelSource(Protocol):
     name: str
     family: Family
     notes: list[str]
+    titles: tuple[str, ...]  # by which its maker calls it, if stated
 
     def vae(self, dtype: torch.dtype) -> AutoencoderKL: ...
     def files(self) -> list[Path]: ...

@@ -67,7 +67,7 @@ class Model:
 
     name, fingerprint, side, factor, grid, channels = "toy", "toy-1", 256, 8, 8, 4
     methods, quality, guidance, eta, fill_strength, ground = ("base",), "", {"base": 7.5}, {"base": 0.0}, 1.0, False
-    backend, predicts = "torch", {"base": "epsilon"}
+    backend, predicts, few_steps = "torch", {"base": "epsilon"}, None
 
     def __init__(self):
         self.device, self.schedule = torch.device("cpu"), dict(SCHEDULE)

@@ -11,7 +11,7 @@ from ..request import Request
 from .scene import Scene
 from .step import Step
 
-WALK_FIELDS = ("article", "sampler", "steps", "strength", "exact_steps")  # these decide which timesteps are walked
+WALK_FIELDS = ("article", "sampler", "spacing", "steps", "strength", "exact_steps")  # which decide the timesteps
 
 
 @dataclass(frozen=True, slots=True)

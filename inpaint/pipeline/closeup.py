@@ -77,6 +77,7 @@ class CloseUp(Scene):
             eta=request.eta or 0.0,
             noise=self.noise,
             predicts=self.model.predicts[self.method],
+            spacing=request.spacing,
             tokens=self.crop.size[0] * self.crop.size[1] // self.model.grid**2,
         )
         self.strategy = self._strategy(walker, self.noise if request.fresh_noise else lambda: first)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion.conditioning import Text
+from ..diffusion.presets import FewSteps
 from ..diffusion.protocols import Denoiser
 
 
@@ -22,6 +23,7 @@ class Model(Protocol):
     fill_strength  without a prompt, the strength of the walk over a hole filled with patches; 0 keeps the fill as it
                    is, 1 leaves strength and fill to the request
     ground         whether the ground of a filled hole is kept around what is drawn into it
+    few_steps      what its name or a LoRA's says about a preset for few steps; None if nothing
     notes          remarks for the report, such as a switch to a wider dtype
     """
 
@@ -53,6 +55,8 @@ class Model(Protocol):
     def fill_strength(self) -> float: ...
     @property
     def ground(self) -> bool: ...
+    @property
+    def few_steps(self) -> FewSteps | None: ...
     @property
     def notes(self) -> list[str]: ...
     @property

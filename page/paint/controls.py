@@ -13,6 +13,8 @@ from typing import Any
 import gradio as gr
 
 from inpaint import InvalidRequest
+from inpaint.diffusion.presets import PRESETS
+from inpaint.diffusion.presets import SETTINGS as FEW_STEPS
 from inpaint.options import AUTO, from_text, kind_of, optional, to_text
 from inpaint.request import SPEEDS, TASKS, options
 
@@ -158,6 +160,16 @@ class Controls:
                 text = unicodedata.normalize("NFKC", settings[name]).strip()
                 settings[name] = from_text(field, text or AUTO)
         return settings
+
+    @property
+    def preset(self) -> Any:
+        return self.by_name["preset"]
+
+    def few_steps(self, preset: str) -> list[Any]:
+        """Return updates for what a preset for few steps sets; auto and none bring the defaults back."""
+        found = PRESETS.get(preset, {})
+        values = {name: found.get(name, options()[name].default) for name in FEW_STEPS}
+        return [gr.update(value=self.shown(name, value)) for name, value in values.items()]
 
     @staticmethod
     def is_typed(field: Field) -> bool:

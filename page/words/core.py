@@ -151,6 +151,10 @@ CHINESE: dict[str, str] = {
     "Strength {} has fewer than {} noise levels: some above it are used too.": (
         "强度 {0} 对应的噪声级少于 {1} 个：也会用到更高的一些。"
     ),
+    "By its name {} is made for few steps: the preset {} takes {}; choose the preset none to set them yourself.": (
+        "由名称看，{0} 只需少数步骤：预设 {1} 用 {2} 步；想自行设置请选预设 none。"
+    ),
+    "This walk has a spacing of its own: the one asked for is ignored.": "此采样有自己的步间隔，所选间隔已略去。",
     "The sampler {} has no eta: it is ignored.": "采样器 {0} 不用 eta，已略去。",
     "The article's program uses {}, not {}.": "原文程序使用 {0}，而不是 {1}。",
     "The article's program runs 4-channel UNets only.": "原文程序只运行四通道 UNet。",

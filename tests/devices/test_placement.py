@@ -54,6 +54,8 @@ ROWS = [  # every option at least once away from its default, those together tha
     {"mask": None, "strength": 0.5},
     {"steps": 4, "sampler": "dpm++ 2m", "fill": "blur", "finish": "feather"},
     {"task": "remove", "finish": "auto"},
+    {"preset": "tcd"},
+    {"preset": "turbo", "spacing": "leading", "steps": 3},
 ]
 ELSEWHERE = {"prompt", "method", "sampler", "seed", "count", "size", "article"}  # in the other tests of this file
 

@@ -16,6 +16,7 @@ SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"
 ZERO = {**SD, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "set_alpha_to_one": True}
 TEXT = torch.tensor([0.3, 1.0]).reshape(2, 1, 1)
 SAMPLERS = ["ddim", *SOLVERS]
+ETA = 0.3  # of diffusers' TCD
 
 
 class Model:
@@ -55,7 +56,7 @@ def theirs(name, config, kind, steps, run, x0=None, rescale=0.0):
         made.set_begin_index(len(made.timesteps) - run)
     noise, unet = Noise((5,), (4, 8, 8)), unet_of(config, kind)
     x = noise() * made.init_noise_sigma if x0 is None else made.add_noise(x0, noise(), walked[:1])
-    extra = {"generator": noise.generators} if name in ("euler a", "ddpm", "lcm") else {}
+    extra = {"generator": noise.generators} if name in ("euler a", "ddpm", "lcm", "tcd") else {}
     for t in walked:
         none, cond = unet(torch.cat([made.scale_model_input(x, t)] * 2), t, TEXT).chunk(2)
         out = none + 3.0 * (cond - none)
@@ -67,7 +68,9 @@ def theirs(name, config, kind, steps, run, x0=None, rescale=0.0):
 def ours(name, config, kind, steps, strength, x0=None, rescale=0.0):
     noise = Noise((5,), (4, 8, 8))
     first = noise()
-    walker = sampler(name, Model(config), steps, strength, noise=noise, predicts=kind)
+    walker = sampler(
+        name, Model(config), steps, strength, noise=noise, predicts=kind, eta=ETA if name == "tcd" else 0.0
+    )
     x = first * walker.init_noise_sigma if x0 is None else walker.q_sample(x0, walker.timesteps[0], first)
     return list(denoise(unet_of(config, kind), TEXT, Strategy(), walker, x, 3.0, rescale))
 
@@ -94,6 +97,35 @@ def test_a_walk_from_a_picture_equals_diffusers(name, kind, config):
     x0, kind = latent(1), "v_prediction" if config is ZERO else kind
     *_, last = ours(name, config, kind, 20, 0.6, x0)
     torch.testing.assert_close(last.x, theirs(name, config, kind, 20, 12, x0), atol=3e-5, rtol=3e-5)
+
+
+@pytest.mark.parametrize("name", ["ddim", "euler", "euler a", "ddpm"])
+@pytest.mark.parametrize("steps", [1, 4, 8])
+def test_trailing_spacing_that_is_asked_for_equals_diffusers(name, steps):
+    noise = Noise((5,), (4, 8, 8))
+    first = noise()
+    walker = sampler(name, Model(SD), steps, 1.0, noise=noise, spacing="trailing")
+    x = first * walker.init_noise_sigma
+    *_, last = denoise(unet_of(SD, "epsilon"), TEXT, Strategy(), walker, x, 3.0)
+    expected = theirs(name, {**SD, "timestep_spacing": "trailing"}, "epsilon", steps, steps)
+    torch.testing.assert_close(last.x, expected, atol=3e-5, rtol=3e-5)
+    assert walker.timesteps[0] == 999
+    asked = sampler(name, Model(ZERO), steps, 1.0, noise=noise, predicts="v_prediction", spacing="leading")
+    assert asked.timesteps[0] < 999 or steps == 1
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_tcd_equals_diffusers_at_every_eta(eta):
+    noise, unet = Noise((5,), (4, 8, 8)), unet_of(SD, "epsilon")
+    walker = sampler("tcd", Model(SD), 4, 1.0, noise=noise, eta=eta)
+    *_, last = denoise(unet, TEXT, Strategy(), walker, noise(), 1.0)
+    noise, made = Noise((5,), (4, 8, 8)), diffusers.TCDScheduler(**SD)
+    made.set_timesteps(4)
+    assert walker.timesteps == made.timesteps.tolist()
+    x = noise()
+    for t in made.timesteps:
+        x = made.step(unet(x, t, TEXT[1:]), t, x, eta=eta, generator=noise.generators).prev_sample
+    torch.testing.assert_close(last.x, x, atol=3e-5, rtol=3e-5)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -187,7 +219,14 @@ def test_noise_is_measured_the_same_before_during_and_after_a_walk(name, config)
 
 
 def test_a_walk_can_start_anywhere_and_goes_the_same_way():
-    for name in ("ddim", "euler", "euler a", "ddpm", "lcm"):  # the multistep samplers remember the steps before
+    for name in (
+        "ddim",
+        "euler",
+        "euler a",
+        "ddpm",
+        "lcm",
+        "tcd",
+    ):  # multistep samplers remember more
         noise, unet = Noise((5,), (4, 8, 8)), unet_of(SD, "epsilon")
         walker = sampler(name, Model(SD), 10, 1.0, noise=noise)
         kept = []

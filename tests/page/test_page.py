@@ -105,3 +105,24 @@ def test_the_display_copy_is_small_and_keeps_transparency():
     address = shown_picture(Picture.open(picture))
     image = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
     assert image.size == (2449, 816) and image.mode == "RGBA" and image.getpixel((10, 10))[3] == 0
+
+
+def test_a_preset_for_few_steps_moves_the_controls_that_it_sets():
+    import gradio as gr
+
+    from inpaint.diffusion.presets import PRESETS, SETTINGS
+    from inpaint.request import options
+    from page.limits import Limits
+    from page.paint.controls import Controls
+
+    with gr.Blocks():
+        controls = Controls(Limits(), ["toy"], "toy")
+    defaults = {name: options()[name].default for name in SETTINGS}
+    for preset in options()["preset"].metadata["choices"]:
+        shown = [update["value"] for update in controls.few_steps(preset)]
+        assert all(controls.fits(*pair) for pair in zip(SETTINGS, shown, strict=True))
+        values = {name: component.value for name, component in controls.by_name.items()} | dict(
+            zip(SETTINGS, shown, strict=True)
+        )
+        asked = controls.settings(values.values())
+        assert {name: asked[name] for name in SETTINGS} == {**defaults, **PRESETS.get(preset, {})}

@@ -153,3 +153,14 @@ def test_the_command_line_runs_both_methods(made, name, tmp_path, photo):
         options = ["--method", method, "--steps", "1", "--size", "64", "--dtype", "float32", "-o", str(out)]
         assert main([*command, *options]) in (None, 0)
         assert Request.from_image(out).method == method
+
+
+def test_a_flow_for_few_steps_is_known_by_its_name(painters):
+    made = painters["schnell"](Request("a cat", Image.new("RGB", (64, 64), "gray"), size=64, seed=1))
+    assert (made.request.preset, made.request.steps, made.request.sampler) == ("turbo", 4, "euler")
+    assert len([note for note in made.report["notes"] if "few steps" in note]) == 1
+    assert not [note for note in made.report["notes"] if "cannot use" in note or "spacing" in note]
+    chosen = painters["dev"](Request("a cat", made.request.picture, preset="hyper", size=64, seed=1, method="base"))
+    assert (chosen.request.steps, chosen.request.guidance_scale) == (8, 3.5), "it takes the guidance as an input"
+    told = painters["sd3"](Request("", made.request.picture, spacing="leading", size=64, seed=1, steps=2))
+    assert [note for note in told.report["notes"] if "spacing" in note]
