@@ -12,6 +12,7 @@ from .conditioning import Text
 
 Draw = Callable[[], Tensor]  # -> noise, [B, 4, h, w]
 HoleAt = Callable[[float], Tensor]  # t -> [B, 1, h, w]
+Memory = tuple[Tensor, ...]  # what a multistep sampler remembers of the steps before, [B, 4, h, w] each
 
 
 class Denoiser(Protocol):
@@ -42,20 +43,24 @@ class Sampler(Protocol):
 
     def target(self, x0: Tensor, noise: Tensor, t) -> Tensor: ...
 
-    def start_at(self, index: int) -> None: ...
+    def start_at(self, index: int, memory: Memory = ()) -> None: ...
+
+    @property
+    def memory(self) -> Memory: ...
 
 
 class Unscaled:
     """The common base of DDIM and flows: the network's input is x_t unscaled, and so is the noise at the start."""
 
     init_noise_sigma = 1.0
+    memory: Memory = ()
     timesteps: list
 
     def scale(self, x: Tensor, t: float) -> Tensor:
         """Return x_t as the network expects it."""
         return x
 
-    def start_at(self, index: int) -> None:
+    def start_at(self, index: int, memory: Memory = ()) -> None:
         """Skip the first `index` timesteps."""
         self.timesteps = self.timesteps[index:]
 
@@ -70,6 +75,7 @@ class LatentStep:
     x: Tensor  # after the step
     pred_x0: Tensor  # the clean picture as the network sees it now
     seen: Tensor  # the network's input, such as √ᾱ_t pred_x0 + √(1-ᾱ_t) eps
+    memory: Memory  # the sampler's, after the step
 
 
 def whole(t: float) -> float:

@@ -12,6 +12,7 @@ from math import expm1, floor, inf, log, sqrt
 from torch import Tensor
 
 from . import prediction
+from .protocols import Memory
 
 Level = tuple[float, float]
 
@@ -26,7 +27,10 @@ class Solver:
     init_noise_sigma  what pure noise is multiplied by at the start
     noise             draws a fresh [B, 4, h, w] for the samplers that add noise
     predicts          what the UNet predicts: epsilon, v_prediction or sample
+    memory            what the next step needs to know of those before; empty at the start, and in one-step methods
     """
+
+    memory: Memory = ()
 
     def __init__(
         self,
@@ -45,9 +49,10 @@ class Solver:
         """Return the timesteps still to walk, descending."""
         return self.every[self.first :]
 
-    def start_at(self, index: int) -> None:
-        """Skip the first `index` timesteps."""
+    def start_at(self, index: int, memory: Memory = ()) -> None:
+        """Skip the first `index` timesteps; `memory` is the one after them, without which a solver begins anew."""
         self.first = self.index = index
+        self.memory = memory
 
     def q_sample(self, x0: Tensor, t: float, noise: Tensor) -> Tensor:
         """Return x_t = alpha x0 + sigma noise."""
@@ -147,32 +152,33 @@ class TCD(Solver):
 class DPMSolver2M(Solver):
     """Apply DPM-Solver++, second order, multistep, midpoint (Lu et al. 2022, arXiv 2211.01095, algorithm 2)."""
 
-    previous: Tensor | None = None  # pred_x0 of the step before
-
     def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
-        previous, self.previous = self.previous, pred_x0
+        before, self.memory = self.memory, (pred_x0,)
         (_, sigma), (a_next, s_next) = self.levels[self.index : self.index + 2]
         if not s_next:
             return pred_x0
         h, D = self.log_snr(self.index + 1) - self.log_snr(self.index), pred_x0
-        if previous is not None:
+        if before:
             r = (self.log_snr(self.index) - self.log_snr(self.index - 1)) / h
-            D = pred_x0 + (pred_x0 - previous) / (2 * r)
+            D = pred_x0 + (pred_x0 - before[0]) / (2 * r)
         return s_next / sigma * x - a_next * expm1(-h) * D
 
 
 class UniPC(Solver):
-    """Predict, then correct: UniPC of order 2, B(h) = e^h - 1 (Zhao et al. 2023, arXiv 2302.04867)."""
+    """Predict, then correct: UniPC of order 2, B(h) = e^h - 1 (Zhao et al. 2023, arXiv 2302.04867).
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.history: list[Tensor] = []  # pred_x0 of the last two steps
-        self.last: Tensor | None = None  # x before the last predictor
+    Its memory is x before the last predictor, and pred_x0 of the last two steps.
+    """
+
+    @property
+    def history(self) -> Memory:
+        """Return pred_x0 of the last two steps, fewer at the start."""
+        return self.memory[1:]
 
     def update(self, x: Tensor, eps: Tensor, pred_x0: Tensor) -> Tensor:
-        if self.history:
+        if self.memory:
             x = self.correct(pred_x0)
-        self.history, self.last = [*self.history[-1:], pred_x0], x
+        self.memory = x, *self.history[-1:], pred_x0
         return self.predict(x)
 
     def predict(self, x: Tensor) -> Tensor:
@@ -185,8 +191,7 @@ class UniPC(Solver):
 
     def correct(self, pred_x0: Tensor) -> Tensor:
         """Correct the last prediction by UniC, now that pred_x0 is known at its end."""
-        assert self.last is not None  # there was a step before
-        base, h = self._exponential(self.last, self.index - 1, self.history[-1])
+        base, h = self._exponential(self.memory[0], self.index - 1, self.history[-1])
         change = pred_x0 - self.history[-1]
         if len(self.history) < 2:
             residual = 0.5 * change

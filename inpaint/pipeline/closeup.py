@@ -125,13 +125,15 @@ class CloseUp(Scene):
         step, request = branch.step, self.request
         branch.check(self)
         x0 = step.pred_x0[:1].to(self.model.device)
-        walker.start_at(branch.next(walker.timesteps, request))
+        goes_on = branch.same_walk(request) and request.seed == step.seed
+        memory = tuple(kept[:1].to(self.model.device) for kept in step.memory) if goes_on else ()
+        walker.start_at(branch.next(walker.timesteps, request), memory)
         if branch.finish or not walker.timesteps:
             return step.x[:1].to(self.model.device) if branch.same_walk(request) and not branch.finish else x0
         if request.seed != step.seed:
             return walker.q_sample(x0, walker.timesteps[0], first)
         self.noise.generators[0].set_state(step.noise[0])
-        if branch.same_walk(request):
+        if goes_on:
             return step.x[:1].to(self.model.device)
         level = schedule.level(self.model.schedule, self.model.alphas_cumprod, step.t)
         return walker.q_sample(x0, walker.timesteps[0], branch.eps(level).to(self.model.device))
@@ -210,7 +212,7 @@ def guidance_of(request: Request) -> float:
 
 def _latents(step: LatentStep) -> LatentStep:
     """Return a copy of the step without references to its run."""
-    return LatentStep(step.index, step.total, step.t, step.x, step.pred_x0, step.seen)
+    return LatentStep(step.index, step.total, step.t, step.x, step.pred_x0, step.seen, step.memory)
 
 
 def _fully(hole: Image.Image) -> Image.Image:

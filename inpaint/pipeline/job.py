@@ -229,7 +229,7 @@ class Job:
 
     def shown(self, step: LatentStep, image_index: int, seed: int, noise, render: PreviewRenderer) -> Step:
         """Return the step with the data to preview it and to continue from it."""
-        latents = step.index, step.total, step.t, step.x, step.pred_x0, step.seen
+        latents = step.index, step.total, step.t, step.x, step.pred_x0, step.seen, step.memory
         return Step(*latents, image_index, seed, self.timing.total(), noise, render)
 
     def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:

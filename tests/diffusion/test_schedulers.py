@@ -219,14 +219,7 @@ def test_noise_is_measured_the_same_before_during_and_after_a_walk(name, config)
 
 
 def test_a_walk_can_start_anywhere_and_goes_the_same_way():
-    for name in (
-        "ddim",
-        "euler",
-        "euler a",
-        "ddpm",
-        "lcm",
-        "tcd",
-    ):  # multistep samplers remember more
+    for name in SAMPLERS:
         noise, unet = Noise((5,), (4, 8, 8)), unet_of(SD, "epsilon")
         walker = sampler(name, Model(SD), 10, 1.0, noise=noise)
         kept = []
@@ -234,7 +227,7 @@ def test_a_walk_can_start_anywhere_and_goes_the_same_way():
             kept.append((step, noise.states()))
         noise = Noise((5,), (4, 8, 8))
         walker = sampler(name, Model(SD), 10, 1.0, noise=noise)
-        walker.start_at(4)
+        walker.start_at(4, kept[3][0].memory)
         noise.generators[0].set_state(kept[3][1][0])
         again = list(denoise(unet, TEXT, Strategy(), walker, kept[3][0].x, 3.0))
         assert len(again) == 6 and torch.equal(again[-1].x, kept[-1][0].x), name
