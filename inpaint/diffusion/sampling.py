@@ -197,5 +197,4 @@ def denoise(
         seen, scale = sampler.scale(x, t), w if interval[0] <= t <= interval[1] else 1
         out = guided(unet, strategy.unet_input(seen, t), t, text, scale, rescale)
         x, pred_x0 = sampler.step(x, strategy.correct(out, t), t)  # p_sample_ddim
-        at = i, len(sampler.timesteps), whole(t)
-        yield LatentStep(*at, x, pred_x0, seen, sampler.memory)  # img_callback(pred_x0, i)
+        yield LatentStep(i, len(sampler.timesteps), whole(t), x, pred_x0, seen, sampler.memory)  # img_callback

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -62,9 +62,10 @@ class FloatTiff:
 
         self._data = data
         with tifffile.TiffFile(BytesIO(data)) as file:
-            page = file.pages[0]
+            page: Any = file.pages[0]
             self._in_planes = page.axes == "SYX"
             height, width = page.shape[1:] if self._in_planes else page.shape[:2]
+            self.tile_size = page.tilewidth, page.tilelength  # 0 without tiles
         self.size = width, height
 
     def decoded(self) -> Image.Image:

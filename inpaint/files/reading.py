@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
+from math import ceil
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")  # decoders only: nothing that runs a program
 MAX_PIXELS = 89_000_000  # just under the size at which Pillow warns on every crop; 89 MP is a 9400 × 9400 picture
+TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF's tags
 SUFFIXES = (  # of files that can be opened
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif", ".heic", ".heif"),
 )
+TILES = 2, 1 << 24  # a TIFF's tiles cover at most this many times its pixels, and so many more; each is decoded whole
 ADVICE = "Use a PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP file."
 
 
@@ -94,6 +97,18 @@ def sound(image: Image.Image | other_formats.Foreign, name: str = "The picture")
         raise UnreadablePicture(f"{name} has no pixels.", "Choose another one.")
     if width * height > MAX_PIXELS:
         raise _too_large(name, f"{width} × {height} pixels")
+    if _tiled(image) > TILES[0] * width * height + TILES[1]:
+        raise UnreadablePicture(f"{name} is damaged: its tiles are larger than the picture.", "Choose another file.")
+
+
+def _tiled(image: Image.Image | other_formats.Foreign) -> int:
+    """Return how many pixels a TIFF's tiles cover together; 0 if it has none."""
+    tags = getattr(image, "tag_v2", {})
+    sides = getattr(image, "tile_size", (tags.get(TILE_WIDTH), tags.get(TILE_LENGTH)))
+    if not all(isinstance(side, int) and side > 0 for side in sides):
+        return 0
+    across, down = (ceil(whole / side) * side for whole, side in zip(image.size, sides, strict=True))
+    return across * down
 
 
 def _too_large(name: str, size: str) -> UnreadablePicture:

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 from inpaint import InpaintError, Picture, UnreadablePicture
@@ -155,6 +156,33 @@ def test_what_is_no_picture_is_refused_in_one_sentence(name, tmp_path):
             with pytest.raises(UnreadablePicture) as error:
                 opener(source)
             assert "\n" not in str(error.value) and error.value.advice
+
+
+def tiled(size: tuple[int, int], side: int, dtype, channels: int) -> bytes:
+    """A TIFF of noise with square tiles."""
+    out, shape = io.BytesIO(), (size[1], size[0], channels)[: 2 + (channels > 1)]
+    values = np.random.default_rng(0).integers(1, 255, shape).astype(dtype)
+    tifffile.imwrite(out, values, tile=(side, side), photometric="rgb" if channels > 1 else "minisblack")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tiles_that_would_fill_the_memory_are_refused_before_they_are_decoded(dtype, channels):
+    """A few kilobytes can decompress to a tile of gigabytes, of which the picture shows a corner."""
+    data = tiled((64, 48), 64, dtype, channels)
+    assert Picture.open(data).size == (64, 48)
+    for tag in (322, 323):  # the tile's width and length
+        entry = next(e for kind in (3, 4) if (e := struct.pack("<HHI", tag, kind, 1)) in data)
+        at = data.index(entry) + len(entry)
+        data = data[:at] + struct.pack("<I", 20_000) + data[at + 4 :]
+    for opener in (Picture.open, open_mask):
+        with pytest.raises(UnreadablePicture, match="its tiles are larger than the picture"):
+            opener(data)
+
+
+def test_tiles_may_be_wider_than_a_narrow_picture():
+    assert Picture.open(tiled((100, 5000), 1024, np.uint8, 3)).size == (100, 5000)
 
 
 @pytest.mark.parametrize(
