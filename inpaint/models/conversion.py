@@ -20,6 +20,12 @@ def unet_weights(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str
     return _converter("convert_ldm_unet_checkpoint")(weights, config)
 
 
+def dropped(given: dict[str, Tensor], converted: dict[str, Tensor]) -> list[str]:
+    """Return the names of the weights that `unet_weights` does not know and has left out."""
+    kept = {id(value) for value in converted.values()}
+    return [name for name, value in given.items() if id(value) not in kept]
+
+
 def vae_weights(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
     """Return a checkpoint's VAE in diffusers' naming, for a VAE of this configuration."""
     return _converter("convert_ldm_vae_checkpoint")(weights, config)

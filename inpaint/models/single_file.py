@@ -106,7 +106,9 @@ class SingleFile:
 
         config = self.unet_config()
         with readable(self.name):
-            weights = conversion.unet_weights(self._tensors(), config)
+            given = {key: value for key, value in self._tensors().items() if key.startswith(UNET)}
+            weights = conversion.unet_weights(given, config)
+            complete(self.name, (), conversion.dropped(given, weights))
             return filled(self.name, UNet2DConditionModel, config, weights, dtype)
 
     def vae(self, dtype: torch.dtype):

@@ -100,10 +100,15 @@ def complete(name: str, missing, unexpected=(), mismatched=()) -> None:
     """Raise ModelError if a weight is missing, unexpected or misshapen."""
     missing = [key for key in missing if "position_ids" not in key]
     unexpected = [key for key in unexpected if "position_ids" not in key]
-    for problem, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", mismatched)):
+    for problem, keys in (
+        ("lacks {}", missing),
+        ("has {} unknown", unexpected),
+        ("has {} misshapen", mismatched),
+    ):
         if keys:
+            some = f"weight{'s' * (len(keys) > 1)}, such as {sorted(map(str, keys))[0]}"
             raise ModelError(
-                f"The model {name} {problem} {len(keys)} weights, such as {sorted(map(str, keys))[0]}.",
+                f"The model {name} {problem.format(len(keys))} {some}.",
                 "It is another kind of model, or its file is damaged.",
             )
 
