@@ -231,9 +231,7 @@ def test_missing_and_foreign_weights_are_errors(tmp_path):
         save_file({key: value for key, value in weights.items() if key != name} | change, path)
         with pytest.raises(ModelError, match=words):
             load(str(path), config=str(CONFIG)).unet("base")
-    guided = (
-        "model.diffusion_model.time_embed.cond_proj.weight"  # of a latent consistency model
-    )
+    guided = "model.diffusion_model.time_embed.cond_proj.weight"  # of a latent consistency model
     save_file(weights | {guided: torch.zeros(32, 256)}, path)
     with pytest.raises(ModelError, match=f"has 1 unknown weight, such as {guided}"):
         load(str(path), config=str(CONFIG))
