@@ -21,7 +21,7 @@ def opened(path) -> Image.Image:
 class FakeStep(Step):
     def __init__(self, index: int, total: int, t: int, seed: int = 0):
         nothing = torch.zeros(1, 4, 1, 1)
-        super().__init__(index, total, t, nothing, nothing, nothing, 0, seed, 0.0, (), None)
+        super().__init__(index, total, t, nothing, nothing, nothing, (), 0, seed, 0.0, (), None)
 
     def preview(self, side: int = 512) -> Image.Image:
         return Image.new("RGB", (40, 30), (self.index * 50, 0, 0))

@@ -163,7 +163,7 @@ class Stencil:
     def __init__(self, painted: Image.Image | None):
         """Begin with what is painted: it holds for a preview that does not say itself what will be pasted."""
         self.painted = painted
-        self.seen: Any = None
+        self.seen: SparseMask | None = None  # never the step, which would keep the model in memory
         self.mask: Image.Image | None = None
 
     def over(self, painted: SparseMask) -> str | None:
@@ -179,9 +179,9 @@ class Stencil:
         if render is None:
             painted, self.painted = self.painted, None
             return images.stencil(painted) if painted is not None and self.mask is None else None
-        if render is self.seen or render.composite is None:
+        if render.composite is None or render.composite is self.seen:
             return None
-        self.seen, mask = render, images.reduced(render.composite.whole())
+        self.seen, mask = render.composite, images.reduced(render.composite.whole())
         self.mask = mask if self.mask is None else ImageChops.lighter(self.mask, mask)  # islands are painted in turn
         return images.stencil(self.mask)
 

@@ -11,14 +11,17 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from inpaint import ModelError, ModelUnavailable, OutOfMemory
 from inpaint.models import loading
+from inpaint.pixels.mask import SparseMask
 from page.jobs import current_model as module
 from page.jobs.current_model import CurrentModel
 from page.jobs.events import Loading, Preview
 from page.jobs.kept_steps import KeptStep
+from page.paint.running import Stencil
 from tests.conftest import GOLDEN
 from tests.fakes import FakeStep
 
@@ -142,12 +145,13 @@ def test_whoever_cancels_a_download_stops_it_and_frees_the_others(models):
 
 
 def test_kept_steps_let_go_of_the_model_before_the_next_one_comes(current, models):
-    """Wherever a step is: in a session's film, or in an event on its way to a slow browser."""
+    """Wherever a step is: in a session's film, in an event on its way to a slow browser, or in what it has shown."""
 
     current.load("a")
-    step = FakeStep(2, 4, 500)
-    object.__setattr__(step, "model", current.painter.model)
-    on_its_way = Preview(2, 4, 0.1, None, KeptStep(step))
+    step, composite = FakeStep(2, 4, 500), SparseMask(Image.new("L", (4, 4), 255), 0, 0, (40, 30))
+    object.__setattr__(step, "render", SimpleNamespace(composite=composite, model=current.painter.model))
+    on_its_way, stencil = Preview(2, 4, 0.1, None, KeptStep(step)), Stencil(None)
+    assert stencil.of(on_its_way) and stencil.of(on_its_way) is None, "it is sent once"
     picture = on_its_way.data()
     del step
     current.load("b")
