@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from .embedded import holds_picture
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -71,16 +73,18 @@ def exif_of(image: Image.Image) -> bytes | None:
         block, exif = image.info.get("exif"), image.getexif()
         if not len(exif):
             return None
-        details = exif.get_ifd(DETAILS)
-        hides = HIDDEN & set(exif) or HIDDEN_DETAILS & set(details) or exif.get_ifd(IFD1)
+        directories = {directory: exif.get_ifd(directory) for directory in SUB}
+        every = [*exif.values(), *(value for found in directories.values() for value in found.values())]
+        hides = HIDDEN & set(exif) or HIDDEN_DETAILS & set(directories[DETAILS]) or exif.get_ifd(IFD1)
+        hides = hides or any(map(holds_picture, every))
         if block and ORIENTATION not in exif and not hides:
             return block if block.startswith(PREFIX) else PREFIX + block
         kept = Image.Exif()
         for tag, value in exif.items():
-            if tag not in (ORIENTATION, *SUB, *HIDDEN) and (block or tag in WORDS):
+            if tag not in (ORIENTATION, *SUB, *HIDDEN) and (block or tag in WORDS) and not holds_picture(value):
                 kept[tag] = value
-        for directory in SUB:
-            values = {tag: v for tag, v in exif.get_ifd(directory).items() if tag not in HIDDEN_DETAILS}
+        for directory, found in directories.items():
+            values = {tag: v for tag, v in found.items() if tag not in HIDDEN_DETAILS and not holds_picture(v)}
             if values:
                 kept.get_ifd(directory).update(values)
         return kept.tobytes() if len(kept) or any(kept.get_ifd(directory) for directory in SUB) else None

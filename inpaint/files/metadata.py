@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import exif, xmp
+from .embedded import holds_picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,8 +43,8 @@ def of(image: Image.Image) -> dict[str, Any]:
     if encoding:
         kept[ENCODING] = encoding
     comment = info.get("comment")
-    if isinstance(comment, bytes) and comment.strip(b"\0 ") and len(comment) <= LONGEST and b"Steps: " not in comment:
-        kept["comment"] = comment
+    if isinstance(comment, bytes) and comment.strip(b"\0 ") and len(comment) <= LONGEST:
+        kept |= {"comment": comment} if b"Steps: " not in comment and not holds_picture(comment) else {}
     return kept
 
 
@@ -142,6 +143,6 @@ def _texts(info: dict[str, Any]) -> dict[str, str]:
             continue
         if key.startswith(HIDDEN) or "Steps: " in value or len(value) > LONGEST or len(found) >= MOST:
             continue
-        if 0 < len(key) < 80 and key.isprintable():
+        if 0 < len(key) < 80 and key.isprintable() and not holds_picture(value):
             found[key] = str(value)
     return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .embedded import holds_picture
+
 Node = Any  # of xml.dom.minidom: an element or an attribute
 
 LONGEST = 1_000_000  # bytes
-EMBEDDED = 2000  # characters without a space: a picture as base64, not words
 TIFF, XAP, EXIF, NOTE = (f"http://ns.adobe.com/{name}/" for name in ("tiff/1.0", "xap/1.0", "exif/1.0", "xmp/note"))
 PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 IPTC = "http://iptc.org/std/Iptc4xmp"
@@ -33,7 +34,7 @@ def _is_stale(node: Node) -> bool:
         return value.strip() != "1"  # browsers do not apply it, so neither do we
     if (namespace, name) in STALE or namespace.startswith(GOOGLE):
         return True
-    return len(value) > EMBEDDED and not any(c.isspace() for c in value.strip())
+    return holds_picture(value)
 
 
 def _is_place(node: Node) -> bool:

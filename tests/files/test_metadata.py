@@ -197,6 +197,33 @@ def with_thumbnail(block: Image.Exif, thumbnail: bytes) -> bytes:
     return b"Exif\0\0" + bytes(data)
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("directory", [None, DETAILS, GPS])
+def test_a_picture_in_any_other_tag_is_dropped_too(format, directory):
+    block, thumbnail = Image.Exif(), encoded("JPEG", PLAIN.resize((16, 12)))
+    block[0x010F], block.get_ifd(DETAILS)[0x829A] = "Maker", 0.5
+    tags = block if directory is None else block.get_ifd(directory)
+    tags[0xFDE8], tags[0xFDE9] = thumbnail, base64.b64encode(bytes(range(256)) * 9)
+    tags[0xFDEA] = b"Forty words of plain English, which hide nothing. " * 60
+    for written in FORMATS:
+        data = result_of(Request("x", encoded(format, exif=block.tobytes()), seed=1)).to_bytes(written, metadata="none")
+        assert thumbnail not in data and b"Li8wMTIzNDU2Nzg5" not in data
+        if format != "TIFF":  # of which only the words are kept
+            image = Image.open(io.BytesIO(data))
+            assert image.getexif()[0x010F] == "Maker" and image.getexif().get_ifd(DETAILS)[0x829A] == 0.5
+            assert b"hide nothing" in data or written == "TIFF"
+
+
+def test_a_picture_in_a_text_is_dropped_too():
+    lines = "\n".join(base64.b64encode(bytes([k]) * 57).decode() for k in range(60))
+    prose = "One word after another, and a very long one among them: " * 60
+    source = encoded("PNG", pnginfo=words(("preview", lines), ("copy", "89504e47" * 300), ("story", prose)))
+    info = saved(source, "PNG").info
+    assert "preview" not in info and "copy" not in info and info["story"] == prose
+    for comment, kept in ((lines.encode(), False), (prose.encode(), True)):
+        assert ("comment" in saved(encoded("JPEG", comment=comment), "JPEG").info) is kept
+
+
 HIDES = [
     packet(elements=f"<xmp:Thumbnails><rdf:Alt><rdf:li xmpGImg:image='{'QUJD' * 40}'/></rdf:Alt></xmp:Thumbnails>"),
     packet(f'GImage:Data="{"QUJD" * 40}" GImage:Mime="image/jpeg"'),
