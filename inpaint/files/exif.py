@@ -75,8 +75,8 @@ def exif_of(image: Image.Image) -> bytes | None:
             return None
         directories = {directory: exif.get_ifd(directory) for directory in SUB}
         every = [*exif.values(), *(value for found in directories.values() for value in found.values())]
-        hides = HIDDEN & set(exif) or HIDDEN_DETAILS & set(directories[DETAILS]) or exif.get_ifd(IFD1)
-        hides = hides or any(map(holds_picture, every))
+        known = HIDDEN & set(exif) or HIDDEN_DETAILS & set(directories[DETAILS]) or exif.get_ifd(IFD1)
+        hides = bool(known) or any(map(holds_picture, every))
         if block and ORIENTATION not in exif and not hides:
             return block if block.startswith(PREFIX) else PREFIX + block
         kept = Image.Exif()

@@ -206,7 +206,9 @@ def test_a_picture_in_any_other_tag_is_dropped_too(format, directory):
     tags[0xFDE8], tags[0xFDE9] = thumbnail, base64.b64encode(bytes(range(256)) * 9)
     tags[0xFDEA] = b"Forty words of plain English, which hide nothing. " * 60
     for written in FORMATS:
-        data = result_of(Request("x", encoded(format, exif=block.tobytes()), seed=1)).to_bytes(written, metadata="none")
+        data = result_of(Request("x", encoded(format, exif=block.tobytes()), seed=1)).to_bytes(
+            written, metadata="none"
+        )
         assert thumbnail not in data and b"Li8wMTIzNDU2Nzg5" not in data
         if format != "TIFF":  # of which only the words are kept
             image = Image.open(io.BytesIO(data))
