@@ -109,6 +109,8 @@ class Learn:
         """Return HTML: the six pictures of step k, or of the nearest kept step."""
         step = film[min(max(k, 0), len(film) - 1)]
         scene = step.scene
+        photo = scene.request.picture
+        profile = photo.icc if photo else None
         pictures = {
             "learn_picture": scene.picture,
             "learn_mask": scene.hole,
@@ -118,7 +120,7 @@ class Learn:
             "learn_x": scene.look(step.x[:1]),
         }
         cards = "".join(
-            f"<figure><img alt='' src='{sized(image)}'><figcaption>{html.escape(say(key, words))}"
+            f"<figure><img alt='' src='{sized(image, profile)}'><figcaption>{html.escape(say(key, words))}"
             "</figcaption></figure>"
             for key, image in pictures.items()
             if image is not None
@@ -127,11 +129,12 @@ class Learn:
         return f"<p class='t'>{where}</p><div class='figures'>{cards}</div>"
 
 
-def sized(image: Image.Image) -> str:
-    """Return a `data:` address of the image at 256 px; latents keep their cells visible."""
+def sized(image: Image.Image, profile: bytes | None) -> str:
+    """Return a `data:` address of the image at 256 px, colours in sRGB; latents keep their cells visible."""
     kind = Image.Resampling.NEAREST if max(image.size) < 200 else Image.Resampling.BICUBIC
     scale = 256 / max(image.size)
-    return images.shown(image.convert("RGB").resize([max(1, round(n * scale)) for n in image.size], kind))
+    colours = images.in_srgb(image, profile) if image.mode == "RGB" else image.convert("RGB")
+    return images.shown(colours.resize([max(1, round(n * scale)) for n in image.size], kind))
 
 
 def nothing(words: str) -> str:

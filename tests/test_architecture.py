@@ -33,7 +33,8 @@ ORDER = {
         ["paint", "how_it_works", "batch", "api"],
         ["server"],
         ["limits", "session"],
-        ["images", "filenames", "jobs", "storage"],
+        ["jobs"],
+        ["images", "filenames", "storage"],
         ["words"],
     ],
 }

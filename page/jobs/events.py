@@ -9,7 +9,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .kept_steps import SIDE, KeptStep, jpeg
+from .kept_steps import KeptStep, jpeg
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,11 +75,10 @@ class Preview:
         return self.jpeg or (self.kept.jpeg() if self.kept else b"")
 
     def picture(self) -> Image.Image:
-        """Return the step as RGB, at most 512 px long, without JPEG losses while its model is loaded."""
+        """Return the step as RGB in sRGB, at most 512 px long, without JPEG losses while its model is loaded."""
         from PIL import Image
 
-        step = self.step
-        return Image.open(io.BytesIO(self.data())).convert("RGB") if step is None else step.preview(SIDE)
+        return self.kept.picture() if self.kept else Image.open(io.BytesIO(self.data())).convert("RGB")
 
 
 @dataclass(frozen=True, slots=True)

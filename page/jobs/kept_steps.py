@@ -12,10 +12,13 @@ import threading
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-if TYPE_CHECKING:
-    from PIL import Image
+from PIL import Image
 
+from .. import images
+
+if TYPE_CHECKING:
     from inpaint import Step
+    from inpaint.pipeline.filling import Filled
 
 SIDE = 512  # long side of previews, pixels
 
@@ -24,24 +27,33 @@ _lock = threading.Lock()
 
 
 class KeptStep:
-    """A step; after `release` only its picture."""
+    """A step; after `release` only its picture.
 
-    def __init__(self, step: Step):
+    profile  the ICC profile of the photo, whose colours the step has too; its pictures are in sRGB
+    """
+
+    def __init__(self, step: Step, profile: bytes | None = None):
         self.step: Step | None = step
+        self.profile = profile
         self.index = step.index
         self._jpeg: bytes | None = None
         with _lock:
             _kept.add(self)
 
     def jpeg(self) -> bytes:
-        """Return a small picture of the step."""
+        """Return a small picture of the step as a JPEG file."""
         step = self.step
-        return jpeg(step.preview(SIDE)) if step is not None else self._jpeg or b""
+        return jpeg(small(step, self.profile)) if step is not None else self._jpeg or b""
+
+    def picture(self) -> Image.Image:
+        """Return a small picture of the step, RGB, without JPEG losses while its model is loaded."""
+        step = self.step
+        return small(step, self.profile) if step is not None else Image.open(io.BytesIO(self._jpeg or b""))
 
     def release(self) -> None:
         """Release the step and its model, and keep its picture."""
         if self.step is not None:
-            self._jpeg = jpeg(self.step.preview(SIDE))
+            self._jpeg = self.jpeg()
             self.step = None
 
 
@@ -51,6 +63,11 @@ def release_all() -> None:
         everything = list(_kept)
     for kept in everything:
         kept.release()
+
+
+def small(event: Step | Filled, profile: bytes | None) -> Image.Image:
+    """Return a small picture of a step or of a fill, with its colours converted from the ICC profile to sRGB."""
+    return images.in_srgb(event.preview(SIDE), profile)
 
 
 def jpeg(image: Image.Image, quality: int = 80) -> bytes:

@@ -18,7 +18,7 @@ from inpaint import InpaintError, InvalidRequest, Request, Result
 
 from .current_model import current_model
 from .events import Event, Failed, Filling, Finished, Loading, Preview
-from .kept_steps import SIDE, KeptStep, jpeg
+from .kept_steps import SIDE, KeptStep, jpeg, small
 from .zerogpu import ACTIVE, gpu, seconds, translated
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _steps(requests: list[Request], resume: Resume | None) -> Iterator[Event]:
 
     began, pacer, done = perf_counter(), _Pacer(), 0
     for request in requests:
-        total, shown = 0, None
+        total, shown, profile = 0, None, request.picture.icc if request.picture else None
         for event in _stream(request, resume):
             if isinstance(event, Result):
                 yield Finished(event)
@@ -97,15 +97,14 @@ def _steps(requests: list[Request], resume: Resume | None) -> Iterator[Event]:
                 yield (
                     Filling()
                     if event is shown or shown is None
-                    else Filling(jpeg(event.preview(SIDE)), event.painted)
+                    else Filling(jpeg(small(event, profile)), event.painted)
                 )
                 shown = event
                 continue
             total, now = event.total, perf_counter() - began
-            picture = pacer.preview(event, now)
-            yield Preview(
-                done + event.index, total * len(requests), now, picture, None if ACTIVE else KeptStep(event)
-            )
+            picture = pacer.preview(event, now, profile)
+            kept = None if ACTIVE else KeptStep(event, profile)
+            yield Preview(done + event.index, total * len(requests), now, picture, kept)
         done += total
 
 
@@ -129,12 +128,15 @@ class _Pacer:
         self.last: float | None = None
         self.spent = 0.0
 
-    def preview(self, step: Step, now: float) -> bytes | None:
-        """Return the step's picture, or None if the last one is too recent; `now` is seconds since the job began."""
+    def preview(self, step: Step, now: float, profile: bytes | None) -> bytes | None:
+        """Return the step's picture, or None if the last one is too recent; `now` is seconds since the job began.
+
+        profile  the ICC profile of the photo's colours
+        """
         if self.last is not None and (now - self.last < PAUSE or self.spent > COST * now):
             return None
         began = perf_counter()
-        picture = jpeg(step.preview(SIDE))
+        picture = jpeg(small(step, profile))
         took = perf_counter() - began
         if self.last is not None:  # the first one takes longer: it also scales the picture and fits the colours
             self.spent += took

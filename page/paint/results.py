@@ -90,7 +90,7 @@ class Results:
             "id": chosen.id,
             "run": chosen.run,
             "src": images.shown(chosen.image) if whole else None,
-            "thumb": images.encoded(images.small(chosen.image.convert("RGB"), THUMB)),
+            "thumb": images.encoded(small(chosen, THUMB)),
             "label": method if methods else took,
             "caption": " · ".join(filter(None, [result.request.prompt.strip()[:80], seed, method, took])),
             "size": list(chosen.image.size),
@@ -182,7 +182,7 @@ class Results:
         chosen = self.chosen(session, what)
         self.page.storage.check()
         frames = [preview.picture() for preview in shown(session)]
-        frames.append(images.small(chosen.image.convert("RGB"), SIDE))
+        frames.append(small(chosen, SIDE))
         with session.new_file(
             "film", f"{session.name}-film.{'gif' if what.get('format') == 'gif' else 'webp'}"
         ) as path:
@@ -229,6 +229,11 @@ class Results:
         if not isinstance(index, int) or not 0 <= index < len(film):
             return gr.skip()
         return messages.frame(index, images.data_url(film[index].data()))
+
+
+def small(chosen: Chosen, side: int) -> Image.Image:
+    """Return a small copy of a result, RGB, with its colours converted to sRGB."""
+    return images.in_srgb(images.small(chosen.image.convert("RGB"), side), chosen.image.info.get("icc_profile"))
 
 
 def lossless(picture: Picture) -> bytes:

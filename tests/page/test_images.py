@@ -17,25 +17,58 @@ def opened(address: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
 
 
-def test_a_wide_gamut_photo_is_shown_in_srgb():
-    """Swapped primaries: a profile that a browser would have to obey, so that a copy without it is wrong by far."""
+def swapped() -> bytes:
+    """A profile with swapped primaries, which a browser would have to obey: a copy without it is wrong by far."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     data = bytearray(srgb.tobytes())
     table = {bytes(data[k : k + 4]): k + 4 for k in range(132, 132 + 12 * data[131], 12)}
     red, blue = table[b"rXYZ"], table[b"bXYZ"]
     data[red : red + 8], data[blue : blue + 8] = data[blue : blue + 8], data[red : red + 8]
+    return bytes(data)
+
+
+def is_blue(image: Image.Image) -> bool:
+    return np.abs(np.asarray(image.convert("RGB"))[1, 1].astype(int) - (40, 40, 200)).max() < 12
+
+
+def test_a_wide_gamut_photo_is_shown_in_srgb():
     photo = Image.new("RGB", (64, 48), (200, 40, 40))
     buffer = io.BytesIO()
-    photo.save(buffer, "PNG", icc_profile=bytes(data))
-    shown = opened(images.shown_picture(Picture.open(buffer.getvalue())))
-    assert np.abs(np.asarray(shown.convert("RGB"))[20, 20].astype(int) - (40, 40, 200)).max() < 12
+    photo.save(buffer, "PNG", icc_profile=swapped())
+    assert is_blue(opened(images.shown_picture(Picture.open(buffer.getvalue()))))
     result = photo.copy()
-    result.info["icc_profile"] = bytes(data)
-    assert (
-        np.abs(np.asarray(opened(images.shown(result)).convert("RGB"))[20, 20].astype(int) - (40, 40, 200)).max() < 12
-    )
+    result.info["icc_profile"] = swapped()
+    assert is_blue(opened(images.shown(result)))
     broken = images.in_srgb(photo, b"no profile")
     assert broken.tobytes() == photo.tobytes()
+
+
+def test_so_are_the_fill_the_steps_the_film_and_the_small_results():
+    from page.how_it_works import Learn
+    from page.jobs.events import Filling, Finished, Preview
+    from page.jobs.worker import paint
+    from page.paint.results import small
+    from page.session import Chosen
+
+    photo, mask = Image.new("RGB", (96, 80), (200, 40, 40)), Image.new("L", (96, 80))
+    photo.info["icc_profile"] = swapped()
+    ImageDraw.Draw(mask).rectangle((40, 30, 70, 60), fill=255)
+    request = Request("", photo, mask, steps=2, size=64, seed=1, fill="patch", strength=0.8)
+    *events, finished = [
+        event for event in paint("toy", [request]) if isinstance(event, Filling | Preview | Finished)
+    ]
+    previews = [event for event in events if isinstance(event, Preview)]
+    fills = [event.jpeg for event in events if isinstance(event, Filling) and event.jpeg]
+    assert previews and fills and previews[0].jpeg
+    for data in (*fills, previews[0].jpeg, previews[-1].data()):
+        assert is_blue(Image.open(io.BytesIO(data)))
+    figure = Learn(None).figures([previews[0].step], 0, "en").split("src='")[1].split("'")[0]
+    assert is_blue(opened(figure))
+    kept = previews[-1].kept
+    assert is_blue(previews[-1].picture()) and kept is not None
+    kept.release()
+    assert is_blue(kept.picture()) and is_blue(previews[-1].picture())
+    assert is_blue(small(Chosen(finished.result, 0), 64))
 
 
 def test_a_panorama_keeps_its_height_and_a_small_photo_its_size():
