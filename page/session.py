@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,6 +22,7 @@ from .jobs.job_queue import CancelToken
 from .storage import files_folder, new_folder
 from .words.say import say
 
+NETWORK_BITS = 64  # of an IPv6 address: a home or a hired machine gets such a network, or a larger one
 RESTING = 300  # seconds without a request after which a visitor may be dropped to make room for another
 
 
@@ -267,9 +269,18 @@ def _resting(session: Session) -> bool:
 def address_of(request) -> str:
     """Return the client address of a request, "" if it is unknown.
 
-    Behind a trusted proxy (FORWARDED_ALLOW_IPS) uvicorn has already put in the address that the proxy reports.
+    Behind a trusted proxy (FORWARDED_ALLOW_IPS) uvicorn has already put in the address that the proxy reports.  Of an
+    IPv6 address only the network counts: every client has as many addresses there as it likes.
     """
-    return getattr(getattr(request, "client", None), "host", None) or ""
+    host = getattr(getattr(request, "client", None), "host", None) or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return host
+    mapped = address.ipv4_mapped
+    return str(mapped or ip_network((int(address), NETWORK_BITS), strict=False))
 
 
 def megabytes_of_image(image: Any) -> float:

@@ -192,6 +192,10 @@ def test_nobody_with_a_job_gives_way(clock):
         ("127.0.0.1", "made up, 1.1.1.1", None, "1.1.1.1"),  # a proxy or a share link on this machine
         ("10.0.0.7", "made up, 1.1.1.1", "10.0.0.0/8", "1.1.1.1"),
         ("10.0.0.7", "made up, 1.1.1.1, 10.2.0.1", "10.0.0.0/8", "1.1.1.1"),
+        ("2001:db8:1:2:3:4:5:6", "1.1.1.1", None, "2001:db8:1:2::/64"),  # whoever has one has the whole network
+        ("2001:db8:1:2:ffff::1", "1.1.1.1", None, "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "1.1.1.1", None, "2001:db8:1:3::/64"),
+        ("::ffff:8.8.8.8", "1.1.1.1", None, "8.8.8.8"),
     ],
 )
 def test_addresses_come_from_trusted_proxies(peer, said, trusted, address, monkeypatch):
