@@ -29,7 +29,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
 
-from inpaint import InvalidRequest, UnreadablePicture
+from inpaint import InpaintError, InvalidRequest
 from inpaint.cli import tool
 
 from .storage import files_folder
@@ -121,6 +121,7 @@ class McpServer:
         """Return the finished pictures, or a sentence that says why there are none."""
         folder = files_folder() / "mcp" / secrets.token_urlsafe(16)
         try:
+            self.api.page.storage.check()
             files = [
                 await to_thread.run_sync(picture_file, arguments.get(each), each, folder)
                 for each in ("picture", "mask")
@@ -131,7 +132,7 @@ class McpServer:
                     await self.progress(json.loads(event[1]))
             paths, report = event
             return finished(paths, report, base_address(self.request))
-        except (gr.Error, InvalidRequest, UnreadablePicture) as error:
+        except (gr.Error, InpaintError) as error:
             return tool.failed(getattr(error, "message", None) or str(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -15,6 +15,7 @@ import time
 import urllib.request
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -192,6 +193,16 @@ def test_what_is_wrong_is_one_sentence(address, change, sentence):
     answer = call(address, {**small(), **change})
     assert answer.isError and sentence in text_of(answer), text_of(answer)
     assert "Traceback" not in text_of(answer) and str(ROOT) not in text_of(answer)
+
+
+def test_a_call_to_a_full_page_stores_nothing(monkeypatch, tmp_path):
+    from page.mcp import McpServer
+    from page.storage import Storage
+
+    server = McpServer(SimpleNamespace(page=SimpleNamespace(storage=Storage(0))), 1, 1)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    answer = asyncio.run(server.answered(small()))
+    assert answer.isError and "There is no room for more files" in text_of(answer) and not list(tmp_path.iterdir())
 
 
 async def begun(session: ClientSession) -> asyncio.Task:
