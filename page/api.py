@@ -30,7 +30,6 @@ from .words.say import say
 
 log = logging.getLogger("inpaint.page")
 KEPT = 3600  # seconds for which a result can be downloaded
-PATIENCE = 15  # seconds to wait until the client listens for the answer; then the job is queued or dropped
 METADATA = ("settings", "full", "none")
 
 Answer = tuple[list[str] | None, str]  # files, JSON
@@ -66,7 +65,7 @@ class Api:
             The picture so far (previews first, the finished PNG last), and JSON with the step or the report.
         """
         try:
-            if not await self.page.listeners.heard(_keys(visitor), PATIENCE):
+            if not await self.page.listeners.heard(_keys(visitor)):
                 log.info("a request was dropped: its client does not listen for the answer")
                 return
             # in threads, since decoding and storing take a while and must not hold up other visitors

@@ -42,6 +42,8 @@ class Batch:
         """Yield (text, file): lines that say what has been done so far, and at the end the zip."""
         session, words = self.page.sessions.of(request), language(request)
         session.language = words
+        if not await self.page.listeners.heard([request.session_hash]):
+            return  # as on the paint tab
         lines: list[str] = []
         try:
             name = self.page.model_named(str(model or self.page.shown_model), words)

@@ -43,6 +43,8 @@ class Running:
         """
         session = self.page.sessions.of(request)
         session.language = language(request)
+        if not await self.page.listeners.heard([request.session_hash]):
+            return  # a program that posts jobs and never asks for their results must not keep others waiting
         try:
             # in a thread, since a mask of many megapixels takes a while and must not hold up other visitors
             asked, method, resume = await anyio.to_thread.run_sync(self.asked, session, packed, task, fresh, values)

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+PATIENCE = 15  # seconds to wait until a client listens for the answer; then its job is queued or dropped
+
 
 class Listeners:
     """The open connections that read messages, by event or session; for one event loop."""
@@ -31,12 +33,12 @@ class Listeners:
             if not self._open[key]:
                 del self._open[key]
 
-    async def heard(self, keys: Collection[str], seconds: float) -> bool:
-        """Wait up to that many seconds for a listener to one of these keys; return whether there is one.
+    async def heard(self, keys: Collection[str]) -> bool:
+        """Wait up to PATIENCE seconds for a listener to one of these keys; return whether there is one.
 
         A request without keys did not come through Gradio's queue, so its client is waiting for the answer itself.
         """
-        end = asyncio.get_running_loop().time() + seconds
+        end = asyncio.get_running_loop().time() + PATIENCE
         while keys and self.counting and not any(self._open[key] for key in keys):
             left = end - asyncio.get_running_loop().time()
             if left <= 0:

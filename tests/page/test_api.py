@@ -163,11 +163,11 @@ def test_a_job_that_nobody_listens_to_is_never_begun(endpoint, files, monkeypatc
     """The next one does not wait for it, and one whose listener comes a little later is done."""
     import httpx
 
-    from page import api
     from page.jobs import worker
+    from page.server import listeners
 
     begun, real = [], worker.paint
-    monkeypatch.setattr(api, "PATIENCE", 1)
+    monkeypatch.setattr(listeners, "PATIENCE", 1)
     monkeypatch.setattr(
         worker, "paint", lambda name, requests: begun.append(requests[0].seed) or real(name, requests)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -186,6 +187,27 @@ def test_a_flood_is_refused_and_all_others_are_served(place, roomy):
     refused = [answer["error"] for answer in told if "error" in answer]
     assert len(told) == 9 and 1 <= len(refused) <= 5 and all("long queue" in sentence for sentence in refused)
     assert len([answer for answer in told if "files" in answer]) == 9 - len(refused)
+
+
+def test_a_run_that_nobody_listens_to_is_never_begun(place, roomy, monkeypatch):
+    from page.jobs import worker
+    from page.server import listeners
+
+    address, page = place
+    for session in list(page.sessions.all):
+        page.sessions.forget(session)
+    begun, real = [], worker.paint
+    monkeypatch.setattr(listeners, "PATIENCE", 0.3)
+    monkeypatch.setattr(worker, "paint", lambda *asked: begun.append(asked[1][0].prompt) or real(*asked))
+    deaf, other = Visitor(address), Visitor(address)
+    for each in (deaf, other):
+        assert each.open(png())["kind"] == "picture"
+    silence = SimpleNamespace(iter_lines=list)
+    monkeypatch.setattr(deaf.client, "stream", lambda *_: nullcontext(silence))
+    deaf.run(painted(), prompt="never heard")
+    assert other.run(painted(), prompt="heard")[-1]["kind"] == "result"
+    threading.Event().wait(0.5)
+    assert begun == ["heard"] and page.queue.idle
 
 
 def test_nobody_fills_the_line_alone(tmp_path):
