@@ -36,6 +36,7 @@ __all__ = [
     "Step",
     "UnreadablePicture",
     "load",
+    "select",
 ]
 
 _MODULES = {  # where each public name lives; it is imported on first use
@@ -58,6 +59,19 @@ def load(name: str = "builtin", **options) -> Inpainter:
     from .models.loading import load
 
     return Inpainter(load(name, **options))
+
+
+def select(picture, line=(), loop=(), grow: int | None = None):
+    """Return a mask (Pillow, L) of the thing under a line of points, or inside a loop: [(x, y), …] in pixels.
+
+    line  one point is a click on the thing; more are a line drawn over it
+    loop  the corners of a box or of any closed line around it
+    grow  pixels beyond the thing's edge; None for a little, as removing it needs
+    """
+    from .files.picture import Picture
+    from .pixels import objects
+
+    return objects.select(objects.Source(Picture.open(picture).rgb), line, loop, grow).whole()
 
 
 def __getattr__(name: str):

@@ -1,7 +1,8 @@
-"""Answer the HTTP endpoint /inpaint and the MCP tool of that name: take files, return previews, then the result."""
+"""Answer the HTTP endpoints /inpaint, which is an MCP tool too, and /select: take files, return pictures."""
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import secrets
@@ -15,9 +16,10 @@ import gradio as gr
 from anyio import CapacityLimiter, to_thread
 from gradio.context import LocalContext
 
-from inpaint import InpaintError, InvalidRequest, Request, Result
+from inpaint import InpaintError, InvalidRequest, Picture, Request, Result
 from inpaint.files.writing import write
 from inpaint.paths import without_folders
+from inpaint.pixels import objects
 from inpaint.request import read_settings
 
 from .jobs import worker
@@ -36,7 +38,7 @@ Answer = tuple[list[str] | None, str]  # files, JSON
 
 
 class Api:
-    """The handler of /inpaint; it uses no session."""
+    """The handlers of /inpaint and /select; they use no session."""
 
     def __init__(self, page):
         self.page, self.results = page, KeptResults(page.storage)
@@ -90,6 +92,38 @@ class Api:
         yield None, json.dumps({"state": "failed", "problem": problem})
         raise gr.Error(problem, print_exception=False)
 
+    async def select(self, picture: str, marks: Any = None):
+        """Return the mask of a thing in a picture, which a click, a line over it or a loop around it points out.
+
+        Args:
+            picture: The picture, as a file.
+            marks: JSON object with "line": [[x, y], ...] in the picture's pixels, one point for a click, or "loop",
+                the corners of a box or of any closed line; "grow" is how far to reach beyond the thing's edge.
+
+        Returns:
+            The mask, a PNG of the picture's size: white is the thing.
+        """
+        try:
+            return await to_thread.run_sync(self.mask_of, picture, marks, limiter=self.decoding)
+        except InpaintError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except Exception as error:  # its own message may hold paths, so only its type is shown
+            log.exception("a thing could not be outlined")
+            raise gr.Error(say("unexpected", error=type(error).__name__), print_exception=False) from error
+
+    def mask_of(self, picture: str, marks: Any) -> str:
+        """Return the path of a mask of the thing that the marks point out."""
+        if not picture:
+            raise InvalidRequest("picture", "There is no picture.", "Send one as `picture`.")
+        given = _object(marks)
+        self.page.limits.check_file(Path(picture))
+        opened = Picture.open(Path(picture))
+        self.page.limits.check_pixels(*opened.size)
+        mask = objects.select(objects.Source(opened.rgb), **given).whole()
+        buffer = io.BytesIO()
+        mask.save(buffer, "PNG")
+        return self.results.add(buffer.getvalue(), "mask.png")
+
     def request(self, picture: str, mask: str, prompt: str, settings: Any, model: str) -> tuple[Request, str, str]:
         """Return the request, the model's name and how much metadata the result holds, within this page's limits."""
         if not picture:
@@ -131,6 +165,17 @@ class Api:
         return files, json.dumps(state)
 
 
+def _object(marks: Any) -> dict[str, Any]:
+    """Return the marks as {name: value}; raise InvalidRequest for anything else."""
+    try:
+        given = json.loads(marks) if isinstance(marks, str) else marks
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or not given.keys() <= {"line", "loop", "grow"}:
+        raise InvalidRequest("mask", "The marks cannot be read.", 'Send an object such as {"line": [[120, 80]]}.')
+    return given
+
+
 def _keys(visitor: gr.Request | None) -> list[str]:
     """Return the keys under which a listener to this request is counted: its session and its event."""
     return [key for key in (getattr(visitor, "session_hash", None), LocalContext.event_id.get(None)) if key]
@@ -170,7 +215,7 @@ class KeptResults:
 
 
 def add_api(page) -> None:
-    """Add the endpoint, with hidden components for its inputs and outputs."""
+    """Add the endpoints, with hidden components for its inputs and outputs."""
     api = Api(page)
     with gr.Row(visible=False):
         inputs = [
@@ -182,4 +227,6 @@ def add_api(page) -> None:
         ]
         outputs = [gr.File(label="picture", file_count="multiple"), gr.Textbox(label="report")]
         button = gr.Button()
+        marks, mask, pointing = gr.JSON({}, label="marks"), gr.File(label="mask"), gr.Button()
     button.click(api.inpaint, inputs, outputs, api_name="inpaint", concurrency_limit=None)
+    pointing.click(api.select, [inputs[0], marks], mask, api_name="select", concurrency_limit=4)

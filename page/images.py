@@ -6,13 +6,14 @@ import base64
 import binascii
 import io
 from functools import cache
+from math import ceil
 from typing import Any
 
 from PIL import Image, ImageCms
 
 from inpaint import InvalidRequest, Picture
 from inpaint.files.mask_file import understood
-from inpaint.pixels.mask import fitted
+from inpaint.pixels.mask import SparseMask, fitted
 
 PIXELS = 2_000_000  # of a display copy
 PART_PIXELS = 4_000_000  # of a part at its own resolution; assets/page/detail.js uses the same number
@@ -111,6 +112,24 @@ def shown_grey(image: Image.Image) -> str:
     buffer = io.BytesIO()
     reduced(image.convert("L"), MASK_PIXELS).save(buffer, "PNG")
     return data_url(buffer.getvalue(), "png")
+
+
+def shown_part(mask: SparseMask, size: tuple[int, int]) -> tuple[str, list[int]]:
+    """Return the part of a mask that is not black, scaled as a mask of `size` would be, as a PNG, and its box there.
+
+    Raises InvalidRequest for a size that the editor's masks do not have.
+    """
+    if min(size) < 1 or size[0] * size[1] > 2 * MASK_PIXELS:
+        raise InvalidRequest("mask", "The mask did not arrive completely.", "Press Repaint again.")
+    x, y = mask.size[0] / size[0], mask.size[1] / size[1]
+    left, top, right, bottom = mask.box()
+    box = [int(left / x), int(top / y), min(size[0], ceil(right / x)), min(size[1], ceil(bottom / y))]
+    near = (int(box[0] * x), int(box[1] * y), ceil(box[2] * x), ceil(box[3] * y))
+    exact = (box[0] * x - near[0], box[1] * y - near[1], box[2] * x - near[0], box[3] * y - near[1])
+    part = mask.crop(near).resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BOX, box=exact)
+    buffer = io.BytesIO()
+    part.point(lambda level: 255 * (level > 127)).save(buffer, "PNG", compress_level=1)
+    return data_url(buffer.getvalue(), "png"), box
 
 
 def stencil(image: Image.Image) -> str:

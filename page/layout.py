@@ -21,6 +21,7 @@ from .paint.editor import editor
 from .paint.opening import Opening
 from .paint.results import Results
 from .paint.running import Running
+from .paint.selecting import Selecting
 from .server.listeners import Listeners
 from .session import Sessions
 from .storage import Storage
@@ -42,6 +43,7 @@ class Page:
         self.storage, self.listeners = Storage(limits.disk_megabytes), Listeners()
         self.queue = JobQueue(limits.queue, limits.waiting)
         self.opening, self.running, self.results = Opening(self), Running(self), Results(self)
+        self.selecting = Selecting(self)
         self.after: list[Callable[[Controls], None]] = []  # called once the controls exist, for other tabs' events
         self.shown_model = without_folders(model)
         self.models = list(dict.fromkeys([self.shown_model, *limits.models]))
@@ -102,6 +104,9 @@ class Page:
             editor.open(self.opening.opened, None, everything, concurrency_limit=4, **quiet),
             editor.example(self.opening.example, None, everything, concurrency_limit=4, **quiet),
             editor.mask(self.opening.mask, None, editor, concurrency_limit=4, **quiet),
+            editor.outline(
+                self.selecting.outline, None, editor, concurrency_limit=2, trigger_mode="multiple", **quiet
+            ),
             editor.act(self.results.act, None, editor, concurrency_limit=4, **quiet),
             editor.rescue(self.running.rescue, None, editor, concurrency_limit=None, **quiet),
             # jobs wait in the job queue, so Gradio lets all calls through; Request checks the values, not Gradio

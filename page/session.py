@@ -57,6 +57,7 @@ class Session:
     asked: Any = None  # the request of the last run
     language: str = "en"
     address: str = ""  # where this visitor's requests come from
+    source: Any = None  # the current picture, prepared for outlining things in it
     folder: Path | None = None
     seen: float = field(default_factory=monotonic)
     away: float | None = None  # since when no tab is connected; None while one is, or if that is unknown
@@ -163,6 +164,7 @@ class Session:
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.pictures, self.roots, self.at, self.results, self.film = [], [], -1, [], []
+        self.source = None
 
 
 class Sessions:

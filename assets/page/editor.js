@@ -9,6 +9,7 @@ import { Pointer } from "./pointer.js";
 import { Compare, progressBar, results } from "./results.js";
 import { keySheet, shortcuts } from "./shortcuts.js";
 import { Strip } from "./strip.js";
+import { Things } from "./things.js";
 import { maskMenu, optionsBar, toolbar, viewBar } from "./toolbar.js";
 import { Upload, sent, welcome } from "./upload.js";
 import { Viewport } from "./viewport.js";
@@ -24,6 +25,7 @@ export class MaskEditor {
     const announce = (text, bad) => this.announce(text, bad);
     this.view = new Viewport(() => this.insets());
     this.pointer = new Pointer(this.view, () => this.update(), () => this.released());
+    this.things = new Things(this);
     this.upload = new Upload(root, gradio, announce, () => this.busy(true));
     this.compare = new Compare(this.view);
     this.detail = new Detail(this);
@@ -256,6 +258,7 @@ export class MaskEditor {
   // goes back to the state before a run, when Gradio refuses it, the connection breaks or no answer comes
   failed(sentence = say("not_taken")) {
     this.busy(false);
+    this.things.dropped();
     if (this.current === "run") {
       if (this.before === "result" && this.chosen) this.showResult(this.chosen);
       else paint(this);

@@ -2,7 +2,7 @@
 
 import { download, picture, say } from "./dom.js";
 
-const KINDS = { picture: onPicture, mask: onMask, wait: onWait, step: onStep, result: onResult, item: onItem, strip: onStrip, detail: onDetail,
+const KINDS = { picture: onPicture, mask: onMask, thing: onThing, wait: onWait, step: onStep, result: onResult, item: onItem, strip: onStrip, detail: onDetail,
   frame: onFrame, paint: onPaint, stopped: onStopped, file: onFile, clip: onClip, copy: onCopy };
 
 // handles one message; the editor calls this for one after the other, in the order in which they came
@@ -49,6 +49,10 @@ async function onPicture(editor, message) {
 async function onMask(editor, message) {
   editor.pointer.mask.load(await picture(message.src));
   editor.pointer.refresh();
+}
+
+function onThing(editor, message) {
+  return editor.things.arrived(message);
 }
 
 function onWait(editor, message) {

@@ -5,7 +5,8 @@ import { Mask, maskSize } from "./mask.js";
 import { Stroke, corners, fillShape, pickColour } from "./strokes.js";
 
 export class Pointer {
-  // changed() is called whenever a tool or the mask has changed, released() when a stroke or shape is done
+  // changed() is called whenever a tool or the mask has changed, released() when a stroke or shape is done, and
+  // meant(points, boxed) when a thing has been clicked, drawn over or circled
   constructor(view, changed, released = () => {}) {
     this.view = view;
     this.changed = changed;
@@ -14,6 +15,8 @@ export class Pointer {
     this.brush = { size: 48, hardness: 0.9, opacity: 1, erase: false };
     this.tolerance = 24;
     this.everywhere = false;
+    this.beyond = null; // pixels of the picture, beyond a thing's edge; null: as the server thinks best
+    this.meant = () => {};
     this.pointers = new Map();
     const port = view.port;
     port.addEventListener("pointerdown", (event) => this.down(event));
@@ -91,6 +94,7 @@ export class Pointer {
       this.panning = true;
       return this.ring();
     }
+    [this.flipped, this.boxed] = [event.altKey, event.shiftKey];
     this.start(this.view.place(event), pressure(event));
   }
 
@@ -126,9 +130,10 @@ export class Pointer {
       this.view.paint(this.mask, this.stroke.line(this.last, next));
       this.last = next;
     } else if (this.points) {
-      if (this.tool === "lasso") this.points.push(place);
+      const thing = this.tool === "thing" && !this.boxed, free = thing || this.tool === "lasso";
+      if (free) this.points.push(place);
       else this.points[1] = place;
-      this.view.sketch(this.tool === "lasso" || !this.points[1] ? this.points : corners(...this.points));
+      this.view.sketch(free || !this.points[1] ? this.points : corners(...this.points), thing);
     }
   }
 
@@ -160,6 +165,13 @@ export class Pointer {
   complete(dropped = false) {
     const { stroke, points } = this;
     let box;
+    if (points && this.tool === "thing") {
+      this.points = null;
+      this.view.sketch(null);
+      this.refresh();
+      if (!dropped) this.meant(this.boxed && points[1] ? corners(...points) : points, this.boxed && points.length > 1);
+      return;
+    }
     if (stroke && dropped) stroke.abandon();
     else if (stroke) box = stroke.commit() || undefined;
     else if (points?.length > 1 && !dropped) {
@@ -208,7 +220,10 @@ export class Pointer {
     if (!this.mask) return;
     this.pen ||= [this.mask.w / 2, this.mask.h / 2];
     if (this.stroke || this.points) this.complete();
-    else this.start(this.pen);
+    else {
+      this.flipped = this.boxed = false;
+      this.start(this.pen);
+    }
     this.showPen();
   }
 }

@@ -23,7 +23,7 @@ export function shortcuts(editor) {
 
 // [what a key does, the keys]; several of one line stand for as many keys
 const SHEET = [["tool_brush", "B"], ["tool_erase", "E"], ["key_swap", "X"], ["tool_rect", "R"], ["tool_lasso", "L"],
-  ["tool_pick", "P"], ["tool_pan", "H", "Space"], ["key_size", "[", "]"], ["undo", "Ctrl Z"], ["redo", "Ctrl Shift Z"],
+  ["tool_thing", "S"], ["key_away", "Alt"], ["key_box", "Shift"], ["tool_pick", "P"], ["tool_pan", "H", "Space"], ["key_size", "[", "]"], ["undo", "Ctrl Z"], ["redo", "Ctrl Shift Z"],
   ["invert", "Ctrl I"], ["mask_look", "M"], ["key_zoom", "+", "−"], ["actual_size", "1"], ["fit", "0"], ["key_original", "O"],
   ["run", "Ctrl Enter"], ["cancel", "Esc"], ["copy_result", "Ctrl C"], ["key_arrows", "← ↑ → ↓", "Enter"], ["key_sheet", "?"]];
 
@@ -77,7 +77,7 @@ function plain(editor, event, onPort) {
   const { pointer, view } = editor, key = event.key.toLowerCase(), big = event.shiftKey;
   const anywhere = { "[": () => pointer.resizeBrush(1 / 1.15), "]": () => pointer.resizeBrush(1.15),
     b: () => pointer.use("brush"), e: () => pointer.use("erase"), r: () => pointer.use("rect"),
-    l: () => pointer.use("lasso"), p: () => pointer.use("pick"), h: () => pointer.use("pan"),
+    l: () => pointer.use("lasso"), s: () => pointer.use("thing"), p: () => pointer.use("pick"), h: () => pointer.use("pan"),
     x: () => pointer.use(pointer.brush.erase ? "brush" : "erase"), m: () => editor.look(), o: () => editor.original(true),
     1: () => view.actual(),
     "+": () => view.zoom(1.25), "=": () => view.zoom(1.25), "-": () => view.zoom(1 / 1.25), 0: () => view.fit() };

@@ -5,7 +5,7 @@ import { TYPES } from "./upload.js";
 import { COLOURS } from "./viewport.js";
 
 const TOOLS = [["brush", "brush", "B"], ["erase", "erase", "E"], ["rect", "rect", "R"], ["lasso", "lasso", "L"],
-  ["pick", "pick", "P"], ["pan", "pan", "H"]];
+  ["thing", "thing", "S"], ["pick", "pick", "P"], ["pan", "pan", "H"]];
 
 export function toolbar(pointer, menu) {
   const tools = TOOLS.map(([name, image, key]) => {
@@ -93,19 +93,26 @@ export function optionsBar(editor) {
   const opacity = slider("opacity", 5, 100, 100, (v) => { brush.opacity = v / 100; }, "%");
   opacity.title = say("opacity_hint");
   const tolerance = slider("tolerance", 0, 128, 24, (v) => { pointer.tolerance = v; pointer.repick(); });
+  const beyond = slider("beyond", 0, 64, 0, (v) => { pointer.beyond = v; }, " px");
+  beyond.querySelector("input").addEventListener("change", () => editor.things.again());
+  const minus = el("input", { type: "checkbox", onchange: () => { brush.erase = minus.checked; pointer.changed(); } });
+  const away = el("label.tick", { title: say("take_away_hint") }, minus, say("take_away"));
   const everywhere = el("label.tick", {}, el("input", { type: "checkbox",
     onchange: (event) => { pointer.everywhere = event.target.checked; pointer.repick(); } }), say("everywhere"));
   const now = el("input", { type: "checkbox", checked: localStorage.getItem(ON_RELEASE) === "1",
     onchange: () => localStorage.setItem(ON_RELEASE, now.checked ? "1" : "0") });
   const onRelease = el("label.tick", { title: say("on_release_hint") }, now, say("on_release"));
   const hint = el("span.hint");
-  const bar = el("div.brush-options", {}, size, hardness, opacity, tolerance, everywhere, hint, onRelease);
+  const bar = el("div.brush-options", {}, size, hardness, opacity, tolerance, everywhere, hint, beyond, away, onRelease);
   bar.onRelease = () => now.checked;
   bar.update = () => {
     size.limit(brush.most || 400);
     size.set(brush.size);
     size.hidden = hardness.hidden = pointer.tool !== "brush";
-    opacity.hidden = pointer.tool === "pan";
+    opacity.hidden = pointer.tool === "pan" || pointer.tool === "thing";
+    beyond.hidden = away.hidden = pointer.tool !== "thing";
+    beyond.set(pointer.beyond ?? editor.things.beyond);
+    minus.checked = brush.erase;
     tolerance.hidden = everywhere.hidden = pointer.tool !== "pick";
     hint.textContent = pointer.tool === "brush" ? "" : say(`hint_${pointer.tool}`);
     onRelease.hidden = !editor.removing;

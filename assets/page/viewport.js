@@ -153,16 +153,23 @@ export class Viewport {
     this.overlay.getContext("2d").putImageData(image, x0, y0);
   }
 
-  // shows the outline of the shape that is being drawn
-  sketch(points) {
+  // shows the outline of the shape that is being drawn, or the line if it is open
+  sketch(points, open = false) {
     const context = this.draft.getContext("2d");
     context.clearRect(0, 0, this.draft.width, this.draft.height);
     if (!points || points.length < 2) return;
     context.beginPath();
     points.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
-    context.closePath();
-    context.fillStyle = `${this.colour}55`;
-    context.fill();
+    if (!open) {
+      context.closePath();
+      context.fillStyle = `${this.colour}55`;
+      context.fill();
+    } else {
+      context.lineCap = context.lineJoin = "round";
+      context.strokeStyle = this.colour;
+      context.lineWidth = 6 / this.unit;
+      context.stroke();
+    }
     context.lineWidth = 1.5 / this.unit;
     context.strokeStyle = "#fff";
     context.stroke();

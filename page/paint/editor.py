@@ -68,7 +68,7 @@ def known() -> list[str]:
 def editor(examples: list[dict[str, str]], limits: dict[str, int | str]) -> gr.HTML:
     """Return the component; it receives the messages of messages.py.
 
-    It sends the events "open", "example", "mask", "act", "copy", "scrub" and "detail".
+    It sends the events "open", "example", "mask", "outline", "act", "copy", "scrub" and "detail".
     """
     # not a subclass of gr.HTML, because gradio would write a .pyi file beside this one
     return gr.HTML(

@@ -44,6 +44,16 @@ def mask(src: str, sentence: str, bad: bool) -> Message:
     return message("mask", src=src, say=sentence, bad=bad)
 
 
+def thing(of: Any, src: str | None = None, box: list[int] | None = None, **more: Any) -> Message:
+    """Put the thing that was asked for by request number `of` into the mask; no `src` if none was found.
+
+    src   `data:` URL of its grey picture
+    box   where it is, in the mask's pixels
+    more  say, bad, forgotten (as in `notice`)
+    """
+    return message("thing", of=of, src=src, box=box, **more)
+
+
 def wait(text: str) -> Message:
     """Show in the progress bar what a run is waiting for."""
     return message("wait", text=text)

@@ -49,6 +49,16 @@ CHINESE: dict[str, str] = {
     # masks
     "Nothing is painted.": "还没有涂抹任何地方。",
     "Paint over what should change.": "请涂抹要改变的部分。",
+    "It is not clear which thing is meant.": "不清楚指的是哪个物体。",
+    "Give either a line or a loop.": "请给出一条线或一个圈。",
+    "There is hardly anything inside this loop.": "圈内几乎没有内容。",
+    "Draw a larger one.": "请画大一些。",
+    "These are no points of the picture.": "这些不是图片中的点。",
+    "Give each as [x, y] in its pixels.": "请以像素给出每个点 [x, y]。",
+    "The mask cannot grow by that.": "蒙版不能扩大这么多。",
+    "Choose -{} to {} pixels.": "请选择 -{0} 到 {1} 像素。",
+    "Nothing stands out there.": "那里没有明显的物体。",
+    "Draw a line over the thing, or circle it.": "请在物体上画一条线，或圈住它。",
     "The mask did not arrive completely.": "蒙版没有完整送达。",
     "Press Repaint again.": "请再按一次“重绘”。",
     "The mask was {} × {} pixels; it is resized to the picture's size.": (

@@ -61,8 +61,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "canvas": ("Picture to paint on", "绘制区域"),
     "keys": (
         "Arrow keys move the brush, Enter puts it down and lifts it. B brush, E eraser, R rectangle, L lasso, "
-        "P pick by colour, left and right bracket change the size, Ctrl+Z undoes, Ctrl+Enter runs.",
-        "方向键移动画笔，回车落笔或抬笔。B 画笔，E 橡皮，R 矩形，L 套索，P 按颜色选取，"
+        "S select a thing, P pick by colour, left and right bracket change the size, Ctrl+Z undoes, Ctrl+Enter runs.",
+        "方向键移动画笔，回车落笔或抬笔。B 画笔，E 橡皮，R 矩形，L 套索，S 选取物体，P 按颜色选取，"
         "方括号调整大小，Ctrl+Z 撤销，Ctrl+Enter 运行。",
     ),
     "tools": ("Tools", "工具"),
@@ -71,10 +71,18 @@ WORDS: dict[str, tuple[str, str]] = {
     "tool_erase": ("Eraser", "橡皮"),
     "tool_rect": ("Rectangle", "矩形"),
     "tool_lasso": ("Lasso", "套索"),
+    "tool_thing": ("Select a thing", "选取物体"),
     "tool_pick": ("Pick by colour", "按颜色选取"),
     "tool_pan": ("Move the view", "移动视图"),
     "hint_rect": ("Drag a box", "拖出一个方框"),
     "hint_lasso": ("Draw around it", "沿边缘圈选"),
+    "hint_thing": ("Click a thing, draw over it or circle it", "点击物体，或涂过它、圈住它"),
+    "beyond": ("Beyond its edge", "超出边缘"),
+    "take_away": ("Take away", "减去"),
+    "take_away_hint": ("Or hold Alt", "或按住 Alt"),
+    "finding": ("Finding its outline …", "正在查找轮廓……"),
+    "key_away": ("Hold to take away from the mask", "按住以从蒙版中减去"),
+    "key_box": ("Hold to draw a box around a thing", "按住以用方框圈住物体"),
     "hint_pick": ("Click a colour", "点击一种颜色"),
     "hint_pan": ("Drag to move, scroll to zoom", "拖动移动，滚轮缩放"),
     "undo": ("Undo", "撤销"),
