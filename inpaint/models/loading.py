@@ -16,9 +16,9 @@ from ..memory import device as devices
 from ..memory import policy as memories
 from ..paths import without_folders
 from ..unet import backend as backends
-from . import hub, lora, sources, textual_inversion, vae_files
+from . import hub, lora, lora_merge, sources, textual_inversion, vae_files
 from .lora import Lora
-from .model import Model, ModelParts, check_loras
+from .model import Model, ModelParts
 from .registry import BUILTIN, FAMILIES, QUALITY, Card, card_of
 from .sources import ModelSource, VaeSource, source
 from .textual_inversion import Embedding
@@ -74,10 +74,8 @@ def find(
     changes = tuple(lora.read(entry, allow_pickle) for entry in loras)
     words = tuple(word for entry in embeddings for word in textual_inversion.read(entry, allow_pickle))
     base = source(card.base, **options)
-    if changes or words:
-        check_loras(name, base.family)
-    lora.check_width(changes, base.unet_config())
-    textual_inversion.check_width(words, base.unet_config().get("cross_attention_dim"))
+    lora_merge.check_kind(changes, base.family.title, base.unet_config(), base.family.networks())
+    textual_inversion.check_kind(words, base.family.learns, base.unet_config().get("cross_attention_dim"))
     inpaint_source = sources.inpaint_source(inpaint, card, **options)
     other = sources.vae(vae, **options) if vae else None
     base.parameters(), base.files()  # raise ModelError for missing or incomplete files

@@ -1,42 +1,29 @@
-"""Merge LoRA files of every common kind into a network's weights, so that they cost no time per step.
+"""Read LoRA files of every common kind; lora_merge.py adds them to a model's weights.
 
-Several are added in the order given.  To remove them, the network's own file is read again, so that every bit is as
-it was.  The formulas are in adapters.py, the tensors' names in lora_keys.py.
+The formulas are in adapters.py, the tensors' names in lora_keys.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import ModelError
 from ..files import fingerprint
 from . import adapters, lora_keys, model_spec, peft_config, weight_files
 from .adapters import Adapter
 from .peft_config import PeftConfig
-from .registry import family
-
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextModel
-
-    Network: TypeAlias = UNet2DConditionModel | CLIPTextModel
 
 FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")  # as PEFT and diffusers save it
 OTHERS = (  # other kinds of files: the pattern of a key, what such a file is, and what to do with it
-    (r"text_encoder_2\.|lora_te2_|conditioner\.|.*add_embedding", "is made for Stable Diffusion XL", ""),
-    (r"transformer\.|lora_transformer_|(lora_unet_|diffusion_model\.)(double|single|joint)_blocks",
-     "is made for a transformer such as Flux or Stable Diffusion 3", ""),
     (r"emb_params$|string_to_param|bundle_emb", "holds a textual-inversion embedding", "Load it as an embedding."),
-    (r"(model\.diffusion_model|first_stage_model|cond_stage_model)\.", "is a whole model, not a LoRA",
+    (r"(model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\.", "is a whole model, not a LoRA",
      "Load it as the model."),
     (r".*(oft_|boft_)", "is an OFT adapter, which is not supported", ""),
     (r".*\.(a1|a2|b1|b2)\.weight$", "is a GLoRA, which is not supported", ""),
@@ -47,7 +34,9 @@ OTHERS = (  # other kinds of files: the pattern of a key, what such a file is, a
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA file: its changes, {"unet" or "text_encoder": {flat layer name: Adapter}}, and its strength `weight`.
+    """A LoRA file: its changes, {network: {flat layer name: Adapter}}, and its strength `weight`.
+
+    The networks are unet (also a transformer), text_encoder, text_encoder_2 and t5.
 
     titles  the names that may tell what it is for: its file's or folder's, and those it states itself
     """
@@ -103,18 +92,16 @@ def _changes(name: str, tensors: dict[str, Tensor], configs: dict[str, PeftConfi
         found = lora_keys.place(key)
         _refuse_other_kinds(name, key)
         if found is None:
-            raise ModelError(
-                f"{name} is not a LoRA for Stable Diffusion 1.x or 2.x: it has {key[:80]}.", "Choose another file."
-            )
+            raise ModelError(f"{name} is not a LoRA that is known here: it has {key[:80]}.", "Choose another file.")
         _check_numbers(name, found.piece, tensor)
         if layers.setdefault(found[:2], {}).setdefault(found.piece, tensor) is not tensor:
             raise ModelError(f"{name} changes its layer {found.dotted} twice.", "Choose another file.")
         dotted[found[:2]] = found.dotted
-    changes: dict[str, dict[str, Adapter]] = {"unet": {}, "text_encoder": {}}
+    changes: dict[str, dict[str, Adapter]] = {network: {} for network in peft_config.NETWORKS}
     for (part, layer), pieces in layers.items():
         changes[part][layer] = _adapter(name, dotted[part, layer], pieces, configs[part])
     if not any(changes.values()):
-        raise ModelError(f"{name} is not a LoRA for Stable Diffusion 1.x or 2.x.", "Choose another file.")
+        raise ModelError(f"{name} is not a LoRA: it changes nothing.", "Choose another file.")
     return changes
 
 
@@ -154,67 +141,4 @@ def _check_numbers(name: str, piece: str, tensor: Tensor) -> None:
 def _refuse_other_kinds(name: str, key: str) -> None:
     for pattern, description, advice in OTHERS:
         if re.match(pattern, key):
-            raise ModelError(f"{name} {description}.", advice or "Choose a LoRA for Stable Diffusion 1.x or 2.x.")
-
-
-def text_encoder(source: Any, dtype: torch.dtype, loras: Iterable[Lora]) -> CLIPTextModel:
-    """Read a model's text encoder from its ModelSource, with these LoRAs in it."""
-    return merge(source.text_encoder(dtype).requires_grad_(False), "text_encoder", list(loras))
-
-
-@torch.no_grad()
-def merge(network: Network, part: str, loras: list[Lora]) -> Network:
-    """Merge these LoRAs into the weights of a "unet" or a "text_encoder", and return that network."""
-    layers = lora_keys.modules(network, part)
-    wanted: dict[str, list[tuple[Adapter, float]]] = {}
-    for lora in loras:
-        for layer, adapter in lora.changes[part].items():
-            wanted.setdefault(_fitting(lora, layer, adapter, layers, network), []).append((adapter, lora.weight))
-    for layer, found in wanted.items():
-        weight, bias = layers[layer].get_parameter("weight"), getattr(layers[layer], "bias", None)
-        new, new_bias = weight.float(), None if bias is None else bias.float()
-        for adapter, strength in found:
-            delta, shift = adapter.change(new, new_bias)
-            new = new + strength * delta
-            new_bias = new_bias if new_bias is None or shift is None else new_bias + strength * shift
-        weight.copy_(new)
-        if bias is not None:
-            bias.copy_(new_bias)
-    return network
-
-
-def _fitting(lora: Lora, layer: str, adapter: Adapter, layers: dict[str, nn.Module], network: Network) -> str:
-    """Return the flat name of the layer that an adapter is for; raise ModelError if it does not fit there."""
-    if layer not in layers and hasattr(network, "up_blocks"):
-        layer = lora_keys.from_ldm(layer, network.config.layers_per_block)
-    weight = getattr(layers.get(layer), "weight", None)
-    if weight is not None and adapter.fits(weight, getattr(layers[layer], "bias", None)):
-        return layer
-    check_width([lora], network.config)
-    raise ModelError(
-        f"The LoRA {lora.name} does not fit this model: the layer {layer} is missing there, or has another size.",
-        "Use it with the model it was made for.",
-    )
-
-
-def check_width(loras: Iterable[Lora], config: Any) -> None:
-    """Raise ModelError if a LoRA was made for another text width than that of the network's configuration."""
-    ours = config.get("cross_attention_dim") if hasattr(config, "get") else getattr(config, "hidden_size", None)
-    for lora in loras:
-        theirs = _text_width(lora)
-        if theirs and isinstance(ours, int) and theirs != ours:
-            raise ModelError(
-                f"The LoRA {lora.name} does not fit this model: it is made for {family(theirs)}, and this is "
-                f"{family(ours)}.",
-                "Use it with the model it was made for.",
-            )
-
-
-def _text_width(lora: Lora) -> int | None:
-    """Return the text width of the model a LoRA was made for, by the shapes of its matrices."""
-    for part, end in (("unet", "attn2_to_k"), ("unet", "attn2_to_v"), ("text_encoder", "self_attn_q_proj")):
-        for layer, adapter in lora.changes[part].items():
-            size = adapter.size() if layer.endswith(end) else None
-            if size:
-                return size[1]
-    return None
+            raise ModelError(f"{name} {description}.", advice or "Choose a LoRA.")

@@ -45,19 +45,27 @@ PIECES = {  # {the end of a key: which piece of an adapter the tensor is}
     ".lokr_t2": "lokr_t2",
 }
 KEY = re.compile(f"(?P<layer>.+?)(?P<end>{'|'.join(map(re.escape, sorted(PIECES, key=len, reverse=True)))})")
-PREFIXES = {  # {the beginning of a layer's name: its network}
+PREFIXES = {  # {the beginning of a layer's name: its network}; "unet" is the denoiser, also a transformer
     "lora_unet_": "unet",
     "lycoris_": "unet",
     "unet.": "unet",
     "diffusion_model.": "unet",
+    "transformer.": "unet",
+    "lora_transformer_": "unet",
     "lora_te_": "text_encoder",
     "lora_te1_": "text_encoder",
+    "lora_te2_": "text_encoder_2",
+    "lora_te3_": "t5",
     "text_encoder.": "text_encoder",
+    "text_encoder_2.": "text_encoder_2",
+    "text_encoder_3.": "t5",
     "text_model.": "text_encoder",
     "encoder.layers.": "text_encoder",
 }
-PEFT = re.compile(r"^(unet\.|text_encoder\.)?base_model\.model\.")  # PEFT's wrapper, alone or in a pipeline's network
-UNET = re.compile(r"(down_blocks|mid_block|up_blocks|conv_in|conv_out|conv_norm_out|time_embedding)\b")
+# PEFT's wrapper, alone or in a pipeline's network
+PEFT = re.compile(r"^(unet\.|transformer\.|text_encoder(?:_[23])?\.)?base_model\.model\.")
+UNET = re.compile(r"(down_blocks|mid_block|up_blocks|conv_in|conv_out|conv_norm_out|time_embedding|add_embedding)\b")
+TRANSFORMER = re.compile(r"((single_)?transformer_blocks|double_blocks|single_blocks|joint_blocks)\.")
 OLD_TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}  # diffusers before PEFT
 RESNET = {
     "in_layers_0": "norm1",
@@ -71,6 +79,8 @@ OUTER = {  # ldm's names of the layers outside the blocks
     "input_blocks_0_0": "conv_in",
     "time_embed_0": "time_embedding_linear_1",
     "time_embed_2": "time_embedding_linear_2",
+    "label_emb_0_0": "add_embedding_linear_1",
+    "label_emb_0_2": "add_embedding_linear_2",
     "out_0": "conv_norm_out",
     "out_2": "conv_out",
 }
@@ -97,7 +107,7 @@ def place(key: str) -> Piece | None:
         if layer.startswith(prefix):
             dotted = layer if prefix in ("text_model.", "encoder.layers.") else layer.removeprefix(prefix)
             return Piece(network, flat(dotted, network), dotted, piece)
-    if UNET.match(layer):
+    if UNET.match(layer) or TRANSFORMER.match(layer):
         return Piece("unet", flat(layer, "unet"), layer, piece)
     return None
 

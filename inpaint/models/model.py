@@ -23,7 +23,7 @@ from ..memory import policy as memory
 from ..memory.offload import Offloader
 from ..unet import deepcache, forward, onednn, supported
 from ..unet.backend import Engine
-from . import families, lora, prompt_syntax
+from . import families, lora, lora_merge, prompt_syntax
 from .families.family import Run
 from .lora import Lora
 from .registry import Card
@@ -183,14 +183,15 @@ class Model:
         Raises ModelError if one of them cannot be used; nothing changes then.
         """
         before, wanted = self.loras, [entry if isinstance(entry, Lora) else lora.read(entry) for entry in loras]
-        if wanted:
-            check_loras(self.name, self.family)
         if not before and not wanted:
             return
+        config, known = self.parts.source.unet_config(), self.family.networks()
+        lora_merge.check_kind(wanted, self.family.title, config, known)
+        changed = {name for one in (*before, *wanted) for name in known if one.changes[name]}
         try:
-            self._reload(wanted)
+            self._reload(wanted, changed)
         except ModelError:
-            self._reload(before)
+            self._reload(before, changed)
             raise
 
     def free_some_memory(self, network: str) -> str | None:
@@ -233,7 +234,7 @@ class Model:
             raise InvalidRequest("method", f"The model {self.name} has no {method} UNet.", "Use method auto.")
         if method not in self.unets:
             network = self.parts.unets[method].unet(method, self.unet_dtype).requires_grad_(False)
-            lora.merge(network, "unet", self.loras)
+            lora_merge.merge(network, "unet", self.loras)
             if self.device.type == "cuda":  # its convolutions are quicker in this layout
                 network.to(memory_format=torch.channels_last)
             if self.offloader.too_tight(network):
@@ -264,11 +265,13 @@ class Model:
         resident = self.device.type == "cpu" and self.applied.placement == "resident"
         return resident and self.unet_dtype is torch.float32 and size < devices.SMALL
 
-    def _reload(self, loras: list[Lora]) -> None:
-        """Read the networks that LoRAs can change from their files again, with these LoRAs."""
+    def _reload(self, loras: list[Lora], encoders: set[str]) -> None:
+        """Read the UNets and these text encoders from their files again, with these LoRAs."""
         loaded, self.loras = list(self.unets), loras
         self._drop_unets()
-        self.text.replace_encoder(lora.text_encoder(self.parts.source, self.dtype, loras))
+        for text, spec in zip(self.texts, self.family.encoders, strict=True):
+            if spec.loras in encoders and text.encoder is not None:
+                text.replace_encoder(lora_merge.encoder(self.parts.source, spec, self.dtype, loras))
         self.fingerprint = fingerprint_with(self.parts.stamp, loras)
         self._place()
         for method in loaded:
@@ -310,15 +313,6 @@ def same_text(a: PromptEmbeds, b: PromptEmbeds) -> bool:
     if isinstance(a, Tensor) or isinstance(b, Tensor):
         return isinstance(a, Tensor) and isinstance(b, Tensor) and forward.same_memory(a, b)
     return all(map(forward.same_memory, a.tensors, b.tensors))
-
-
-def check_loras(name: str, family: families.Family) -> None:
-    """Raise ModelError if a model's family knows no LoRAs and embeddings."""
-    if not family.loras:
-        raise ModelError(
-            f"{name} is a {family.title} model: LoRAs and embeddings are known for Stable Diffusion 1.x and 2.x.",
-            "Leave them out, or choose another model.",
-        )
 
 
 def fingerprint_with(stamp: str, loras: Iterable[Lora]) -> str:

@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 
 from . import lora_keys, weight_files
 
-NETWORKS = ("unet", "text_encoder")
+NETWORKS = {  # {network: the prefixes of its settings}
+    "unet": ("unet", "transformer"),
+    "text_encoder": ("text_encoder",),
+    "text_encoder_2": ("text_encoder_2",),
+    "t5": ("text_encoder_3",),
+}
 PLAIN = re.compile(r"[\w.^$|()\\-]*(\.\*[\w.^$|()\\-]*)*", re.ASCII)  # patterns for layers' names that are allowed
 
 
@@ -36,7 +41,16 @@ def read(path: Path, keys: list[str]) -> dict[str, PeftConfig]:
     if not saved and file.is_file() and any(lora_keys.PEFT.match(key) for key in keys):
         found = json.loads(file.read_text(encoding="utf-8"))
         return dict.fromkeys(NETWORKS, _config(found))
-    return {part: _config({key.removeprefix(f"{part}."): value for key, value in saved.items()}) for part in NETWORKS}
+    return {network: _config(_own(saved, prefixes)) for network, prefixes in NETWORKS.items()}
+
+
+def _own(saved: dict[str, Any], prefixes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the settings without these prefixes; those of other networks keep theirs."""
+    found = {}
+    for key, value in saved.items():
+        prefix = next((prefix for prefix in prefixes if key.startswith(f"{prefix}.")), "")
+        found[key.removeprefix(f"{prefix}.")] = value
+    return found
 
 
 def _quick(pattern: str) -> bool:

@@ -25,6 +25,11 @@ class T5:
         self.tokenizer, self.encoder, self.length, self.width = tokenizer, encoder, length, width
         self.cache: OrderedDict[str, Tensor] = OrderedDict()
 
+    def replace_encoder(self, encoder: Any) -> None:
+        """Use another encoder of the same size, such as one with LoRAs merged into it."""
+        self.encoder = encoder
+        self.cache.clear()
+
     def embed(self, prompts: list[str]) -> Tensor:
         """Encode prompts to [B, length, width], float32; brackets of weights are read as plain words."""
         return torch.cat([self._cached(plain(prompt)) for prompt in prompts])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +23,25 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel
 
 FOLDER = ("learned_embeds.safetensors", "learned_embeds.bin")  # as diffusers' trainer saves it
+XL, PAIR = "Stable Diffusion XL", ("clip_l", "clip_g")  # its two text encoders, as such files name them
 LONGEST = 75  # tokens, as many as one chunk of a prompt
 
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """One learned word: its names in a prompt, its vectors [n, d], and its file's fingerprint."""
+    """One learned word: its names in a prompt, its vectors [n, d], and its file's fingerprint.
+
+    second  the vectors [n, D] for the second text encoder of Stable Diffusion XL
+    """
 
     names: tuple[str, ...]
     vectors: Tensor
     stamp: str
+    second: Tensor | None = None
+
+    def of_encoder(self, k: int) -> Embedding:
+        """Return the word as the first (0) or second (1) text encoder learned it."""
+        return self if k == 0 or self.second is None else replace(self, vectors=self.second)
 
 
 def read(entry: str | Path, allow_pickle: bool = False) -> tuple[Embedding, ...]:
@@ -44,9 +53,28 @@ def read(entry: str | Path, allow_pickle: bool = False) -> tuple[Embedding, ...]
         if not found:
             raise ModelError(f"{path.name} holds no textual-inversion embedding.", "Choose another file.")
         embeddings = [_embedding(path.name, token, tensor, stamp) for token, tensor in found.items()]
+        if set(PAIR) <= found.keys():
+            embeddings = [_paired(path.name, *(_embedding(path.name, "", found[part], stamp) for part in PAIR))]
     if len(embeddings) > 1:
         return tuple(embeddings)
-    return (Embedding((name, *embeddings[0].names), embeddings[0].vectors, stamp),)
+    return (replace(embeddings[0], names=(name, *embeddings[0].names)),)
+
+
+def check_kind(embeddings: Iterable[Embedding], encoders: int, width: int | None) -> None:
+    """Raise ModelError for an embedding made for another kind of model.
+
+    encoders  how many text encoders of the model learn words;  width  of the text that its denoiser attends to
+    """
+    for embedding in embeddings:
+        theirs = XL if embedding.second is not None else family(embedding.vectors.shape[1])
+        if encoders == 0:
+            raise ModelError("This model takes no textual-inversion embeddings.", "Leave them out.")
+        if encoders != (1 if embedding.second is None else 2):
+            raise ModelError(
+                f"The embedding {embedding.names[0]} is made for {theirs}, and this is {family(width or 0)}.",
+                "Use it with the model it was made for.",
+            )
+    check_width(embeddings, width if encoders == 1 else None)
 
 
 def check_width(embeddings: Iterable[Embedding], width: int | None) -> None:
@@ -94,13 +122,18 @@ def _vectors(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
         found: Any = weight_files.tensors(path)
     else:
         found = weight_files.unpickled(path, allow_pickle)
-    if {"clip_l", "clip_g"} & found.keys():
-        raise ModelError(f"{path.name} is made for Stable Diffusion XL.", "Choose one for 1.x or 2.x.")
     if "string_to_param" in found:  # the format of the original program
         return {"": next(iter(found["string_to_param"].values())).detach()}
     if "emb_params" in found:
         return {"": found["emb_params"]}
     return {token: value for token, value in found.items() if isinstance(value, Tensor) and "." not in token}
+
+
+def _paired(file: str, first: Embedding, second: Embedding) -> Embedding:
+    """Return the word that two text encoders learned; both must have made it of as many vectors."""
+    if len(first.vectors) != len(second.vectors):
+        raise ModelError(f"{file} has another number of vectors for each text encoder.", "Download it again.")
+    return replace(first, second=second.vectors)
 
 
 def _embedding(file: str, token: str, tensor: Tensor, stamp: str) -> Embedding:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from inpaint.models import lora
+from inpaint.models import lora, lora_merge
 from inpaint.models.single_file import SingleFile
 from tests.conftest import GOLDEN
 
@@ -171,7 +171,7 @@ def test_every_kind_of_adapter_on_every_kind_of_layer(kind, tmp_path):
     save_file(saved, tmp_path / "a.safetensors")
     found = lora.read((tmp_path / "a.safetensors", STRENGTH))
     for part in NETWORKS:
-        merged = dict(lora.merge(network(part), part, [found]).named_modules())
+        merged = dict(lora_merge.merge(network(part), part, [found]).named_modules())
         names = LAYERS[part].keys()
         assert len(names) == (6 if part == "text_encoder" else 17)
         for name, module in network(part).named_modules():
@@ -188,7 +188,7 @@ def test_a_merged_layer_does_what_layer_and_adapter_do_side_by_side(tmp_path):
     save_file(
         {f"lora_unet_down_blocks_0_downsamplers_0_conv.{k}": v for k, v in pieces.items()}, tmp_path / "a.safetensors"
     )
-    merged = lora.merge(network("unet"), "unet", [lora.read(tmp_path / "a.safetensors")])
+    merged = lora_merge.merge(network("unet"), "unet", [lora.read(tmp_path / "a.safetensors")])
     x = draw(1, module.in_channels, 8, 8)
     beside = F.conv2d(x, pieces["lora_down.weight"])
     beside = F.conv2d(beside, pieces["lora_mid.weight"], stride=module.stride, padding=module.padding)
@@ -212,7 +212,9 @@ def test_biases_and_norms_move_too(tmp_path):
         },
         tmp_path / "a.safetensors",
     )
-    merged = dict(lora.merge(network("unet"), "unet", [lora.read((tmp_path / "a.safetensors", 0.5))]).named_modules())
+    merged = dict(
+        lora_merge.merge(network("unet"), "unet", [lora.read((tmp_path / "a.safetensors", 0.5))]).named_modules()
+    )
     before = dict(net.named_modules())
     for name, part, moved in ((conv, "bias", shift), (norm, "weight", grow), (norm, "bias", lift)):
         torch.testing.assert_close(getattr(merged[name], part), getattr(before[name], part) + 0.5 * moved)
@@ -258,7 +260,7 @@ def peft(path, config, prefix, rank=16):
 )
 def test_pefts_configuration_is_followed(config, scales, prefix, tmp_path):
     products = peft(tmp_path / "a", config, prefix)
-    merged = dict(lora.merge(network("unet"), "unet", [lora.read(tmp_path / "a")]).named_modules())
+    merged = dict(lora_merge.merge(network("unet"), "unet", [lora.read(tmp_path / "a")]).named_modules())
     before = dict(network("unet").named_modules())
     for (name, product), scale in zip(products.items(), scales, strict=True):
         torch.testing.assert_close(merged[name].weight, before[name].weight + scale * product)
@@ -281,7 +283,7 @@ def test_pefts_dora_ia3_and_biases(tmp_path):
     }
     save_file({start + key: value for key, value in saved.items()}, tmp_path / "adapter_model.safetensors")
     (tmp_path / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 2}')
-    merged = dict(lora.merge(network("unet"), "unet", [lora.read(tmp_path)]).named_modules())
+    merged = dict(lora_merge.merge(network("unet"), "unet", [lora.read(tmp_path)]).named_modules())
     turned = before[Q].weight + 0.5 * up @ down
     torch.testing.assert_close(merged[Q].weight, turned * (learned / turned.norm(dim=1))[:, None])
     torch.testing.assert_close(merged[out].weight, before[out].weight + 2 * up @ down)
@@ -297,5 +299,5 @@ def test_pefts_configuration_decides_which_side_of_a_square_convolution_ia3_scal
     before = dict(network("unet").named_modules())[name].weight
     save_file({f"base_model.model.{name}.ia3_l": learned}, tmp_path / "adapter_model.safetensors")
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3", "feedforward_modules": inputs}))
-    merged = dict(lora.merge(network("unet"), "unet", [lora.read(tmp_path)]).named_modules())[name].weight
+    merged = dict(lora_merge.merge(network("unet"), "unet", [lora.read(tmp_path)]).named_modules())[name].weight
     torch.testing.assert_close(merged, before * (learned if inputs else learned.transpose(0, 1)))

@@ -29,6 +29,11 @@ class Encoder(NamedTuple):
     tokenizer: str
     optional: bool = False
 
+    @property
+    def loras(self) -> str:
+        """Return the name that LoRAs use for it: that of its folder, or t5."""
+        return "t5" if self.network.startswith("T5") else self.folder
+
 
 class Prompts(NamedTuple):
     """The prompts to encode, and how to encode them: see `Text.embed`."""
@@ -55,7 +60,7 @@ class Family:
     methods       {channels in: "base" or "inpaint"}
     patch         latent cells along the side of one token; 1 for a UNet
     flow          whether it is a rectified flow
-    loras         whether LoRAs and embeddings can be used
+    learns        of how many text encoders a learned word needs vectors; 0 if it takes no embeddings
     vae_settings  the shipped configuration for a VAE in a file of its own
     """
 
@@ -64,7 +69,11 @@ class Family:
     folders: tuple[str, ...] = ("unet", "unet_inpainting")
     encoders: tuple[Encoder, ...] = ()
     methods: Mapping[int, str] = MappingProxyType({4: "base", 9: "inpaint"})
-    patch, flow, loras, vae_settings = 1, False, False, "sd15"
+    patch, flow, learns, vae_settings = 1, False, 0, "sd15"
+
+    def networks(self) -> list[str]:
+        """Return the names that LoRAs use for the text encoders."""
+        return [encoder.loras for encoder in self.encoders]
 
     def reads(self, config: dict[str, Any]) -> bool:
         """Return whether a denoiser of this configuration belongs to the family."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ...diffusion.conditioning import Conditioning
 from ...diffusion.schedule import EVEN
 from ...unet import forward
+from .. import lora_merge
 from ..t5 import T5
 from ..text_encoder import Text
 from .family import Encoder, Family, OnDevice, Prompts, Run
@@ -54,8 +55,9 @@ class Flux(Family):
 
     def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
         first, second = self.encoders
-        clip = Text(source.tokenizer(first.tokenizer), source.encoder(first, dtype))
-        tokenizer, encoder = source.tokenizer(second.tokenizer, "T5Tokenizer"), source.encoder(second, dtype)
+        small, encoder = (lora_merge.encoder(source, spec, dtype, loras) for spec in self.encoders)
+        clip = Text(source.tokenizer(first.tokenizer), small)
+        tokenizer = source.tokenizer(second.tokenizer, "T5Tokenizer")
         return clip, T5(tokenizer, encoder, TOKENS, encoder.config.d_model)
 
     def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Conditioning:

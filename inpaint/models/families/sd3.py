@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...diffusion.conditioning import Conditioning
 from ...unet import forward
+from .. import lora_merge
 from ..t5 import T5
 from ..text_encoder import Text
 from .family import Encoder, Family, OnDevice, Prompts, Run
@@ -42,8 +43,9 @@ class StableDiffusion3(Family):
 
     def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
         first, second, third = self.encoders
-        clips = [Text(source.tokenizer(spec.tokenizer), source.encoder(spec, dtype)) for spec in (first, second)]
-        encoder, width = source.encoder(third, dtype), source.unet_config()["joint_attention_dim"]
+        read = [lora_merge.encoder(source, spec, dtype, loras) for spec in self.encoders]
+        clips = [Text(source.tokenizer(spec.tokenizer), read[k]) for k, spec in enumerate((first, second))]
+        encoder, width = read[2], source.unet_config()["joint_attention_dim"]
         tokenizer = source.tokenizer(third.tokenizer, "T5Tokenizer") if encoder is not None else None
         return (*clips, T5(tokenizer, encoder, TOKENS, width))
 

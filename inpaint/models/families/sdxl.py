@@ -16,6 +16,7 @@ from ...diffusion.conditioning import Conditioning
 from ...diffusion.conditioning import Text as PromptEmbeds
 from ...errors import InvalidRequest
 from ...unet import forward
+from .. import lora_merge
 from ..text_encoder import Text
 from .family import Encoder, Family, OnDevice, Prompts, Run
 
@@ -33,7 +34,7 @@ class StableDiffusionXL(Family):
     """A UNet that attends to both CLIPs' words, [N, n, 768 + 1280]; pooled text and sizes join the timestep."""
 
     title = "Stable Diffusion XL"
-    vae_settings = "sdxl"
+    vae_settings, learns = "sdxl", 2
     encoders = (
         Encoder("text_encoder", "CLIPTextModel", "tokenizer"),
         Encoder("text_encoder_2", "CLIPTextModelWithProjection", "tokenizer_2"),
@@ -52,10 +53,13 @@ class StableDiffusionXL(Family):
         return torch.float32 if dtype is torch.float16 and config.get("force_upcast", True) else dtype
 
     def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
-        found = tuple(XLText(source.tokenizer(spec.tokenizer), source.encoder(spec, dtype)) for spec in self.encoders)
-        for text in found:
-            text.zeros = bool(source.index().get("force_zeros_for_empty_prompt", True))
-        return found
+        found, zeros = [], bool(source.index().get("force_zeros_for_empty_prompt", True))
+        for k, spec in enumerate(self.encoders):
+            encoder = lora_merge.encoder(source, spec, dtype, loras)
+            words = [word.of_encoder(k) for word in embeddings]
+            found.append(XLText(source.tokenizer(spec.tokenizer), encoder, words))
+            found[-1].zeros = zeros
+        return tuple(found)
 
     def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Conditioning:
         """Return the last but one layer of both encoders, side by side, and the pooled text of the second."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...unet import forward
-from .. import lora
+from .. import lora_merge
 from ..text_encoder import Text
 from .family import Encoder, Family, OnDevice, Prompts, Run
 
@@ -22,7 +22,7 @@ class StableDiffusion(Family):
 
     title = "Stable Diffusion"
     encoders = (Encoder("text_encoder", "CLIPTextModel", "tokenizer"),)
-    loras = True
+    learns = 1
 
     def reads(self, config: dict[str, Any]) -> bool:
         others = ("addition_embed_type", "encoder_hid_dim_type", "class_embed_type")
@@ -32,7 +32,8 @@ class StableDiffusion(Family):
         return super().side({"sample_size": config.get("sample_size") or 64})
 
     def texts(self, source: ModelSource, dtype: torch.dtype, loras: list, embeddings: Iterable) -> tuple:
-        return (Text(source.tokenizer(), lora.text_encoder(source, dtype, loras), embeddings),)
+        encoder = lora_merge.encoder(source, self.encoders[0], dtype, loras)
+        return (Text(source.tokenizer(), encoder, embeddings),)
 
     def encode(self, texts: tuple, prompts: Prompts, on_device: OnDevice) -> Tensor:
         (text,), (words, skip, layer, chunks) = texts, prompts
