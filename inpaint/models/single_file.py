@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import paths
 from ..diffusion import prediction
 from ..errors import ModelError
-from . import conversion, ldm_config, model_spec, weight_files
+from . import conversion, file_kinds, ldm_config, model_spec, weight_files
 from .diffusers_folder import NO_VAE
 from .diffusers_folder import config as read_config
 from .families import Encoder, Family, of_config
@@ -24,6 +24,7 @@ from .weight_files import complete, count, readable, tensors
 CONFIGS = paths.CONFIGS
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 CROSS = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+REFINER = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"  # 2048 wide in the base
 FAMILIES = {768: "sd15", 1024: "sd2"}  # by the width of the text the UNet attends to
 UNET, VAE, TEXT = PARTS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
 V2 = 1024
@@ -43,8 +44,15 @@ class SingleFile:
     def __init__(self, path: Path, folder: Path | None = None, allow_pickle: bool = False):
         self.path, self.name, self.allow_pickle = path, path.name, allow_pickle
         found, metadata = weight_files.shapes(path, allow_pickle), weight_files.metadata(path)
+        if REFINER in found and found[REFINER][1] == 1280:
+            raise ModelError(
+                f"{path.name} is the refiner of Stable Diffusion XL, which cannot begin a picture.",
+                "Choose the base model, or one of those that were made from it.",
+            )
         if FIRST not in found:
-            raise ModelError(f"{path.name} is not a Stable Diffusion checkpoint in ldm naming.", _advice(found))
+            raise ModelError(
+                f"{path.name} is not a Stable Diffusion checkpoint in ldm naming.", file_kinds.advice(found)
+            )
         self.channels, self.width = found[FIRST][1], found.get(CROSS, [0, 0])[1]
         self.xl = model_spec.is_xl(found, metadata)
         self.family: Family = StableDiffusionXL() if self.xl else StableDiffusion()
@@ -172,22 +180,6 @@ class SingleFile:
     def _tensors(self) -> dict[str, Tensor]:
         """Read the tensors, anew each time: the networks share their memory, and LoRAs change them in place."""
         return dict(tensors(self.path, self.allow_pickle))
-
-
-def _advice(keys) -> str:
-    """Return advice for a file that is not a checkpoint, depending on what it is."""
-    if any("lora_" in key or ".lora" in key or "hada_" in key or "lokr_" in key for key in keys):
-        return "It is a LoRA: name it with loras=, beside a model (on the command line --lora)."
-    if "emb_params" in keys:
-        return "It is a textual-inversion embedding: name it with embeddings= (on the command line --embedding)."
-    if any(key.startswith(("encoder.conv_in", "decoder.conv_in")) for key in keys):
-        return "It is a VAE: name it with vae=, beside a model (on the command line --vae)."
-    if any("double_blocks." in key or "joint_blocks." in key for key in keys):
-        what = "FLUX.1" if any("double_blocks." in key for key in keys) else "Stable Diffusion 3"
-        return f"It is {what}, whose single files are not read: choose a folder in diffusers' layout, or its Hub id."
-    if any(key.startswith(("input_blocks.", "down_blocks.")) for key in keys):
-        return "It is a UNet alone; choose a full checkpoint of Stable Diffusion 1.x, 2.x or XL."
-    return "Choose a full checkpoint of Stable Diffusion 1.x, 2.x or XL."
 
 
 def filled(name: str, cls, config: dict[str, Any], weights: dict[str, Tensor], dtype: torch.dtype):

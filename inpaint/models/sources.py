@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, ove
 import torch
 
 from ..errors import ModelError, ModelUnavailable
-from . import hub
+from . import hub, transformer_file, weight_files
 from .diffusers_folder import Folder
-from .families import Encoder, Family
+from .families import FOLDERS, Encoder, Family
 from .registry import FAMILIES, Card
 from .single_file import SingleFile
+from .transformer_file import TransformerFile
 from .vae_files import FileVae, FolderVae
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def source(
     only  "unet" downloads nothing else;  "vae" returns a VaeSource
     """
     name = names[0]
-    of_folder, of_file = (FolderVae, FileVae) if only == "vae" else (Folder, SingleFile)
+    of_folder, of_file = (FolderVae, FileVae) if only == "vae" else (Folder, _single_file)
     try:
         path = Path(name).expanduser()
         if path.is_dir():
@@ -133,14 +134,24 @@ def inpaint_source(asked: str | None, card: Card, **options: Unpack[Options]) ->
     return found
 
 
+def _single_file(path: Path, folder: Path | None, allow_pickle: bool) -> SingleFile | TransformerFile:
+    """Return the model in one file; the names of its tensors tell its kind."""
+    if path.suffix.lower() == ".gguf":
+        advice = "Choose a .safetensors file, such as one of fp8."
+        raise ModelError(f"{path.name} is a GGUF file, which is not read here.", advice)
+    if transformer_file.found_in(weight_files.shapes(path, allow_pickle)):
+        return TransformerFile(path, folder, allow_pickle)
+    return SingleFile(path, folder, allow_pickle)
+
+
 def _config(path: Path, asked: str | None) -> Path | None:
     """Return the configurations for a single file: those named, or a folder with the file's name beside it."""
     folder = Path(asked).expanduser() if asked else path.with_suffix("")
-    if (folder / "unet" / "config.json").is_file():
+    if any((folder / sub / "config.json").is_file() for sub in FOLDERS):
         return folder
     if asked:
         raise ModelError(
             f"There are no model configurations in {folder.name}.",
-            "Name a folder in diffusers' layout, with unet/config.json.",
+            "Name a folder in diffusers' layout, with unet/config.json or transformer/config.json.",
         )
     return None
