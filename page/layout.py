@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,8 @@ from .session import Sessions
 from .storage import Storage
 from .words.say import i18n
 
-COLLECT = "(packed, ...rest) => [window.inpaint.collect(rest), ...rest]"
+COLLECT = "(packed, ...rest) => [window.inpaint.collect(rest, %s), ...rest]"
+CHANGED = "(...values) => { window.inpaint?.changed(values, %s); }"
 FAILED = "() => window.inpaint.failed()"  # Gradio refused an event before its handler, or could not send it
 DICE = "() => [String(Math.floor(Math.random() * 2 ** 32)), false]"
 THEME_JS = """() => { document.body.classList.toggle('dark');
@@ -100,6 +102,8 @@ class Page:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         free = {**quiet, "queue": False}
         everything = [editor, c.task, c.fresh, *c.components]
+        asked = [c.task, c.model, c.fresh, *c.components]
+        ids = json.dumps([part.elem_id for part in asked])
         events = [
             editor.open(self.opening.opened, None, everything, concurrency_limit=4, **quiet),
             editor.example(self.opening.example, None, everything, concurrency_limit=4, **quiet),
@@ -112,9 +116,9 @@ class Page:
             # jobs wait in the job queue, so Gradio lets all calls through; Request checks the values, not Gradio
             c.run.click(
                 self.running.run,
-                [self.packed, c.task, c.model, c.fresh, *c.components],
+                [self.packed, *asked],
                 [editor, c.by_name["seed"]],
-                js=COLLECT,
+                js=COLLECT % ids,
                 concurrency_limit=None,
                 trigger_mode="once",
                 preprocess=False,
@@ -127,6 +131,7 @@ class Page:
         editor.scrub(self.results.scrub, None, editor, **free)
         editor.detail(self.results.detail, None, editor, trigger_mode="multiple", **free)
         c.cancel.click(self.running.cancel, None, None, **free)
+        gr.on([part.change for part in asked], None, asked, js=CHANGED % ids, api_visibility="private")
         c.dice.click(None, None, [c.by_name["seed"], c.fresh], js=DICE, api_visibility="private")
         preset = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
         few = [c.by_name[name] for name in FEW_STEPS]

@@ -1,7 +1,7 @@
 // Stores the photo, the mask and the settings in this browser tab, so that they are restored after a reload.
-// Only this tab can read them; they are deleted after a day.
+// Only this tab can read them; photo and mask are deleted after a day, the settings when the tab is closed.
 
-const STORE = "drafts", DAY = 86_400_000;
+const STORE = "drafts", SETTINGS = "inpaint-settings", DAY = 86_400_000;
 
 export class Draft {
   constructor() {
@@ -18,12 +18,32 @@ export class Draft {
     return this.writing; // without storage (a private window, a full disk) the page still works, but restores nothing
   }
 
+  // stores the values of all settings, at once: the page may be about to be loaded anew
+  set settings(values) {
+    try {
+      sessionStorage.setItem(SETTINGS, JSON.stringify(values));
+    } catch (error) {
+      // no storage, as above
+    }
+  }
+
+  get settings() {
+    try {
+      return JSON.parse(sessionStorage.getItem(SETTINGS));
+    } catch (error) {
+      return null;
+    }
+  }
+
   // returns {file, name, example, mask, settings} as they were in this tab, or null
   async found() {
     try {
       const old = await store((drafts) => drafts.get(this.id));
       await store((drafts) => forget(drafts));
-      if (old && Date.now() - old.at < DAY && (old.file || old.example)) return { ...(this.record = old) };
+      if (old && Date.now() - old.at < DAY && (old.file || old.example)) {
+        this.record = old;
+        return { ...old, settings: this.settings };
+      }
     } catch (error) {
       // no storage, as above
     }

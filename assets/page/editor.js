@@ -49,6 +49,7 @@ export class MaskEditor {
     document.addEventListener("click", (event) => event.target.closest?.("#cancel") && this.cancelling());
     document.addEventListener("input", (event) => {
       unmarked(event.target.closest?.(".wrong"));
+      this.typed(event.target);
       // a seed that was typed or pasted is to be used, so "new seed" is switched off; Gradio has no event for pasting
       if (event.target.closest?.("#seed")) document.querySelector("#fresh input:checked")?.click();
     });
@@ -86,7 +87,7 @@ export class MaskEditor {
     const { record } = this.draft, { mask } = this.pointer;
     if (!this.full || !(record.file || record.example)) return;
     const painted = mask.empty ? null : await new Promise((done) => mask.canvas().toBlob(done));
-    this.sendAgain({ ...record, mask: painted }, say("recovered"));
+    this.sendAgain({ ...record, settings: this.draft.settings, mask: painted }, say("recovered"));
   }
 
   // `then` is announced once the picture is open
@@ -110,6 +111,21 @@ export class MaskEditor {
     }
     this.announce(this.regained);
     if (restoring.key) this.act("recall", { key: restoring.key });
+  }
+
+  // is called with the values of all settings, and the ids of their elements, whenever one of them changes
+  changed(values, ids) {
+    Object.assign(this, { values, ids });
+    if (this.current !== "empty") this.draft.settings = values; // without a picture there is no draft
+  }
+
+  // keeps what is typed while the server is away, too: until it loads the page anew, Gradio passes no changes on
+  typed(field) {
+    const at = this.ids?.findIndex((id) => field.closest?.(`#${id}`)) ?? -1;
+    if (at < 0) return;
+    const number = typeof this.values[at] === "number";
+    const value = field.type === "checkbox" ? field.checked : number ? Number(field.value) : field.value;
+    this.changed(this.values.with(at, value), this.ids);
   }
 
   // stores the mask, once nothing has been painted for a moment
@@ -223,9 +239,9 @@ export class MaskEditor {
     this.trigger("act", { do: what, id: this.chosen?.id ?? null, ...more });
   }
 
-  // returns what the run button sends, as JSON: the mask and the step to branch from; settings are all controls' values
-  collect(settings) {
-    this.draft.keep({ settings });
+  // returns what the run button sends, as JSON: the mask and the step to branch from; the arguments are as for `changed`
+  collect(values, ids) {
+    this.changed(values, ids);
     document.querySelectorAll("#panel .wrong").forEach(unmarked);
     if (this.current === "run") return "{}";
     const { mask } = this.pointer;

@@ -11,7 +11,8 @@ export function main({ element, props, trigger, watch, upload }) {
   const editor = new MaskEditor(element.querySelector(".editor"), { props, trigger, upload });
   translateLabels();
   if (props.known.length) new Suggest(props.known);
-  window.inpaint = { editor, collect: (settings) => editor.collect(settings), failed: (sentence) => editor.failed(sentence) };
+  window.inpaint = { editor, changed: (...settings) => editor.changed(...settings),
+    collect: (...settings) => editor.collect(...settings), failed: (sentence) => editor.failed(sentence) };
   watch("value", () => editor.receive(props.value));
   if (props.value) editor.receive(props.value);
 }

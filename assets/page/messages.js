@@ -37,7 +37,8 @@ async function onPicture(editor, message) {
   editor.busy(false);
   editor.announce("");
   if (message.opened) {
-    editor.draft.keep({ mask: null, settings: null, ...editor.restoring, ...editor.upload.chosen, key: message.key });
+    editor.draft.keep({ mask: null, ...editor.restoring, ...editor.upload.chosen, key: message.key });
+    if (!editor.restoring) editor.draft.settings = editor.values ?? null;
     await editor.opened();
   } else editor.trigger("copy", { of: message.n }); // a result was kept: fetch a copy, to restore it after a reload
   view.fit();

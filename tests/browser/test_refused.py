@@ -134,15 +134,16 @@ def test_a_reload_brings_photo_mask_and_settings_back(painter):
     drafts = """() => new Promise(done => { const look = () => { const o = indexedDB.open('inpaint', 1);
       o.onsuccess = () => { const q = o.result.transaction('drafts').objectStore('drafts').getAll();
         q.onsuccess = () => { o.result.close();
-          q.result.some(d => d.mask && d.settings) ? done() : setTimeout(look, 50); }; }; };
+          q.result.some(d => d.mask) ? done() : setTimeout(look, 50); }; }; };
       look(); })"""
     painter.evaluate(drafts)
+    painter.locator("#prompt textarea").fill("a blue scarf")  # typed, and not run yet
     painter.reload()
     hands.mode(painter, "paint")
     painter.wait_for_function(
         "n => window.inpaint.editor.pointer.mask.data.reduce((a, v) => a + (v > 0), 0) === n", arg=mask
     )
-    painter.wait_for_function("document.querySelector('#prompt textarea').value === 'a red scarf'")
+    painter.wait_for_function("document.querySelector('#prompt textarea').value === 'a blue scarf'")
     assert painter.evaluate("window.inpaint.editor.full") == [700, 500] and "back" in hands.said(painter)
     painter.locator("#run").click()
     hands.mode(painter, "result")
@@ -235,6 +236,7 @@ def test_a_killed_server_is_one_sentence_and_all_is_there_when_it_is_back(visit,
     page.wait_for_selector(".status.bad")
     assert "kept" in hands.said(page) and page.locator("#run").is_visible()
     assert hands.painted(page) == mask and page.locator(".photo").is_visible()
+    page.locator("#prompt textarea").fill("quick, and typed while nobody answered")
     page.evaluate("window.before = true")
     with server:
         page.wait_for_function("!window.before")  # Gradio loads the page anew once the server answers again
@@ -244,7 +246,8 @@ def test_a_killed_server_is_one_sentence_and_all_is_there_when_it_is_back(visit,
             timeout=60_000,
         )
         hands.mode(page, "paint")
-        page.locator("#prompt textarea").fill("quick")
+        typed = "document.querySelector('#prompt textarea').value === 'quick, and typed while nobody answered'"
+        page.wait_for_function(typed)
         page.locator("#run").click()
         hands.mode(page, "result")
         page.context.close()
