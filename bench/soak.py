@@ -5,8 +5,9 @@
 It uses a real browser (Debian's Chromium and Playwright) on the real page, by default with a simulated painter, so
 that pictures come quickly; --model paints with a model.  After every action it checks whose picture is shown, whether
 anything hangs, and whether the server or a script failed; every half minute it records the server's memory, threads
-and files.  When all visitors have left, their files must be removed.  If anything is wrong it exits with status 1 and
-prints the fault with the actions that led to it.
+and files.  After a quarter of the time, and at the end, all visitors leave: their files must be removed then, and the
+server's memory must be the same both times.  If anything is wrong it exits with status 1 and prints the fault with
+the actions that led to it.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from .soak_visitor import Fault, Visitor, chromium
 
 AWAY = 40  # seconds after which the server forgets a visitor who has left
 EVERY = 30  # seconds between two measurements of the server
-WARM = 0.25, 300, 100  # a share of the time, seconds, actions: until then libraries are loaded and caches filled
-GROWTH, THREADS, FILES = 1.25, 80, 400  # limits: growth of resident memory after that, threads, files
+WARM = 0.25  # of the time: by then libraries are loaded and caches filled
+GROWTH, THREADS, FILES = 1.25, 80, 400  # limits: growth of resident memory without visitors, threads, files
 
 
 @dataclass
@@ -103,6 +104,7 @@ class Soak:
 
     faults  sentences about everything that went wrong
     looks   (seconds, the actions so far and the server's measurements)
+    rests   resident memory in MiB whenever all visitors had left and were forgotten
     """
 
     def __init__(self, server: Server, browser, visitors: int, seed: int):
@@ -110,20 +112,26 @@ class Soak:
         self.visitors = [Visitor(k, browser, server.address, random.Random(seed * 1000 + k)) for k in range(visitors)]
         self.faults: list[str] = []
         self.looks: list[tuple[float, dict[str, int]]] = []
+        self.rests: list[int] = []
+        self.began = time.monotonic()
         self.done: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
-        """Act and check until the time is over or the server is broken."""
-        began = time.monotonic()
-        while (now := time.monotonic() - began) < seconds and len(self.faults) < 10:
-            if not self.looks or now - self.looks[-1][0] >= EVERY:
-                self.look(now)
-            self.act(self.rng.choice(self.visitors))
-        self.look(time.monotonic() - began)
+        """Act and check until the time is over or the server is broken; everybody leaves before that, and at the end."""
+        for part in (WARM, 1 - WARM):
+            end = time.monotonic() + part * seconds
+            while time.monotonic() < end and len(self.faults) < 10:
+                if not self.looks or time.monotonic() - self.began - self.looks[-1][0] >= EVERY:
+                    self.look()
+                self.act(self.rng.choice(self.visitors))
+            self.look()
+            self.leave()
 
-    def look(self, at: float) -> None:
-        """Record the actions so far and the server's measurements."""
-        self.looks.append((at, {"actions": self.done.total(), **self.server.look()}))
+    def look(self) -> dict[str, int]:
+        """Record the actions so far and the server's measurements, and return these."""
+        seen = self.server.look()
+        self.looks.append((time.monotonic() - self.began, {"actions": self.done.total(), **seen}))
+        return seen
 
     def act(self, visitor: Visitor) -> None:
         """Run one action of one visitor, and record it; after a fault the visitor starts again in a new tab."""
@@ -146,14 +154,14 @@ class Soak:
             time.sleep(0.5)
         if left:
             self.faults.append(f"{left} files of visitors who have left are still there")
-        self.look(self.looks[-1][0] + self.server.away)
+        time.sleep(EVERY / 10)  # the sessions without files are forgotten at the same time, a moment later at most
+        self.rests.append(self.look()["MiB"])
 
     def judge(self) -> None:
         """Add a fault if memory has grown since the warm-up, or there are too many threads or files."""
-        begin = max(WARM[0] * self.looks[-1][0], WARM[1])
-        memory = [look["MiB"] for at, look in self.looks if at >= begin and look["actions"] >= WARM[2]]
-        if memory and max(memory) > GROWTH * memory[0]:
-            self.faults.append(f"memory grew from {memory[0]} to {max(memory)} MiB")
+        first, last = self.rests[0], self.rests[-1]
+        if last > GROWTH * first:
+            self.faults.append(f"memory without visitors grew from {first} to {last} MiB")
         for name, limit in (("threads", THREADS), ("files", FILES)):
             if (worst := max(look[name] for _, look in self.looks)) > limit:
                 self.faults.append(f"{worst} {name}, more than {limit}")
@@ -169,7 +177,6 @@ def main() -> None:
     with served(asked.model) as server, chromium() as browser:
         soak = Soak(server, browser, asked.visitors, asked.seed)
         soak.run(60 * asked.minutes)
-        soak.leave()
         soak.judge()
         soak.faults += server.faults()
     print(

@@ -129,7 +129,7 @@ class Visitor:
         hands.stroke(self.page, (x, y), (x + 0.1, y + 0.1))
 
     def undo(self) -> None:
-        self.page.locator(".editor .canvas, .editor canvas").first.click(position={"x": 5, "y": 5}, force=True)
+        self.page.locator(".editor .port").focus()
         self.page.keyboard.press(self.rng.choice(("Control+z", "Control+y")))
 
     def run(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -16,6 +16,7 @@ from typing import Any
 import gradio as gr
 
 from inpaint import InvalidRequest, Picture
+from inpaint.memory import malloc
 
 from .jobs.events import Preview
 from .jobs.job_queue import CancelToken
@@ -204,8 +205,7 @@ class Sessions:
             ]
             for key, _ in gone:
                 del self.all[key]
-        for _, session in gone:
-            session.close()
+        _close(session for _, session in gone)
 
     def _expired(self, session: Session, now: float, crowded: bool) -> bool:
         if session.working:  # if the tab is closed, its own connection stops the job
@@ -231,7 +231,7 @@ class Sessions:
                 self.all = {key: s for key, s in self.all.items() if s is not longest}
         if longest is None:
             raise InvalidRequest("picture", say("too_many", session.language))
-        longest.close()
+        _close([longest])
 
     def by_key(self, key: Any) -> Session | None:
         """Return the session with this key, which only its own tab knows."""
@@ -259,8 +259,15 @@ class Sessions:
         """Forget a visitor at once, and stop all work."""
         with self.lock:
             session = self.all.pop(key, None)
-        if session:
-            session.close()
+        _close([session] if session else [])
+
+
+def _close(sessions: Iterable[Session]) -> None:
+    """Close sessions, and return their memory to the system: otherwise it would be returned after the next run."""
+    for session in (closed := list(sessions)):
+        session.close()
+    if closed:
+        malloc.trim()
 
 
 def _resting(session: Session) -> bool:

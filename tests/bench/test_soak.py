@@ -24,7 +24,7 @@ def browser():
 
 def test_a_few_actions_of_two_visitors(server, browser):
     tried = soak.Soak(server, browser, visitors=2, seed=3)
-    tried.look(0.0)
+    tried.look()
     for _ in range(8):
         tried.act(tried.rng.choice(tried.visitors))
     tried.leave()
@@ -79,9 +79,16 @@ def test_a_servers_traceback_growth_and_leftovers_are_noticed(server, tmp_path):
         counts = {"threads": 500, "open": 9, "files": 1}
         return [(n * 600.0, {"actions": 90 * n, "MiB": mib, **counts}) for n, mib in enumerate(memory)]
 
-    tried.looks = looks(100, 200, 210, 220)  # it was still reading its libraries
+    tried.looks, tried.rests = looks(100, 200, 300), [200, 220]  # the visitors' pictures take memory
     tried.judge()
-    assert not any("memory grew" in fault for fault in tried.faults)
-    tried.looks = looks(100, 150, 200, 290)
+    assert any("threads" in fault for fault in tried.faults) and not any("memory" in fault for fault in tried.faults)
+    tried.rests = [200, 260]
     tried.judge()
-    assert any("memory grew" in fault for fault in tried.faults) and any("threads" in fault for fault in tried.faults)
+    assert any("memory without visitors grew" in fault for fault in tried.faults)
+
+
+def test_everybody_leaves_once_before_the_end(server, browser, monkeypatch):
+    tried = soak.Soak(server, browser, visitors=1, seed=5)
+    monkeypatch.setattr(tried, "act", lambda visitor: tried.done.update(["nothing"]))
+    tried.run(0.2)
+    assert len(tried.rests) == 2 and tried.done.total() > 1 and not tried.faults

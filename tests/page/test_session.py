@@ -130,6 +130,18 @@ def test_a_closed_tab_is_forgotten_although_nobody_else_comes():
     assert not sessions.all and mine.picture is None
 
 
+def test_the_memory_of_forgotten_visitors_is_returned_at_once(clock, monkeypatch):
+    trimmed, sessions = [], Sessions(minutes=1, most=2)
+    monkeypatch.setattr(module.malloc, "trim", lambda: trimmed.append(len(sessions.all)))
+    for name in ("one", "two", "three"):
+        sessions.of(visitor(name)).put(picture(), 9)
+    assert not trimmed
+    sessions.forget("one")
+    clock.now += 61
+    sessions.of(visitor("four"))
+    assert trimmed == [2, 1]
+
+
 def test_cancel_stops_what_it_was_pressed_for():
     session = Sessions(minutes=60).of(visitor("one"))
     with session.running("batch") as batch, session.running("paint") as paint:
