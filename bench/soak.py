@@ -117,7 +117,7 @@ class Soak:
         self.done: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
-        """Act and check until the time is over or the server is broken; everybody leaves in between and at the end."""
+        """Act and check until the time is over or the server is broken; all leave in between and at the end."""
         for part in (WARM, 1 - WARM):
             end = time.monotonic() + part * seconds
             while time.monotonic() < end and len(self.faults) < 10:

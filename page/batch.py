@@ -24,7 +24,7 @@ from .jobs.job_queue import CancelToken, QueueFull
 from .server.file_input import file_input
 from .session import Session
 from .storage import new_folder
-from .words.core import in_words
+from .words.core import in_words, translated
 from .words.say import i18n, language, say
 
 log = logging.getLogger("inpaint.page")
@@ -100,7 +100,7 @@ class Batch:
         if cancel.cancelled:
             return None
         if job.problem:
-            return f"✗ {name}: {job.problem}"
+            return f"✗ {name}: {translated(job.problem, session.language)}"
         try:
             request = await to_thread.run_sync(partial(self.page.limits.request, job.picture, job.mask, **settings))
             work = partial(worker.paint, model, [request])

@@ -105,6 +105,16 @@ CHINESE: dict[str, str] = {
     "{} is empty.": "{0}是空文件。",
     "{} is not a picture that can be read here.": "{0}不是这里能读取的图片。",
     "{} is damaged or cut off.": "{0}已损坏或不完整。",
+    "{} is damaged: its tiles are larger than the picture.": "{0}已损坏：其中的分块比图片还大。",
+    "This is a HEIC picture.": "这是 HEIC 图片。",
+    "Install pillow-heif to open it.": "请安装 pillow-heif 后再打开。",
+    "{} The default is used.": "{0}已改用默认值。",
+    "There is no mask for it. Name one {}.png or {}_mask.png.": (
+        "没有对应的蒙版。请将蒙版命名为 {0}.png 或 {1}_mask.png。"
+    ),
+    "{} differ only in case. Name its mask {}_mask.png exactly.": (
+        "{0} 只有大小写不同。请将蒙版准确命名为 {1}_mask.png。"
+    ),
     "{} is broken.": "{0}已损坏。",
     "{} is too large: {}.": "{0}过大：{1}。",
     "{} has no pixels.": "{0}没有像素。",
@@ -226,6 +236,47 @@ CHINESE: dict[str, str] = {
     "{} is not the id of a model on the Hub.": "{0} 不是 Hub 上的模型。",
     "The download of the model {} was cut off after {} of a file.": "模型 {0} 的下载在 {1} 处中断。",
     "Check the network and try again: the download continues from there.": "请检查网络后重试：会从中断处继续。",
+    "The download of the model {} was cut off.": "模型 {0} 的下载中断了。",
+    "A file of the model {} arrived damaged twice.": "模型 {0} 的一个文件两次下载都已损坏。",
+    "Try again later.": "请稍后再试。",
+    "The file {} of the model {} is damaged; it has been removed.": "模型 {1} 的文件 {0} 已损坏，并已删除。",
+    "Go online once to download it again.": "请联网重新下载一次。",
+    "The repository {} holds no model in diffusers' layout.": "仓库 {0} 中没有 diffusers 格式的模型。",
+    "Name another one.": "请换一个。",
+    "An id is OWNER/NAME, in letters and digits.": "编号的形式为“所有者/名称”，由字母和数字组成。",
+    "The owner of the model {} asks you to accept the terms first.": "模型 {0} 的所有者要求先接受条款。",
+    "Accept them on https://huggingface.co/{}, then log in with `hf auth login`.": (
+        "请在 https://huggingface.co/{0} 接受条款，再运行 `hf auth login`。"
+    ),
+    "The Hub refuses this machine's token ({}), and the model {} is not on this machine.": (
+        "Hub 拒绝了本机的令牌（{0}），且本机没有模型 {1}。"
+    ),
+    "The Hub refuses access to the model {} ({}), and the model {} is not on this machine.": (
+        "Hub 拒绝访问模型 {0}（{1}），且本机没有模型 {2}。"
+    ),
+    "The Hub has had too many requests from here ({}), and the model {} is not on this machine.": (
+        "本机向 Hub 的请求过多（{0}），且本机没有模型 {1}。"
+    ),
+    "The Hub answers with an error ({}), and the model {} is not on this machine.": (
+        "Hub 返回错误（{0}），且本机没有模型 {1}。"
+    ),
+    "The Hub is out of order at the moment ({}), and the model {} is not on this machine.": (
+        "Hub 暂时无法使用（{0}），且本机没有模型 {1}。"
+    ),
+    "Log in again with `hf auth login`, or log out with `hf auth logout`.": (
+        "请运行 `hf auth login` 重新登录，或运行 `hf auth logout` 退出。"
+    ),
+    "Log in with `hf auth login`, with a token that may read it.": "请用有读取权限的令牌运行 `hf auth login`。",
+    "Wait some minutes; logging in with `hf auth login` allows more.": (
+        "请等几分钟；运行 `hf auth login` 登录后允许更多请求。"
+    ),
+    "The model {} cannot be saved: the folder for downloads cannot be written ({}).": (
+        "无法保存模型 {0}：下载文件夹不可写（{1}）。"
+    ),
+    "Repair it, or set HF_HOME to a folder that can be written.": "请修复它，或将 HF_HOME 设为可写的文件夹。",
+    "Free some space, or set HF_HOME to a folder on another disk.": (
+        "请腾出空间，或将 HF_HOME 设为另一磁盘上的文件夹。"
+    ),
     "There is not enough disk space for the model {}.": "磁盘空间不足以存放模型 {0}。",
     "Try again later, or use the built-in model.": "请稍后再试，或使用内置模型。",
     "Try again in some minutes, or use the built-in model.": "请过几分钟再试，或使用内置模型。",

@@ -95,7 +95,7 @@ def visit(browser):
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
         page.on("response", lambda answer: wrong.append(f"closed: {answer.url}") if answer.status == 404 else None)
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.goto(address)
         page.wait_for_selector(".welcome")
         return page

@@ -232,7 +232,8 @@ def test_a_killed_server_is_one_sentence_and_all_is_there_when_it_is_back(visit,
         mask = hands.painted(page)
         hands.run(page, "slow")
         hands.previews(page, 2)
-        page.wait_for_timeout(1000)  # the mask is kept once the hand has rested
+        page.wait_for_function("window.inpaint.editor.draft.record.mask")  # kept once the hand has rested
+        page.evaluate("() => window.inpaint.editor.draft.writing")
     page.wait_for_selector(".status.bad")
     assert "kept" in hands.said(page) and page.locator("#run").is_visible()
     assert hands.painted(page) == mask and page.locator(".photo").is_visible()

@@ -87,3 +87,36 @@ def test_real_errors_are_chinese_and_name_what_was_wrong():
     assert in_words(InvalidRequest("x", "Never heard of.", "Nor of this."), "zh") == "Never heard of.Nor of this."
     note = "The mask was 20 × 10 pixels; it is resized to the picture's size."
     assert translated(note, "zh") == "蒙版为 20 × 10 像素，已调整为图片大小。" and translated(note, "en") == note
+
+
+def test_what_the_hub_a_file_or_a_batch_is_refused_for_is_chinese(tmp_path):
+    import errno
+
+    import httpx
+    from huggingface_hub import errors
+
+    from inpaint.batch import pair
+    from inpaint.models.download import Cut, Damaged
+    from inpaint.models.hub_errors import explain
+    from page.words.core import translated
+
+    def answered(status: int, kind=errors.HfHubHTTPError) -> Exception:
+        return kind("", response=httpx.Response(status, request=httpx.Request("GET", "http://hub")))
+
+    faults = [answered(status) for status in (401, 403, 404, 429, 500, 503)]
+    faults += [answered(403, errors.GatedRepoError), answered(404, errors.RepositoryNotFoundError)]
+    faults += [Cut("file", 5 << 20, size) for size in (9 << 20, None)] + [
+        Damaged(""),
+        ValueError(),
+        ConnectionError(),
+    ]
+    faults += [OSError(errno.ENOSPC, ""), OSError(errno.EACCES, "denied", "folder")]
+    told = [sentence for fault in faults for sentence in explain(fault, "owner/name")]
+    told += explain(ConnectionError(), "owner/name", offline=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    told += [item.problem for item in pair([tmp_path / "one.png"], [tmp_path / "two.png"])]
+    told += ["photo.tif is damaged: its tiles are larger than the picture.", "This is a HEIC picture."]
+    for sentence in told:
+        chinese = translated(sentence, "zh")
+        assert CHINESE.search(chinese), sentence
+        assert ("owner/name" in chinese) is ("owner/name" in sentence), sentence
