@@ -173,6 +173,7 @@ def _load(args: argparse.Namespace, progress: Progress):
         embeddings=tuple(args.embedding),
         config=args.config,
         inpaint=args.inpaint_model,
+        previews=args.previews,
         offline=args.offline,
         allow_pickle=args.allow_pickle,
         backend=args.backend,

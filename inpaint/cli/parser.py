@@ -168,6 +168,7 @@ def _model(group) -> None:
     add("--memory", default="auto", help="auto, low, resident, offload, sequential [default auto]")
     add("--backend", default="auto", help="the library that runs the UNet: auto, torch, openvino [default auto]")
     add("--vae", metavar="PATH", help="another VAE: a folder, a file or a Hub id")
+    add("--previews", metavar="PATH", help="another VAE for the previews alone, such as TAESD: a folder or a Hub id")
     add("--config", metavar="PATH", help="the folder with the configurations of a single-file model")
     add(
         "--lora", metavar="PATH[:WEIGHT]", action="append", default=[], help="a LoRA file; may be given several times"

@@ -22,6 +22,7 @@ from .model import Model, ModelParts
 from .registry import BUILTIN, FAMILIES, QUALITY, Card, card_of
 from .sources import ModelSource, VaeSource, source
 from .textual_inversion import Embedding
+from .vae import Autoencoder
 from .weight_files import readable
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Found:
     source: ModelSource
     inpaint_source: ModelSource | None
     vae: VaeSource | None
+    previews: VaeSource | None
     loras: tuple[Lora, ...]
     embeddings: tuple[Embedding, ...]
 
@@ -51,6 +53,7 @@ def find(
     embeddings: tuple | list = (),
     config: str | None = None,
     inpaint: str | None = None,
+    previews: str | None = None,
     offline: bool | None = None,
     allow_pickle: bool = False,
     progress: hub.OnProgress | None = None,
@@ -61,7 +64,7 @@ def find(
     `progress` is called for each piece of a download; it may raise to stop it, and the next download continues there.
     """
     if name == "toy":
-        _check_toy(vae=vae, loras=loras, embeddings=embeddings, config=config, inpaint=inpaint)
+        _check_toy(vae=vae, loras=loras, embeddings=embeddings, config=config, inpaint=inpaint, previews=previews)
         return None
     name = str(name)
     card = card_of(name)
@@ -78,14 +81,16 @@ def find(
     textual_inversion.check_kind(words, base.family.learns, base.unet_config().get("cross_attention_dim"))
     inpaint_source = sources.inpaint_source(inpaint, card, **options)
     other = sources.vae(vae, **options) if vae else None
+    small = sources.vae(previews, **options) if previews else None
     base.parameters(), base.files()  # raise ModelError for missing or incomplete files
-    if other is not None:
-        wanted = base.family.vae_settings
-        vae_files.check_latents(other.files(), base.files(), other.name, other.xl, wanted)
-        other.suit(wanted)
+    wanted = base.family.vae_settings
+    for given in (other, small):
+        if given is not None:
+            vae_files.check_latents(given.files(), base.files(), given.name, given.xl, wanted)
+            given.suit(wanted)
     if inpaint_source is not None:
         _check_schedules(base, inpaint_source)
-    return Found(name, card, base, inpaint_source, other, changes, words)
+    return Found(name, card, base, inpaint_source, other, small, changes, words)
 
 
 def load(
@@ -99,6 +104,7 @@ def load(
     embeddings: tuple | list = (),
     config: str | None = None,
     inpaint: str | None = None,
+    previews: str | None = None,
     offline: bool | None = None,
     allow_pickle: bool = False,
     backend: str = "auto",
@@ -116,6 +122,7 @@ def load(
     embeddings  textual-inversion files, "path" or "name=path"; in a prompt write the name, or embedding:name
     config   for a single file: the folder with its configurations and tokenizer
     inpaint  another model, whose 9-channel UNet is used with this one's VAE and text encoder
+    previews another VAE for the previews alone, such as the small TAESD of the model's family
     offline  True: download nothing
     allow_pickle  True: also read .ckpt and other pickles (their weights only)
     backend  torch, openvino, or auto, which takes OpenVINO on a CPU if it is installed and saves time
@@ -128,6 +135,7 @@ def load(
         embeddings=embeddings,
         config=config,
         inpaint=inpaint,
+        previews=previews,
         offline=offline,
         allow_pickle=allow_pickle,
         progress=progress,
@@ -166,7 +174,7 @@ def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
         *(inpaint_source.unet_files("inpaint") if inpaint_source else ()),
         *(vae.files() if vae else ()),
     ]
-    config = base.schedule()
+    config, precision = base.schedule(), devices.vae_precision(place.type, dtype)
     return ModelParts(
         name=found.name,
         card=found.card,
@@ -175,11 +183,12 @@ def _parts(found: Found, place: torch.device, dtype: torch.dtype) -> ModelParts:
         schedule={key: config[key] for key in schedule.KEYS if config.get(key) is not None},
         predicts={method: source.predicts() for method, source in unets.items()},
         side=base.side(),
-        autoencoder=base.family.autoencoder((vae or base).vae, devices.vae_precision(place.type, dtype)),
+        autoencoder=base.family.autoencoder((vae or base).vae, precision),
         texts=base.family.texts(base, dtype, list(found.loras), found.embeddings),
         loras=found.loras,
         stamp=fingerprint.combined(fingerprint.of_files(files), [word.stamp for word in found.embeddings]),
         few=_few_steps(found),
+        previewer=Autoencoder(found.previews.vae, precision) if found.previews else None,
     )
 
 
@@ -222,6 +231,12 @@ def _check(model: Model) -> None:
                 f"The {family.folders[0]} of {part.name} does not fit the text encoder and VAE of {model.name}.",
                 f"Combine models of one family: {family.combine}.",
             )
+    small = model.parts.previewer
+    if small and (small.channels, small.factor) != (model.channels, model.factor):
+        raise ModelError(
+            f"The VAE for previews has latents of {small.channels} channels, and {model.name} of {model.channels}.",
+            "Choose the one of the model's family.",
+        )
     texts = [text for text in model.texts if text.encoder is not None]
     if any(len(text.tokenizer) > text.encoder.config.vocab_size for text in texts):
         raise ModelError(

@@ -46,6 +46,7 @@ class ModelParts:
     side      the working size in pixels
     stamp     the fingerprint of all files except LoRAs
     few       what the model says about a preset for few steps
+    previewer the VAE that decodes previews; None for a map fitted to the picture
     """
 
     name: str
@@ -60,6 +61,7 @@ class ModelParts:
     loras: tuple[Lora, ...]
     stamp: str
     few: FewSteps | None = None
+    previewer: Autoencoder | None = None
 
 
 class Model:
@@ -176,6 +178,14 @@ class Model:
     def decode(self, latents: Tensor) -> Tensor:
         """Decode [B, 4, h, w] to [B, 3, H, W], float32; repeat it in float32 if half precision gives NaN."""
         return self._by_vae(lambda: self.autoencoder.decode(latents.to(self.device)))
+
+    def preview(self, latents: Tensor) -> Tensor | None:
+        """Decode [1, c, h, w] by the VAE for previews; None if there is none, or if it gives NaN."""
+        if self.parts.previewer is None:
+            return None
+        self.parts.previewer.network.to(self.device)  # a few megabytes, which stay there
+        pixels = self.parts.previewer.decode(latents.to(self.device))
+        return pixels if pixels.isfinite().all() else None
 
     def set_loras(self, loras: Iterable[Any]) -> None:
         """Merge exactly these LoRAs into the weights: "path", "path:0.8" or (path, weight); [] removes all.

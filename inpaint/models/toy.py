@@ -98,6 +98,9 @@ class Model:
     ) -> Tensor:
         return torch.zeros(len(prompts), 1, 1)
 
+    def preview(self, latents: Tensor) -> None:
+        """Return None: previews are fitted to the picture."""
+
     def context(self, hole: Tensor, painted: Tensor, masked: Tensor) -> Tensor:
         return torch.cat([hole, masked], dim=1)
 

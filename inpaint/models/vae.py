@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import ModelError
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
+    from diffusers import AutoencoderKL, AutoencoderTiny
 
 NOTE = "The VAE produced invalid numbers in half precision and now runs in float32."
 
@@ -23,7 +23,7 @@ class Autoencoder:
     notes  remarks for the report
     """
 
-    def __init__(self, read: Callable[[torch.dtype], AutoencoderKL], dtype: torch.dtype):
+    def __init__(self, read: Callable[[torch.dtype], AutoencoderKL | AutoencoderTiny], dtype: torch.dtype):
         self.read = read
         self.notes: list[str] = []
         self.network = self._read(dtype)
@@ -31,8 +31,12 @@ class Autoencoder:
     @torch.no_grad()
     def encode(self, pixels: Tensor, noise: Tensor | None) -> Tensor:
         """Encode [B, 3, H, W] in [-1, 1] to latents [B, c, h, w], float32: the mode, or with noise a sample."""
-        posterior = self.network.encode(pixels.to(self.dtype)).latent_dist
-        z = posterior.mode() if noise is None else posterior.mean + posterior.std * noise.to(pixels.device)
+        found = self.network.encode(pixels.to(self.dtype))
+        if hasattr(found, "latents"):  # TAESD has no spread
+            z = found.latents
+        else:
+            posterior = found.latent_dist
+            z = posterior.mode() if noise is None else posterior.mean + posterior.std * noise.to(pixels.device)
         return ((z - self.shift) * self.network.config.scaling_factor).float()
 
     @torch.no_grad()
@@ -68,7 +72,7 @@ class Autoencoder:
         self.notes.append(NOTE)
         return True
 
-    def _read(self, dtype: torch.dtype) -> AutoencoderKL:
+    def _read(self, dtype: torch.dtype) -> Any:
         return self.read(dtype).requires_grad_(False).to(memory_format=torch.channels_last)
 
 

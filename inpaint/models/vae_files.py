@@ -16,6 +16,7 @@ from .single_file import CONFIGS, filled
 
 PREFIX = "first_stage_model."
 PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
+CLASSES = ("AutoencoderKL", "AutoencoderTiny")  # diffusers' classes; the second is TAESD, small and approximate
 LAST = "encoder.conv_out.weight"  # [8, 512, 3, 3]: this layer decides what the latent's channels mean
 XL = 0.13025  # the scaling factor of Stable Diffusion XL's latents; for 1.x and 2.x it is 0.18215
 XL_SETTINGS = "sdxl"  # the name of XL's shipped configuration
@@ -31,18 +32,18 @@ class FolderVae:
         if not (path / self.sub / "config.json").is_file():
             raise ModelError(f"The folder {self.name} holds no VAE.", "Name one with config.json and *.safetensors.")
         settings = config(path, self.sub, self.name)
-        kind = settings.get("_class_name", "AutoencoderKL")
-        if kind != "AutoencoderKL":
-            raise ModelError(f"{self.name} is a {kind}, not a VAE of Stable Diffusion.", "Choose another.")
+        self.kind = settings.get("_class_name", "AutoencoderKL")
+        if self.kind not in CLASSES:
+            raise ModelError(f"{self.name} is a {self.kind}, not a VAE of Stable Diffusion.", "Choose another.")
         self.xl = settings.get("scaling_factor") == XL
 
     def suit(self, settings: str) -> None:
         """Do nothing: the folder has its own configuration."""
 
     def vae(self, dtype: torch.dtype):
-        from diffusers import AutoencoderKL
+        import diffusers
 
-        return network(AutoencoderKL, self.path, self.sub, self.name, self.fetch, torch_dtype=dtype)
+        return network(getattr(diffusers, self.kind), self.path, self.sub, self.name, self.fetch, torch_dtype=dtype)
 
     def files(self) -> list[Path]:
         return files(self.path / self.sub)
@@ -114,7 +115,8 @@ def check_latents(
         alike = bool(torch.cosine_similarity(other.flatten(), mine.flatten(), dim=0) > LIKE)
     else:
         alike = wanted == XL_SETTINGS or not named_xl
-    if not alike or (xl and wanted != XL_SETTINGS):
+    other_taesd = wanted == XL_SETTINGS and bool(re.search(r"taesd(?!xl)", name.lower()))
+    if not alike or other_taesd or (xl and wanted != XL_SETTINGS):
         raise foreign(name, wanted)
 
 

@@ -99,6 +99,10 @@ class Model(Protocol):
         """Decode [B, 4, h, w] to [B, 3, H, W] in [-1, 1]."""
         ...
 
+    def preview(self, latents: Tensor) -> Tensor | None:
+        """Decode [1, c, h, w] quickly and roughly to [1, 3, H, W]; None if there is nothing for it."""
+        ...
+
     def widen_unet(self) -> bool:
         """Read the UNet again in a wider dtype, after NaN or infinity; return False if it has the widest."""
         ...

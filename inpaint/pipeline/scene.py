@@ -9,7 +9,7 @@ from torch import Tensor
 from ..pixels.crop import Crop
 from ..request import Request
 from . import preview
-from .latents import LatentCache, to_pixels
+from .latents import LatentCache, to_images, to_pixels
 
 
 class Scene:
@@ -49,6 +49,11 @@ class Scene:
             else:
                 self._colours = preview.fit(self.x0, to_pixels(self.filled), prior)
         return self._colours(latents)
+
+    def preview(self, latents: Tensor) -> Image.Image:
+        """Return latents [1, 4, h, w] as a picture: by the model's VAE for previews, or else as `look` shows them."""
+        pixels = self.encoder.model.preview(latents)
+        return self.look(latents) if pixels is None else to_images(pixels)[0]
 
     def latent_hole(self) -> Image.Image:
         """Return the hole on the latent grid: L, one pixel a cell, white = changes first."""

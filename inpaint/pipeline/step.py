@@ -33,7 +33,10 @@ class PreviewRenderer:
         size = self.sizes[side]
         shown = size.picture.copy()
         if size.box is not None:
-            patch = self.scene.look(pred_x0).resize(size.box.size, Image.Resampling.BICUBIC, box=size.cells)
+            seen = self.scene.preview(pred_x0)
+            scale = seen.width / self.scene.shape[2]  # pixels a cell
+            left, top, right, bottom = (n * scale for n in size.cells)
+            patch = seen.resize(size.box.size, Image.Resampling.BICUBIC, box=(left, top, right, bottom))
             shown.paste(patch, size.box[:2], size.alpha)
         return shown
 
@@ -49,7 +52,7 @@ class PreviewRenderer:
             alpha = self.composite.crop(whole).resize(box.size, Image.Resampling.BILINEAR)
             painted = alpha.getbbox()
             if painted is None:
-                return Size(picture, None, None, None)
+                return Size(picture, None, (0, 0, 0, 0), None)
             part = Box(*painted)
             alpha = alpha.crop(part)
         cells = part.left * w / width, part.top * h / height, part.right * w / width, part.bottom * h / height
@@ -62,7 +65,7 @@ class Size(NamedTuple):
 
     picture: Image.Image
     box: Box | None  # of the picture, where the patch is pasted; None if nothing is
-    cells: tuple[float, float, float, float] | None  # the same box in latent cells of the scene
+    cells: tuple[float, float, float, float]  # the same box in latent cells of the scene
     alpha: Image.Image | None  # how opaquely the patch is pasted
 
 
