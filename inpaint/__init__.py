@@ -61,17 +61,23 @@ def load(name: str = "builtin", **options) -> Inpainter:
     return Inpainter(load(name, **options))
 
 
-def select(picture, line=(), loop=(), grow: int | None = None):
+def select(picture, line=(), loop=(), grow: int | None = None, model: str | None = None):
     """Return a mask (Pillow, L) of the thing under a line of points, or inside a loop: [(x, y), …] in pixels.
 
     line  one point is a click on the thing; more are a line drawn over it
     loop  the corners of a box or of any closed line around it
     grow  pixels beyond the thing's edge; None for a little, as removing it needs
+    model a folder or a Hub id of SAM 2, such as facebook/sam2.1-hiera-tiny; None needs no model
     """
     from .files.picture import Picture
     from .pixels import objects
 
-    return objects.select(objects.Source(Picture.open(picture).rgb), line, loop, grow).whole()
+    more = {}
+    if model is not None:
+        from .models import sam
+
+        more["find"] = sam.load(model)
+    return objects.select(objects.Source(Picture.open(picture).rgb), line, loop, grow, **more).whole()
 
 
 def __getattr__(name: str):

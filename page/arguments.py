@@ -30,6 +30,11 @@ def arguments(argv: list[str] | None = None, environment: Mapping[str, str] = os
     add = parser.add_argument
     add("--model", default="builtin", help="builtin, sd15, toy, a folder, a single file or a Hub id")
     add(
+        "--select-model",
+        metavar="MODEL",
+        help="outline the things that are clicked with SAM 2: a folder or a Hub id, loaded when it is first needed",
+    )
+    add(
         "--backend",
         default="auto",
         choices=("auto", "torch", "openvino"),

@@ -39,13 +39,13 @@ localStorage.setItem('inpaint-theme', document.body.classList.contains('dark') ?
 class Page:
     """One running page: its limits, its visitors, its queue and its components."""
 
-    def __init__(self, limits: Limits, model: str):
+    def __init__(self, limits: Limits, model: str, finder: str | None = None):
         self.limits, self.model = limits, model
         self.sessions = Sessions(limits.session_minutes, limits.sessions, limits.sessions_each, limits.away_seconds)
         self.storage, self.listeners = Storage(limits.disk_megabytes), Listeners()
         self.queue = JobQueue(limits.queue, limits.waiting)
         self.opening, self.running, self.results = Opening(self), Running(self), Results(self)
-        self.selecting = Selecting(self)
+        self.selecting = Selecting(self, finder)
         self.after: list[Callable[[Controls], None]] = []  # called once the controls exist, for other tabs' events
         self.shown_model = without_folders(model)
         self.models = list(dict.fromkeys([self.shown_model, *limits.models]))

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     names = exposure.known_names()
     exposed = exposure.is_exposed(asked.host, asked.share, names) and not asked.trust_visitors
     current_model.options["backend"] = asked.backend
-    page = Page(Limits.from_environment(exposed=exposed), asked.model)
+    page = Page(Limits.from_environment(exposed=exposed), asked.model, asked.select_model)
     if zerogpu.ACTIVE:  # a model loaded in this thread before the launch is available in every worker
         current_model.load(asked.model)
     with gradio_startup.one_app():

@@ -75,12 +75,14 @@ def fetch(
 def chosen(files: list[str], part: str) -> list[str]:
     """Return the weight files of one part to download: half precision if there is any, never a pickle.
 
-    A repository may hold nothing but a VAE, with its weights at the top.  For weights in several files the index is
-    returned too.
+    A repository may hold nothing but a VAE, or a model of transformers ("model"), with its weights at the top.  For
+    weights in several files the index is returned too.
     """
     own = [file for file in files if file.startswith(f"{part}/") and ".safetensors" in file and "non_ema" not in file]
     if part == "vae" and not own:
         own = [file for file in files if re.fullmatch(r"diffusion_pytorch_model[\w.-]*\.safetensors[\w.]*", file)]
+    if part == "model":
+        own = [file for file in files if re.fullmatch(r"model\.safetensors", file)]
     weights = [file for file in own if file.endswith(".safetensors")]
     indices = [file for file in own if re.search(r"\.safetensors\.index(\.\w+)?\.json$", file)]
     return ([file for file in weights if ".fp16" in file] or weights) + indices

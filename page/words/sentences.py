@@ -81,6 +81,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "take_away": ("Take away", "减去"),
     "take_away_hint": ("Or hold Alt", "或按住 Alt"),
     "finding": ("Finding its outline …", "正在查找轮廓……"),
+    "fetching_finder": (
+        "Downloading the model {name} for outlines · {mb} of {all} MB",
+        "正在下载轮廓模型 {name} · {mb}/{all} MB",
+    ),
+    "loading_finder": ("Loading the model {name} for outlines ({mb} MB) …", "正在载入轮廓模型 {name}（{mb} MB）……"),
     "key_away": ("Hold to take away from the mask", "按住以从蒙版中减去"),
     "key_box": ("Hold to draw a box around a thing", "按住以用方框圈住物体"),
     "hint_pick": ("Click a colour", "点击一种颜色"),

@@ -29,11 +29,13 @@ def test_what_is_asked_for_arrives():
         "--trust-visitors",
         "--backend",
         "openvino",
+        "--select-model",
+        "someone/sam",
     ]
     asked = vars(arguments(words, {}))
     assert asked == {
         "host": "0.0.0.0", "port": 99, "share": True, "auth": ("a", "b:c"), "model": "toy", "mcp": False,
-        "backend": "openvino", "open": False, "trust_visitors": True,
+        "backend": "openvino", "select_model": "someone/sam", "open": False, "trust_visitors": True,
     }  # fmt: skip
     assert (arguments([], {}).model, arguments([], {}).backend) == ("builtin", "auto")
     assert arguments(["--mcp"], {}).mcp

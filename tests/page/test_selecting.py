@@ -35,9 +35,11 @@ def visit():
         if picture is not None:
             session.put(Picture.open(picture), 500)
         event = gr.EventData(None, {"of": 1, "size": [1024, 576], **what})
-        return selecting.outline(event, SimpleNamespace(headers={}, session_hash="a"))
+        *told, answer = selecting.outline(event, SimpleNamespace(headers={}, session_hash="a"))
+        visit.told += told
+        return answer
 
-    visit.session = session
+    visit.session, visit.selecting, visit.told = session, selecting, []
     return visit
 
 
@@ -112,3 +114,27 @@ def test_the_endpoint_keeps_the_pages_limits(api, tmp_path):
 def test_a_part_of_no_size_is_refused():
     with pytest.raises(InvalidRequest):
         images.shown_part(select(Source(opened(WREN).convert("RGB")), [(403, 214)]), (0, 5))
+
+
+def test_a_model_is_loaded_when_first_needed_and_its_size_is_said_before(visit, tmp_path, monkeypatch):
+    from inpaint.models import sam
+    from inpaint.models.hub import Progress
+    from inpaint.pixels.objects import found
+
+    loads = []
+    (tmp_path / sam.WEIGHTS).write_bytes(bytes(3 << 20))
+
+    def find(name, progress):
+        progress(Progress(name, 1 << 20, 3 << 20))
+        return tmp_path
+
+    monkeypatch.setattr(sam, "find", find)
+    monkeypatch.setattr(sam, "load", lambda name: loads.append((name, len(visit.told))) or found)
+    visit.selecting.__init__(visit.selecting.page, "someone/sam")
+    answers = [visit(WREN, line=[[403, 214]]), visit(line=[[403, 214]])]
+    assert answers[0]["src"] == answers[1]["src"] and len(loads) == 1
+    told = [message["say"] for message in visit.told]
+    assert "someone/sam" in told[-1] and "3 MB" in told[-1] and all("MB" in each for each in told)
+    visit.selecting.__init__(visit.selecting.page, str(tmp_path / "nothing"))
+    monkeypatch.undo()
+    assert "Hub" in visit(line=[[403, 214]])["say"]

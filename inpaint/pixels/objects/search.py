@@ -58,7 +58,7 @@ def _first(source: Source, marks: Marks, half: float) -> Segment | None:
 
 def _second(source: Source, marks: Marks, find: Segment, side: int = SIDE) -> Segment | None:
     """Cut a find again, from a piece that fits it; it may grow and shrink."""
-    piece, before = _around(source, find, side)
+    piece, before = around(source, find, side)
     trimap = np.where(before, np.uint8(PERHAPS_THING), np.uint8(PERHAPS_GROUND))
     _shut(trimap, piece, source.size)
     trimap[_seed(piece, marks, 2)] = THING
@@ -89,7 +89,7 @@ def _fine(source: Source, marks: Marks, find: Segment) -> Segment:
     """Cut a find's border once more, in more detail."""
     import cv2
 
-    piece, before = _around(source, find, FINE)
+    piece, before = around(source, find, FINE)
     band = max(3, round(0.05 * np.count_nonzero(before) ** 0.5))
     near = cv2.dilate(before.astype(np.uint8), segment.disc(band)) > 0
     core = cv2.erode(before.astype(np.uint8), segment.disc(band), borderValue=1) > 0
@@ -114,7 +114,7 @@ def _visible(source: Source, piece: Piece, inside: np.ndarray) -> Segment | None
     return Segment(inside, piece, score) if score > -inf else None
 
 
-def _around(source: Source, find: Segment, side: int) -> tuple[Piece, np.ndarray]:
+def around(source: Source, find: Segment, side: int) -> tuple[Piece, np.ndarray]:
     """Return the piece around a find, with some room, and bool [h, w]: where the find is in it."""
     import cv2
 

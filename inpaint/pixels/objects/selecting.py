@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,22 +14,27 @@ from ..mask import SparseMask
 from .marks import Marks
 from .outline import Outline, traced
 from .search import found
+from .segment import Segment
 from .source import Source
 
+Finder = Callable[[Source, Marks], Segment]
 FURTHEST = 256  # pixels beyond a thing's edge
 GROW = 0.004  # of the long side: how far a mask reaches beyond its thing, unless that is said
 
 
-def select(source: Source, line: Any = (), loop: Any = (), grow: int | None = None) -> SparseMask:
+def select(
+    source: Source, line: Any = (), loop: Any = (), grow: int | None = None, find: Finder = found
+) -> SparseMask:
     """Return the mask of the thing under a line of points, or inside a loop; all in the photo's pixels.
 
+    find  what finds the thing: `search.found`, or a model such as `models.sam.Sam`
     grow  pixels beyond the thing's edge, less than 0 to stay inside it; None for a little, as removing it needs
 
     Raises InvalidRequest if the marks make no sense or nothing stands out there.
     """
     if grow is not None and not (type(grow) is int and abs(grow) <= FURTHEST):
         raise InvalidRequest("grow", "The mask cannot grow by that.", f"Choose -{FURTHEST} to {FURTHEST} pixels.")
-    outline = traced(source, found(source, Marks.of(source.size, line, loop)))
+    outline = traced(source, find(source, Marks.of(source.size, line, loop)))
     return grown(outline, source.size, beyond(source.size) if grow is None else grow)
 
 
