@@ -28,6 +28,7 @@ TASKS: dict[str, dict[str, Any]] = {  # what a person comes for, and the setting
     "touch": {"fill": "original", "strength": 0.5},
     "expand": {"fill": "patch", "expand": "16:9"},
 }
+DETAILS = ("auto", "on", "off")
 FINISHES = ("auto", "feather", "multiband", "poisson", "none")
 
 if TYPE_CHECKING:
@@ -169,6 +170,13 @@ class Request:
     )
     size: int | None = option(
         None, "Working size in pixels; auto is the model's own.", kind=int, low=8, high=2048, group="area"
+    )
+    detail: str = option(
+        "auto",
+        "Paint a large area again in tiles at the picture's own detail; auto does where it was enlarged more than "
+        "1.5 times, with models that paint such detail.",
+        choices=DETAILS,
+        group="area",
     )
     width: int | None = option(
         None, "Width when there is no picture; auto is the model's own.", kind=int, low=8, high=2048, group="area"

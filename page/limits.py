@@ -56,7 +56,7 @@ class Limits:
     megabytes: int = 200  # of one uploaded file
     steps: int = 150
     count: int = 8
-    work: int = 1_000_000  # denoising steps of one job: steps × variations × islands × methods
+    work: int = 1_000_000  # denoising steps of one job: of all variations, methods, islands and tiles
     queue: int = 100
     waiting: int = 100  # jobs of one address in that queue
     batch: int = 200
@@ -117,7 +117,7 @@ class Limits:
         """Raise InpaintError if the requests of one job are larger, or more work, than this page accepts."""
         for request in requests:
             self._check_canvas(request, language)
-        if sum(most_steps_of(request) for request in requests) > self.work:  # only then count the islands
+        if sum(most_steps_of(request) for request in requests) > self.work:  # only then count islands and tiles
             work = sum(steps_of(request) for request in requests)
             if work > self.work:
                 raise InvalidRequest("steps", say("too_much_work", language, value=work, limit=self.work))

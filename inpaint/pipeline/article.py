@@ -23,6 +23,7 @@ from .branch import Branch
 from .closeup import guidance_of
 from .filling import Filled
 from .job import Job
+from .passes import Pass
 from .scene import Scene
 from .step import PreviewRenderer, Step
 
@@ -96,6 +97,7 @@ class ArticleJob(Job):
         self.request, self.picture, self.masks = request, None, None  # nothing is pasted back: the result is new
         whole = crop.Crop(crop.Box(0, 0, width, height), (width, height))
         self.crops = [(whole, whole.box)]
+        self.passes = [Pass(whole, whole.box, request, 0, len(self.seeds))]
         self.images = [Image.new("RGB", whole.size)] * len(self.seeds)
 
     def paint(self) -> Generator[Step | Filled, None, None]:

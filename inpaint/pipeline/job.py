@@ -25,6 +25,8 @@ from .closeup import CloseUp
 from .defaults import resolved
 from .filling import FillCache, Filled, as_result, fill_hole, under_walk
 from .latents import LatentCache
+from .passes import LARGE, Pass, enlarged, planned, within
+from .preview import small
 from .protocols import Model
 from .step import PreviewRenderer, Step
 from .timing import Timing
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..diffusion.conditioning import Text
+
+
+SMALL = 512  # pixels, the longer side of what previews of tiles are drawn on
 
 
 class Job:
@@ -77,10 +82,18 @@ class Job:
         if self.picture and request.expand:
             self.picture = expand.expand(self.picture, request.expand)
         self.notes += self.masks.notes if self.masks else ()
-        self.crops = self._crops(request.size or self.model.side)
+        side = request.size or self.model.side
+        self.crops = self._crops(side)
+        self.passes = planned(self.crops, self.masks, request, side, self.model.grid, self._details())
         blank = self.picture.rgb if self.picture else Image.new("RGB", self.crops[0][0].size)
         self.images = [blank] * len(self.seeds)
+        self.small: dict[int, Image.Image] = {}  # copies of images that tiles are being pasted into
         self.ground: Image.Image | None = None  # the picture that a walk begins from, if its hole is filled before
+
+    def _details(self) -> bool:
+        """Return whether large close-ups are painted again in tiles; `auto` leaves a filled ground as it is."""
+        wanted = self.request.detail == "on" or (self.request.detail == "auto" and not self.model.ground)
+        return wanted and self.branch is None
 
     def _crops(self, side: int) -> list[tuple[crop.Crop, crop.Box]]:
         """Return the close-ups to paint, each with the bounding box of its part of the mask."""
@@ -138,8 +151,7 @@ class Job:
     def _walks(self) -> Iterator[Step]:
         """Walk every close-up for every seed, yield its steps, and paste each patch as it is ready."""
         request = self.request
-        run = runs(request.steps, request.strength, request.exact_steps, len(self.model.alphas_cumprod))
-        self._advise(run)
+        self._advise(runs(request.steps, request.strength, request.exact_steps, len(self.model.alphas_cumprod)))
         with self.timing.stage("text"):
             prompt = ", ".join(part for part in (request.prompt.strip(), self.quality()) if part)
             text = self.fallback.run(
@@ -148,35 +160,49 @@ class Job:
                     [request.negative_prompt, prompt], clip_skip=request.clip_skip, layer=request.text_layer
                 ),
             )
-        for index, (where, box) in enumerate(self.crops):
-            composite = self._composite(box)
+        if self.passes[0].tile is not None and self.ground:
+            self.images = [self.ground] * len(self.seeds)  # tiles begin from the picture so far
+        for index, one in enumerate(self.passes):
+            composite = self._composite(one)
             with self.timing.stage("encode"):
-                closeup = self.fallback.run(
-                    "vae",
-                    partial(
-                        CloseUp,
-                        self.model,
-                        self.encoder,
-                        request,
-                        self.method,
-                        where,
-                        where.cut(self.picture.rgb) if self.picture else None,
-                        where.cut(self.masks.hole) if self.masks else None,
-                        where.cut(self.ground) if self.ground else None,
-                        self.ground.crop(where.box) if self.ground and self._keeps_ground() else None,
-                    ),
-                )
+                closeup = self.fallback.run("vae", partial(self._closeup, one))
                 if self.model.device.type != "cpu":  # previews need it; later the VAE would displace the UNet for it
                     self.encoder.prior()
-            first, after = 0, len(self.crops) - index - 1
-            while first < len(self.seeds):
-                first += yield from self._walk(closeup, first, text, composite, run, after)
+            first = one.first
+            while first < one.first + one.count:
+                first += yield from self._walk(closeup, one, first, text, composite, self.passes[index + 1 :])
+
+    def _closeup(self, one: Pass) -> CloseUp:
+        """Return the close-up of a pass: of the picture as it was, or for a tile of the picture so far."""
+        where, picture, hole, ground = one.where, self.picture and self.picture.rgb, None, self.ground
+        if self.masks is not None:
+            hole = self.masks.hole
+        if one.tile is not None and hole is not None:
+            picture, ground = self.images[one.first], None
+            hole = within(hole, one.part.grown(one.request.margin))
+        return CloseUp(
+            self.model,
+            self.encoder,
+            one.request,
+            self.method,
+            where,
+            where.cut(picture) if picture else None,
+            where.cut(hole) if hole else None,
+            where.cut(ground) if ground else None,
+            ground.crop(where.box) if ground and self._keeps_ground() else None,
+        )
 
     def _advise(self, run: int) -> None:
         """Note settings that have less effect than they seem to."""
         request = self.request
         if request.negative_prompt and request.guidance_scale == 1:
             self.notes.append("Without guidance (1) the negative prompt has no effect.")
+        times = max(enlarged(where) for where, _ in self.crops)
+        if times > LARGE and self.picture is not None and all(one.tile is None for one in self.passes):
+            share = round(100 / times)
+            self.notes.append(
+                f"The model painted at {share} % of this size, so it is softer than the photo around it."
+            )
         if request.exact_steps and run > request.strength * len(self.model.alphas_cumprod):
             self.notes.append(
                 f"Strength {request.strength:g} has fewer than {run} noise levels: some above it are used too."
@@ -188,7 +214,7 @@ class Job:
             )
 
     def _walk(
-        self, closeup: CloseUp, first: int, text: Text, composite, run: int, crops_after: int
+        self, closeup: CloseUp, one: Pass, first: int, text: Text, composite, later: list[Pass]
     ) -> Generator[Step, None, int]:
         """Walk as many seeds from `first` on as memory allows, paste their patches, and return their number.
 
@@ -196,24 +222,24 @@ class Job:
         infinity, with the UNet in a wider dtype.
         """
         while True:
-            seeds, ran, overflow = self.seeds[first : first + self.fallback.batch], 0, False
+            seeds, ran, overflow = one.seeds(self.seeds)[first - one.first :][: self.fallback.batch], 0, False
             try:
-                render = PreviewRenderer(closeup, self.images[first], composite)
+                render = self._renderer(closeup, one, first, composite)
                 for step in self.timing.each("denoise", closeup.walk(seeds, text, self.branch)):
                     last = step.index + 1 == step.total
                     overflow = (not ran or last) and self._overflows(step.x)  # each check waits for the device
                     if overflow:
                         break
                     ran += 1
-                    total = self.steps_done + run * self._walks_left(first, crops_after)
+                    total = self.steps_done + self._steps_left(one, first, later)
                     counted = replace(step, index=self.steps_done + step.index, total=total)
-                    yield self.shown(counted, first, seeds[0], closeup.noise.states(), render)
+                    yield self.shown(counted, first, self.seeds[first], closeup.noise.states(), render)
             except Exception as error:
                 self.fallback.free_some_memory("unet", error)
                 continue
             if overflow:
                 continue
-            self._paste(closeup, first, step.x, composite)
+            self._paste(closeup, one, first, step.x, composite)
             if first == 0 and not (self.branch and self.branch.finish):
                 self.steps += ran  # of each picture, however many are made at a time
             self.steps_done += step.total
@@ -223,16 +249,28 @@ class Job:
         """Return whether x holds NaN or infinity and the UNet now runs in a wider dtype."""
         return not x.isfinite().all() and self.model.widen_unet()
 
-    def _walks_left(self, first: int, crops_after: int) -> int:
-        batch, count = self.fallback.batch, len(self.seeds)
-        return ceil((count - first) / batch) + crops_after * ceil(count / batch)
+    def _steps_left(self, one: Pass, first: int, later: list[Pass]) -> int:
+        """Return the steps of this walk and of those after it; a walk may hold several images."""
+        T, batch = len(self.model.alphas_cumprod), self.fallback.batch
+        here = one.steps(T) * ceil((one.first + one.count - first) / batch)
+        return here + sum(each.steps(T) * ceil(each.count / batch) for each in later)
 
     def shown(self, step: LatentStep, image_index: int, seed: int, noise, render: PreviewRenderer) -> Step:
         """Return the step with the data to preview it and to continue from it."""
         latents = step.index, step.total, step.t, step.x, step.pred_x0, step.seen, step.memory
         return Step(*latents, image_index, seed, self.timing.total(), noise, render)
 
-    def _paste(self, closeup: CloseUp, first: int, x, composite) -> None:
+    def _renderer(self, closeup: CloseUp, one: Pass, first: int, composite) -> PreviewRenderer:
+        """Return what draws the steps of a walk; all tiles share a small copy, so that kept steps need no memory."""
+        picture = self.images[first]
+        if one.tile is None:
+            return PreviewRenderer(closeup, picture, composite)
+        if first not in self.small:
+            self.images[first] = picture.copy()  # from now on every tile is pasted into it
+            self.small[first] = small(picture, SMALL).copy()
+        return PreviewRenderer(closeup, self.small[first], composite, picture.size)
+
+    def _paste(self, closeup: CloseUp, one: Pass, first: int, x, composite) -> None:
         with self.timing.stage("decode"):
             patches = self.fallback.run("vae", partial(closeup.patches, x))
         with self.timing.stage("finish"):
@@ -243,16 +281,25 @@ class Job:
                     alpha = self.picture.alpha and self.picture.alpha.crop(box)
                     patch, self.joined_by = closeup.join(original, patch, pasted, hole, alpha)
                     self.scores.append(seam.seam_score(patch, pasted))
-                image = self.images[k].copy()
-                image.paste(patch, box[:2])
-                self.images[k] = image
+                if one.tile is None:
+                    self.images[k] = self.images[k].copy()
+                self.images[k].paste(patch, box[:2])
+                if one.tile is not None:
+                    self._shrink(k, box)
 
-    def _composite(self, box: crop.Box) -> mask.SparseMask | None:
-        """Return the composite mask for the part of the mask in this box; of several islands only that one."""
-        if self.masks is None or len(self.crops) == 1:
+    def _shrink(self, k: int, box: crop.Box) -> None:
+        """Bring a part of an image's small copy up to date, which previews of tiles are drawn on."""
+        image, copy = self.images[k], self.small[k]
+        scale = copy.width / image.width
+        left, top, right, bottom = (round(n * scale) for n in box)
+        if right > left and bottom > top:
+            copy.paste(image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box), (left, top))
+
+    def _composite(self, one: Pass) -> mask.SparseMask | None:
+        """Return the composite mask of a pass; of several islands or tiles only its own part."""
+        if self.masks is None or (len(self.crops) == 1 and one.tile is None):
             return self.masks and self.masks.composite
-        composite = self.masks.composite
-        return mask.SparseMask(composite.crop(box), *box[:2], composite.size)
+        return one.composite(self.masks.composite)
 
     def result(self) -> Result:
         """Return the pictures with their alpha, profile and EXIF, and the report."""
@@ -275,9 +322,7 @@ class Job:
             "method": self.method,
             "steps": self.steps,
             "size": list(images[0].size),
-            "crops": []
-            if self.method == "patch"
-            else [{"box": list(c.box), "size": list(c.size)} for c, _ in self.crops],
+            "crops": [] if self.method == "patch" else self._close_ups(),
             "fill": self.request.fill,
             "finish": self.joined_by,
             "notes": self.notes + self.model.notes + ([self.branch.note()] if self.branch else []),
@@ -290,6 +335,11 @@ class Job:
             facts["blend_width"] = seam.blend_width(self.masks.composite.crop(self.masks.box))
             facts["seam_score"] = round(max(self.scores, default=0.0), 3)
         return facts
+
+    def _close_ups(self) -> list[dict]:
+        """Return every close-up that was painted, tiles included, in order."""
+        every = dict.fromkeys(one.where for one in self.passes)
+        return [{"box": list(where.box), "size": list(where.size)} for where in every]
 
     def quality(self) -> str:
         """Return the words added to the prompt: those asked for, or the model's own."""

@@ -20,6 +20,8 @@ def small(picture: Image.Image, side: int) -> Image.Image:
     """Return the picture at most `side` pixels long."""
     scale = min(1.0, side / max(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    if size == picture.size:
+        return picture
     return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 

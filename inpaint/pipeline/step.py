@@ -18,12 +18,20 @@ from .scene import Scene
 class PreviewRenderer:
     """Paste a cheap preview of a latent into a small copy of the picture, through the mask.
 
-    picture    RGB, the whole picture as it is so far
+    picture    RGB, the whole picture as it is so far, or a smaller copy of it
     composite  what will be pasted; None shows the patch alone
+    size       of the whole picture, if it is not the copy's
     """
 
-    def __init__(self, scene: Scene, picture: Image.Image, composite: SparseMask | None = None):
+    def __init__(
+        self,
+        scene: Scene,
+        picture: Image.Image,
+        composite: SparseMask | None = None,
+        size: tuple[int, int] | None = None,
+    ):
         self.scene, self.picture, self.composite = scene, picture, composite
+        self.whole = size or picture.size
         self.sizes: dict[int, Size] = {}
 
     def __call__(self, pred_x0: Tensor, side: int) -> Image.Image:
@@ -41,8 +49,8 @@ class PreviewRenderer:
         return shown
 
     def _size(self, side: int) -> Size:
-        scale = min(1.0, side / max(self.picture.size))
         picture = small(self.picture, side)
+        scale = max(picture.size) / max(self.whole)
         whole = self.scene.crop.box
         left, top, right, bottom = (round(n * scale) for n in whole)
         box = Box(left, top, max(right, left + 1), max(bottom, top + 1))

@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from inpaint import Request
 
 MOST_ISLANDS = 64  # `mask.islands` returns no more
+SIDE = 512  # pixels: the working size that is assumed where the request leaves it to the model
+MOST_TILES = 4.5  # tiles for each square of the working size, all their scales and the last row and column included
 
 
 def steps_of(request: Request) -> int:
-    """Return the most denoising steps the request can take: steps × variations × close-ups."""
-    return request.steps * request.count * close_ups(request)
+    """Return the most denoising steps the request can take: steps × variations × close-ups and tiles."""
+    from inpaint.pipeline.passes import planned
+
+    if not _many(request) or request.strength == 0:
+        return request.steps * request.count
+    from inpaint.pixels import mask
+
+    masks = mask.prepare(request.picture, request) if request.picture else None
+    if masks is None:
+        return request.steps * request.count
+    boxes = [masks.box]
+    if request.islands and not request.whole:
+        boxes = mask.islands(masks.hole.whole(), request.context)
+    crops = [(_close_up(request, box, masks.hole.size), box) for box in boxes or [masks.box]]
+    passes = planned(crops, masks, request, request.size or SIDE, 8, request.detail != "off")
+    return sum(one.steps(1000) * one.count for one in passes)
 
 
 def most_steps_of(request: Request) -> int:
     """Return an upper bound of `steps_of` without preparing the masks."""
-    return request.steps * request.count * (MOST_ISLANDS if request.islands else 1)
+    close_ups, tiles = MOST_ISLANDS if request.islands else 1, 0
+    if _many(request) and request.detail != "off" and request.picture is not None:
+        width, height = request.picture.size
+        side = request.size or SIDE
+        tiles = ceil(width / side + 1) * ceil(height / side + 1) * ceil(MOST_TILES) * close_ups
+    return request.steps * request.count * (close_ups + tiles)
 
 
-def close_ups(request: Request) -> int:
-    """Return how many close-ups are painted at most: one, or with `islands` one for each island of the mask."""
-    if not request.islands or request.whole or request.picture is None:
-        return 1
-    from inpaint.pixels import mask
+def _many(request: Request) -> bool:
+    """Return whether the request may take more than one walk for each picture."""
+    return request.picture is not None and (request.detail != "off" or (request.islands and not request.whole))
 
-    masks = mask.prepare(request.picture, request)
-    return max(1, len(mask.islands(masks.hole.whole(), request.context))) if masks else 1
+
+def _close_up(request: Request, box, size: tuple[int, int]):
+    """Return the close-up of a part of the mask as a model of the assumed working size gets it."""
+    from inpaint.pixels.crop import Crop
+
+    side = request.size or SIDE
+    if request.whole:
+        return Crop.whole(size, side)
+    return Crop.around(box, size, side, request.context, request.context_factor)

@@ -164,6 +164,9 @@ CHINESE: dict[str, str] = {
     "The article's program cannot run this kind of model.": "原文程序不支持此类模型。",
     "Leave the option article off.": "请关闭 article 选项。",
     "This model cannot use the sampler {}; {} is used instead.": "此模型不能用采样器 {0}，已改用 {1}。",
+    "The model painted at {} % of this size, so it is softer than the photo around it.": (
+        "模型以此尺寸的 {0}% 绘制，因此比周围的照片柔和。"
+    ),
     "Without guidance (1) the negative prompt has no effect.": "没有引导（1）时，反向提示词不起作用。",
     "At strength {} only {} of {} steps run; ask for exact steps to run all.": (
         "强度 {0} 时只运行 {2} 步中的 {1} 步；勾选“严格步数”可全部运行。"

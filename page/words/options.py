@@ -54,6 +54,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "context_factor": ("Context, factor", "上下文倍数", "……且至少为空洞尺寸的这个倍数。"),
     "islands": ("Islands one by one", "逐个孤岛", "相距较远的区域各自特写处理。"),
     "size": ("Working size", "工作尺寸", "像素；auto 为模型自身尺寸。"),
+    "detail": ("Detail in tiles", "分块细节", "大面积再按原图清晰度分块重绘；auto 为放大超过 1.5 倍时。"),
     "width": ("Width", "宽度", "无图片时的宽度；auto 为模型自身。"),
     "height": ("Height", "高度", "无图片时的高度；auto 为模型自身。"),
     "expand": ("Expand", "扩展", "像素：左,上,右,下，或比例如 16:9。"),

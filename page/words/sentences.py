@@ -266,9 +266,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "本机的文件夹和文件只能在命令行中指定：python app.py --model 路径。此处请选择列出的模型或 Hub 编号。",
     ),
     "too_much_work": (
-        "This would take {value} steps (steps × variations × islands × methods); on this page the limit is {limit}. "
-        "Choose fewer of them, or paint fewer places.",
-        "共需 {value} 步（步数 × 变体 × 区域 × 方法），本页上限为 {limit}。请减少，或少涂几处。",
+        "This would take {value} steps, those of all variations, methods, places and tiles together; on this page "
+        "the limit is {limit}. Choose fewer of them, paint less, or switch Detail off.",
+        "所有变体、方法、区域与分块共需 {value} 步，本页上限为 {limit}。请减少，少涂一些，或关闭“细节”。",
     ),
     "unknown_host": (
         "This page is not served under that name. Open it as http://127.0.0.1, or start it with INPAINT_HOSTS=NAME.",

@@ -47,6 +47,7 @@ ROWS = [  # every option at least once away from its default, those together tha
     {"whole": True, "mask": soft_mask(), "soft": True, "fill": "neutral", "finish": "multiband", "sampler": "unipc"},
     {"mask": soft_mask(), "soft": False, "context": 8, "context_factor": 1.1, "finish": "none", "margin": 0},
     {"islands": True, **two_islands()},
+    {"expand": "200,200,0,0", "detail": "on", "size": 64},
     {"expand": "8,8,0,0", "fill": "border", "blend": 8, "colour_match": 0.5},
     {"invert": True, "fill_holes": True, "grow": 2, "feather": 4, "colour_hold": 0.5},
     {"mask_from_alpha": True, "keep_gps": False, **see_through()},

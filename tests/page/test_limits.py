@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
 from PIL import Image, ImageDraw
 
 from inpaint import InvalidRequest, Request, UnreadablePicture
-from page.jobs.work import close_ups, most_steps_of, steps_of
+from page.jobs.work import most_steps_of, steps_of
 from page.limits import PUBLIC, Limits
 from tests import gradio_aside
 
@@ -93,10 +94,10 @@ def test_an_expanded_picture_counts_as_large_as_it_becomes():
 
 def test_work_is_steps_times_variations_times_close_ups_times_methods():
     picture = Image.new("RGB", (2000, 200))
-    request = Request(picture=picture, mask=dotted(), steps=10, count=2, islands=True)
-    assert close_ups(request) == 6 and steps_of(request) == 120 <= most_steps_of(request)
-    assert close_ups(replace(request, islands=False)) == close_ups(replace(request, whole=True)) == 1
-    assert close_ups(Request("a cat", islands=True)) == 1
+    request = Request(picture=picture, mask=dotted(), steps=10, count=2, islands=True, detail="off")
+    assert steps_of(request) == 10 * 2 * 6 <= most_steps_of(request)
+    assert steps_of(replace(request, islands=False)) == steps_of(replace(request, whole=True)) == 10 * 2
+    assert steps_of(Request("a cat", islands=True, steps=10)) == 10
     Limits(work=120).check_jobs([request])
     with pytest.raises(InvalidRequest, match="240 steps"):
         Limits(work=239).check_jobs([request, request])
@@ -109,10 +110,12 @@ def test_a_close_up_is_counted_at_least_as_often_as_it_is_painted():
     import inpaint
 
     painter = inpaint.load("toy")
-    for expand in ("", "40,0,0,0"):
-        request = Request(picture=Image.new("RGB", (2000, 200)), mask=dotted(), steps=3, islands=True, expand=expand)
+    for expand, islands in product(("", "40,0,0,0"), (True, False)):
+        picture = Image.new("RGB", (2000, 200))
+        request = Request(picture=picture, mask=dotted(), steps=3, size=256, islands=islands, expand=expand)
         *steps, _ = painter.stream(replace(request, seed=1))
-        assert len(steps) <= steps_of(request) <= 3 * 64
+        assert len(steps) <= steps_of(request) <= most_steps_of(request)
+        assert islands or len(steps) > 3  # tiles
 
 
 def test_every_public_limit_is_below_ones_own():
