@@ -33,9 +33,8 @@ EASE = 0.17  # how far broad colours are moved towards the smoothest surface ove
 BROAD = 0.05  # of the hole's depth: wider variations count as broad
 WIDE = 2.0  # pixels on both sides of the edge over which colours are averaged
 SMOOTH = 6.0  # levels: a surface with this standard deviation counts as half smooth
-SHARP = 0.35  # the sharpness of the last `Field.vote`
+SHARP = 0.35  # the sharpness of `Field.vote` at full size
 SEEDS = 2  # how many pictures of the library are averaged
-SEARCHED = 600_000  # pixels: the field of a larger hole is not improved any more
 TILE = 64  # pixels: scratches are filled in pieces of this size
 NEAR = 14  # pixels around such a piece from which it may be filled
 
@@ -123,21 +122,11 @@ def _fill_wide(rgb, island, avoid, box: Box, seed: int) -> Iterator[Filling | No
     field, rough = (yield from _field(estimate, levels, scale)), scale
     while scale > 1:
         scale //= 2
-        level = levels[scale]
-        searched = np.count_nonzero(level.hole) <= SEARCHED
-        estimate = np.where(level.hole[..., None], _twice(estimate, level.hole.shape), level.picture)
-        finer = Field(level.hole, level.avoid, 2)
+        finer = Field(levels[scale].hole, levels[scale].avoid, 2)
         finer.enlarge(field)
-        yield None
-        estimate = finer.vote(level.picture, 0 if searched else SHARP)
-        yield None
-        if searched:
-            finer.measure(estimate)
-            finer.improve(estimate)
-            yield None
-            estimate = finer.vote(level.picture, SHARP if scale == 1 else 0)
         field = finer
-    small = estimate
+        yield None
+    small = estimate = field.vote(levels[1].picture, SHARP)
     for _ in range(rough.bit_length() - 1):
         small = halved(small)
     yield Filling(around, levels.pixels(estimate, 1, _meeting(levels[rough], small), rough), hole, True)
@@ -253,11 +242,6 @@ def _surround(island, avoid, box: Box) -> Box:
         reach *= 2
 
 
-def _twice(estimate: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return each pixel twice across and down, cut to shape."""
-    return estimate.repeat(2, 0).repeat(2, 1)[: shape[0], : shape[1]]
-
-
 def _broad(difference: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Return the broad part of a difference [H, W, 3] inside the hole."""
     from scipy import ndimage
@@ -272,10 +256,14 @@ def _meeting(level: Level, estimate: np.ndarray) -> np.ndarray:
     The step is measured between broad colours on both sides and spread inwards as by Pérez et al. 2003; where either
     side is not smooth, there is no step to speak of and it counts as none.
     """
+    from scipy import ndimage
+
     outside, rough = _around(level.picture, ~level.hole)
     inside, rougher = _around(estimate, level.hole)
-    smooth = np.exp(-((np.maximum(rough, rougher) / SMOOTH) ** 2))
-    return solve((outside - inside) * smooth, level.hole) * level.hole[..., None]
+    step = (outside - inside) * np.exp(-((np.maximum(rough, rougher) / SMOOTH) ** 2))
+    beside = ndimage.binary_dilation(level.hole) & ~level.hole  # only there are both sides near
+    nearest = ndimage.distance_transform_edt(~beside, return_distances=False, return_indices=True)
+    return solve(step[nearest[0], nearest[1]], level.hole) * level.hole[..., None]
 
 
 def _around(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
