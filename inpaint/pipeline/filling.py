@@ -17,6 +17,7 @@ from .latents import digest_of
 from .preview import small
 
 PAUSE = 0.1  # seconds between two pictures of a hole that is being filled
+WIDEN = 257  # 16-bit levels for each of 8 bits
 RIM = 4  # pixels around the mask that are not copied, since the removed thing often sticks out a little
 
 
@@ -38,15 +39,24 @@ class Filled:
         return small(self.image, side)
 
 
-def fill_hole(rgb: Image.Image, masks: Masks, seed: int) -> Generator[Filled, None, Image.Image]:
-    """Return the whole picture, its painted parts filled from their surroundings; yield the fill so far."""
+def fill_hole(
+    rgb: Image.Image, masks: Masks, seed: int, samples: np.ndarray | None = None
+) -> Generator[Filled, None, Image.Image]:
+    """Return the whole picture, its painted parts filled from their surroundings; yield the fill so far.
+
+    samples  uint16 [H, W, 3 or 4], the picture's 16 bits a channel, into which the fill is copied as well
+    """
     painted = np.asarray(masks.painted.whole()) > 0
     rim = morphology.dilate(painted.view(np.uint8), RIM) > 0
-    pixels = np.asarray(rgb)
+    pixels = np.asarray(rgb) if samples is None else samples[..., :3] / np.float32(WIDEN)
     shown, drawn, image = Filled(rgb, masks.painted), 0.0, rgb.copy()
     for part in fill_patches(pixels, painted, rim & ~painted, seed):
         if part is not None:
-            image.paste(Image.fromarray(part.pixels), part.box[:2], Image.fromarray(part.hole))
+            levels = Image.fromarray(np.rint(part.pixels).astype(np.uint8))
+            image.paste(levels, part.box[:2], Image.fromarray(part.hole))
+            if samples is not None and part.done:
+                at = np.s_[part.box.top : part.box.bottom, part.box.left : part.box.right]
+                samples[at][part.hole, :3] = np.rint(part.pixels[part.hole] * WIDEN)
             if perf_counter() - drawn > PAUSE:
                 shown, drawn = Filled(image.copy(), masks.painted), perf_counter()
         yield shown

@@ -32,6 +32,7 @@ from .step import PreviewRenderer, Step
 from .timing import Timing
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from ..diffusion.conditioning import Text
@@ -87,6 +88,7 @@ class Job:
         self.passes = planned(self.crops, self.masks, request, side, self.model.grid, self._details())
         blank = self.picture.rgb if self.picture else Image.new("RGB", self.crops[0][0].size)
         self.images = [blank] * len(self.seeds)
+        self.deep: dict[int, np.ndarray] = {}  # the 16 bits of images whose fill has them
         self.small: dict[int, Image.Image] = {}  # copies of images that tiles are being pasted into
         self.ground: Image.Image | None = None  # the picture that a walk begins from, if its hole is filled before
 
@@ -140,7 +142,10 @@ class Job:
             return
         self.method = "patch"
         for k, seed in enumerate(self.seeds):
-            filled = yield from fill_hole(picture.rgb, masks, seed)
+            deep = None if picture.samples is None else picture.samples.copy()
+            filled = yield from fill_hole(picture.rgb, masks, seed, deep)
+            if deep is not None:
+                self.deep[k] = deep
             self.images[k], self.joined_by, score = as_result(picture.rgb, filled, masks, request, picture.alpha)
             self.scores.append(score)
 
@@ -304,18 +309,19 @@ class Job:
     def result(self) -> Result:
         """Return the pictures with their alpha, profile and EXIF, and the report."""
         with self.timing.stage("report"):
-            images = tuple(self._with_metadata(image) for image in self.images)
+            images = tuple(self._with_metadata(image, k) for k, image in enumerate(self.images))
             facts = self._report(images)
         facts["seconds"] = self.timing.rounded()
         return Result(images, self.asked, facts, self.model_facts(), self.seeds)
 
-    def _with_metadata(self, image: Image.Image) -> Image.Image:
+    def _with_metadata(self, image: Image.Image, k: int) -> Image.Image:
         if self.picture is None:
             return image
-        alpha = self.picture.alpha
+        picture = replace(self.picture, samples=self.deep[k]) if k in self.deep else self.picture
+        alpha = picture.alpha
         if alpha is not None and self.masks and self.masks.opacity:
             alpha = screen(alpha, self.masks.opacity.whole())  # painted pixels become visible
-        return self.picture.repainted(image, alpha)
+        return picture.repainted(image, alpha)
 
     def _report(self, images) -> dict:
         facts = {

@@ -6,7 +6,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import inpaint
 from inpaint import Picture, Request
@@ -266,3 +266,24 @@ def test_a_tiff_that_claims_to_be_huge_is_refused_at_once():
         Picture.open(data)
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("painted", ["a disc", "a scratch"])
+def test_a_fill_is_copied_with_its_16_bits(painter, channels, painted):
+    """A slope of less than one 8-bit level a pixel goes on in 16 bits, not in steps of 257."""
+    slope = np.linspace(20_000, 26_000, 160).astype(np.uint16)
+    deep = np.dstack([np.tile(slope, (120, 1))] * 3 + [np.full((120, 160), 65535, np.uint16)] * (channels - 3))
+    hole = Image.new("L", (160, 120))
+    draw = ImageDraw.Draw(hole)
+    if painted == "a disc":
+        draw.ellipse((60, 40, 100, 80), fill=255)
+    else:
+        draw.line((30, 30, 120, 90), fill=255, width=3)
+    inside = np.asarray(hole) > 0
+    made = painter(Request(picture=sixteen_bit.bare_png(deep), mask=hole, fill="patch", strength=0, seed=1))
+    got = decoded(made.to_bytes("PNG"))
+    assert np.array_equal(got[~inside], deep[~inside]) and not np.array_equal(got[inside], deep[inside])
+    assert (got[inside][:, :3] % 257 != 0).mean() > 0.8
+    assert np.abs(got[inside][:, :3].astype(int) - deep[inside][:, :3]).max() < 1500
+    assert np.array_equal(Request.from_image(made.to_bytes("PNG")).picture.samples, deep)

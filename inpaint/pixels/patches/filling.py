@@ -43,7 +43,7 @@ class Filling(NamedTuple):
     """One island, or a piece of one, as it is filled.
 
     box     the part of the picture, the island and its surroundings
-    pixels  uint8 [h, w, 3], the picture in this box
+    pixels  float32 [h, w, 3], the picture in this box, 0 … 255, with fractions where it has more than 8 bits
     hole    bool [h, w], the pixels that are new
     done    whether they are final
     """
@@ -59,7 +59,7 @@ def fill_patches(
 ) -> Iterator[Filling | None]:
     """Yield the islands of a hole as they are filled, first coarse, then final; yield None while the library works.
 
-    rgb    uint8 [H, W, 3]
+    rgb    uint8 [H, W, 3], or float32 with fractions, 0 … 255
     hole   bool [H, W], what is filled; no part of it is ever copied from
     avoid  bool [H, W], what must not be copied from either
 
@@ -134,7 +134,7 @@ def _fill_wide(rgb, island, avoid, box: Box, seed: int) -> Iterator[Filling | No
 
 def _coarse(level: Level, seeds: tuple[int, ...]) -> Generator[None, None, list[np.ndarray]]:
     """Return the level as the library fills it with each seed, float32 [h, w, 3]; all at once."""
-    rgb = level.picture.astype(np.uint8)
+    rgb = np.rint(level.picture).astype(np.uint8)
     try:
         return [image.astype(np.float32) for image in (yield from fill_each(rgb, level.hole, level.avoid, seeds))]
     except LibraryFailed:
@@ -213,7 +213,7 @@ def _fill_narrow(rgb, hole, avoid, scratches, top: int, left: int) -> Iterator[F
 
 
 def _in_place(rgb: np.ndarray, hole: np.ndarray, avoid: np.ndarray) -> np.ndarray:
-    """Return uint8 [h, w, 3] with a narrow hole filled at once."""
+    """Return float32 [h, w, 3] with a narrow hole filled at once."""
     from scipy import ndimage
 
     source = rgb.astype(np.float32)
@@ -225,7 +225,7 @@ def _in_place(rgb: np.ndarray, hole: np.ndarray, avoid: np.ndarray) -> np.ndarra
         for trust, sharp in ((1, 0.0), (2, SHARP)):
             field.search(estimate, source, trust)
             estimate = field.vote(source, sharp)
-    return np.clip(np.rint(estimate), 0, 255).astype(np.uint8)
+    return np.clip(estimate, 0, 255).astype(np.float32)
 
 
 def _surround(island, avoid, box: Box) -> Box:

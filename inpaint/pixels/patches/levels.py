@@ -17,7 +17,7 @@ FREE = 0.3  # of the hole's pixels: a level needs at least as many patches to co
 class Level(NamedTuple):
     """The picture at one size.
 
-    picture  float32 [h, w, 3], whole numbers; meaningless inside the hole
+    picture  float32 [h, w, 3], 0 … 255; meaningless inside the hole
     hole     bool [h, w]: pixels that are filled, in part or whole
     avoid    bool [h, w]: pixels that must not be copied
     """
@@ -63,7 +63,7 @@ class Levels:
         return scale
 
     def pixels(self, estimate: np.ndarray, scale: int, more: np.ndarray | None = None, rough: int = 1) -> np.ndarray:
-        """Return uint8 [H, W, 3] at full size: the picture, its hole filled with an estimate at this scale.
+        """Return float32 [H, W, 3] at full size: the picture, its hole filled with an estimate at this scale.
 
         more  what is added to it, at the scale `rough`
         """
@@ -71,8 +71,7 @@ class Levels:
         filled = _enlarged(estimate, scale, full.hole.shape)
         if more is not None:
             filled = filled + _enlarged(more, rough, full.hole.shape)
-        pixels = np.where(full.hole[..., None], np.clip(np.rint(filled), 0, 255), full.picture)
-        return pixels.astype(np.uint8)
+        return np.where(full.hole[..., None], np.clip(filled, 0, 255), full.picture).astype(np.float32)
 
 
 def halved(values: np.ndarray) -> np.ndarray:

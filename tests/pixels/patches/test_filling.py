@@ -34,7 +34,9 @@ def filled(picture: np.ndarray, hole: np.ndarray, *more) -> np.ndarray:
     for part in fill_patches(hidden, hole, *more):
         if part is not None:
             assert not (part.hole & ~hole[part.box.top : part.box.bottom, part.box.left : part.box.right]).any()
-            out[part.box.top : part.box.bottom, part.box.left : part.box.right][part.hole] = part.pixels[part.hole]
+            out[part.box.top : part.box.bottom, part.box.left : part.box.right][part.hole] = np.rint(
+                part.pixels[part.hole]
+            )
     assert np.array_equal(out[~hole], picture[~hole])
     return out
 
