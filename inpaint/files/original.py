@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
-from .picture import MAX_PIXELS, Picture
+from .picture import MAX_PIXELS, SAMPLES, Picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,11 @@ def part(picture: Picture, image: Image.Image, offset: tuple[int, int]) -> tuple
     seen, alpha = _seen(
         image.convert("RGB"), image.getchannel("A") if image.mode == "RGBA" else None, picture.size, offset
     )
-    differs = Image.fromarray((np.asarray(seen) != np.asarray(picture.rgb)).any(-1).astype(np.uint8) * 255)
+    changed = (np.asarray(seen) != np.asarray(picture.rgb)).any(-1)
+    deep = _part_of(image.info.get(SAMPLES), picture.size, offset)
+    if picture.samples is not None and deep is not None and deep.shape == picture.samples.shape:
+        changed |= (deep != picture.samples).any(-1)  # a fill may differ in its finer bits only
+    differs = Image.fromarray(changed.astype(np.uint8) * 255)
     record: dict[str, Any] = {
         "size": list(picture.size),
         "offset": list(offset),
@@ -65,7 +69,7 @@ def rebuilt(record: Any, shown: Picture, parts: dict[bytes, bytes]) -> tuple[Pic
     if whole[0] * whole[1] > LARGER * shown.size[0] * shown.size[1]:
         raise damaged("its sizes make no sense")
     rgb, alpha = _seen(shown.rgb, shown.alpha, whole, (x, y))
-    samples = _seen_samples(shown, whole, (x, y))
+    samples = _part_of(shown.samples, whole, (x, y))
     if record.get("box") is not None:
         left, top, right, bottom = box = _whole_numbers(record["box"], 4)
         if not (0 <= left < right <= whole[0] and 0 <= top < bottom <= whole[1]):
@@ -132,12 +136,12 @@ def _whole_numbers(value: Any, count: int) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _seen_samples(shown: Picture, size: tuple[int, int], offset: tuple[int, int]) -> np.ndarray | None:
+def _part_of(samples: np.ndarray | None, size: tuple[int, int], offset: tuple[int, int]) -> np.ndarray | None:
     """Return the 16-bit samples of the part of the result where the picture lies; None if some are missing."""
     (left, top), (width, height) = offset, size
-    if shown.samples is None or left < 0 or top < 0:
+    if samples is None or left < 0 or top < 0:
         return None
-    samples = shown.samples[top : top + height, left : left + width]
+    samples = samples[top : top + height, left : left + width]
     return samples if samples.shape[:2] == (height, width) else None
 
 

@@ -13,7 +13,7 @@ from .reading import MAX_PIXELS, Opened, opened
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["MAX_PIXELS", "Picture"]
+__all__ = ["MAX_PIXELS", "SAMPLES", "Picture"]
 
 SAMPLES = "samples"  # where a result's info holds the 16 bits of the picture it was made from
 
