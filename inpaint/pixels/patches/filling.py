@@ -22,7 +22,7 @@ from .library import LibraryFailed, fill_each
 # The pixels of a hole at the scale at which …
 COARSE = 160**2  # … the library fills it
 QUICK = 40**2  # … its first picture is made
-EXACT = 64**2  # … every patch is compared with every other
+EXACT = 40**2  # … every patch is compared with every other
 FEW = 100  # … a fill without the library begins
 NARROW = 6  # pixels from the middle of a scratch to its edge
 REACH = 1.2  # how far around the hole patches are searched, relative to the side of a square of its area
