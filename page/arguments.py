@@ -41,7 +41,7 @@ def arguments(argv: list[str] | None = None, environment: Mapping[str, str] = os
         help="the library that runs the UNet on a CPU; auto uses OpenVINO for large models, if it is installed",
     )
     host, port = (environment.get(f"GRADIO_SERVER_{name}") or None for name in ("NAME", "PORT"))
-    add("--host", default=host, help="address to listen on; 0.0.0.0 lets other machines in")
+    add("--host", default=host, type=_host, help="address to listen on; 0.0.0.0 lets other machines in")
     add("--port", default=port, type=_port, help="port to listen on; default: 7860 or the next free one")
     add("--share", action="store_true", help="make a public link for 72 hours, through Gradio's servers")
     add(
@@ -73,6 +73,11 @@ def check_address(host: str | None, port: int | None) -> None:
     except (OSError, UnicodeError) as error:  # UnicodeError: a name with an empty or overlong part
         reason = REASONS.get(getattr(error, "errno", None) or 0, NO_ADDRESS)
         Parser().error(reason.format(host=repr(host[:60]), port=port))
+
+
+def _host(text: str) -> str:
+    """Return the host as it stands in an address: an IPv6 one in brackets."""
+    return f"[{text}]" if ":" in text and not text.startswith("[") else text
 
 
 def _port(text: str) -> int:

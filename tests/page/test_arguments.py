@@ -48,6 +48,15 @@ def test_gradios_own_variables_count():
         arguments([], {"GRADIO_SERVER_PORT": "http"})
 
 
+@pytest.mark.parametrize(
+    ("given", "host"), [("::1", "[::1]"), ("[::1]", "[::1]"), ("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")]
+)
+def test_an_ipv6_address_stands_in_brackets(given, host):
+    """Otherwise Gradio takes its last part for the port."""
+    assert arguments(["--host", given], {}).host == host
+    assert arguments([], {"GRADIO_SERVER_NAME": given}).host == host
+
+
 def refused(capsys, call, *given) -> str:
     with pytest.raises(SystemExit) as stop:
         call(*given)
