@@ -11,6 +11,7 @@ const CHINESE = [
   [/^Textbox$/, "文本"],
   [/^Remove this file$/, "移除此文件"],
   [/^common\.upload$/, "上传"],
+  [/^Click to upload or drop files$/, "点击上传或拖入文件"],
 ];
 
 // returns the Chinese name, or the same name if it is not one of Gradio's

@@ -28,6 +28,8 @@ PARTS = {
     "Stopped at": "停在",
 }
 
+OF_OPTIONS = ("{} cannot be {}.", "{} is {}.")
+
 CHINESE: dict[str, str] = {
     # options and requests
     "{} cannot be {}.": "{0}不能是 {1}。",
@@ -318,4 +320,11 @@ def _part(text: str) -> str:
 def patterns() -> list[tuple[re.Pattern[str], str]]:
     """Return (pattern, Chinese) for each sentence, those with the most fixed words first."""
     rows = sorted(CHINESE.items(), key=lambda row: -len(row[0].replace("{}", "")))
-    return [(re.compile("(.*?)".join(map(re.escape, english.split("{}"))), re.S), zh) for english, zh in rows]
+    return [(re.compile(_pattern(english), re.S), chinese) for english, chinese in rows]
+
+
+def _pattern(english: str) -> str:
+    """Return the pattern of a sentence; where so few words are fixed, the first part is the name of an option."""
+    first, *rest = map(re.escape, english.split("{}"))
+    name = r"(\w+)" if english in OF_OPTIONS else "(.*?)"
+    return first + (name + "(.*?)".join(rest) if rest else "")

@@ -85,6 +85,8 @@ def test_real_errors_are_chinese_and_name_what_was_wrong():
     )
     assert "应为整数" in in_words(raised(lambda: Request("", picture, steps="x")), "zh")
     assert in_words(InvalidRequest("x", "Never heard of.", "Nor of this."), "zh") == "Never heard of.Nor of this."
+    for strange in ("The model x is quantized, which is not supported.", "This step cannot be done."):
+        assert translated(strange, "zh") == strange, "rather English than half of it"
     note = "The mask was 20 × 10 pixels; it is resized to the picture's size."
     assert translated(note, "zh") == "蒙版为 20 × 10 像素，已调整为图片大小。" and translated(note, "en") == note
 
