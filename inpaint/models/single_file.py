@@ -75,7 +75,7 @@ class SingleFile:
         self.stated = model_spec.schedule(found, metadata)
         self.noted_side = model_spec.side(metadata)
         prefixes = self.prefixes = (UNET, VAE, XL_TEXT if self.xl else TEXT)
-        self.size = count({key: shape for key, shape in found.items() if key.startswith(prefixes)})
+        self.counts = {at: count({k: shape for k, shape in found.items() if k.startswith(at)}) for at in prefixes}
         self.parts = {prefix for prefix in prefixes if any(key.startswith(prefix) for key in found)}
 
     def unet_config(self) -> dict[str, Any]:
@@ -169,7 +169,10 @@ class SingleFile:
         return [self.path]
 
     def parameters(self) -> int:
-        return self.size
+        return sum(self.counts.values())
+
+    def sizes(self) -> dict[str, int]:
+        return self.counts
 
     def _original(self, part: str) -> dict[str, Any] | None:
         if self.original is None:

@@ -119,8 +119,20 @@ class TransformerFile(Folder):
         return [self.file]
 
     def parameters(self) -> int:
-        beside = sum(weight_files.count(weight_files.header(file)) for file in self.files()[1:])
-        return weight_files.count(self.shapes) + beside
+        return sum(self.sizes().values())
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of parameters in each part, here or in the folder."""
+        found = {}
+        roots = {spec.folder: self._encoder_root(spec) for spec in self.family.encoders} | {"vae": self._first(VAES)}
+        for part, root in roots.items():
+            if root is None:
+                here = [weight_files.header(file) for file in weights_of(self.path / part)]
+            else:
+                here = [{name: shape for name, shape in self.shapes.items() if name.startswith(root)}]
+            found[part] = sum(map(weight_files.count, here))
+        inside = sum(found[part] for part, root in roots.items() if root is not None)
+        return {"transformer": weight_files.count(self.shapes) - inside, **found}
 
     def _lacking(self) -> list[str]:
         """Return the folders of the parts that this file lacks."""

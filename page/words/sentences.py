@@ -177,6 +177,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "seed_random": ("random", "随机"),
     "dice": ("Another seed", "换一个种子"),
     "model": ("Model", "模型"),
+    "model_needs": (
+        "Needs {all} GB, or {largest} GB if its networks take turns; {free} GB are free here",
+        "需要 {all} GB；各网络轮流时需 {largest} GB；本机空闲 {free} GB",
+    ),
     "model_info": ("A name, a folder, a file or a Hub id", "名称、文件夹、文件或 Hub 编号"),
     "advanced": ("Advanced", "高级"),
     "run": ("Repaint", "重绘"),
