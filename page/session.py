@@ -24,6 +24,7 @@ from .storage import files_folder, new_folder
 from .words.say import say
 
 NETWORK_BITS = 64  # of an IPv6 address: a home or a hired machine gets such a network, or a larger one
+DELETED = 5  # results that can be brought back
 RESTING = 300  # seconds without a request after which a visitor may be dropped to make room for another
 
 
@@ -51,6 +52,7 @@ class Session:
     at: int = -1
     name: str = "picture"
     results: list[Chosen] = field(default_factory=list)  # of all runs, oldest first
+    deleted: list[tuple[int, Chosen]] = field(default_factory=list)  # results, and their places; the last one last
     roots: list[int] = field(default_factory=list)  # for each of `pictures`, the number of the photo it began as
     runs: int = 0
     key: str = field(default_factory=lambda: secrets.token_urlsafe(24))  # by which the same tab, reloaded, is known
@@ -101,12 +103,32 @@ class Session:
         new = [Chosen(result, k, self.runs, self.root) for result in results for k in range(len(result.images))]
         self.results += new
         gone: list[str] = []
+        while self.deleted and self._results_megabytes() > megabytes:
+            self.deleted.pop(0)
         for one in sorted(self.results, key=lambda one: (one.starred, one.root == self.root)):
-            if sum(megabytes_of_image(each.image) for each in self.results) <= megabytes or one in new:
+            if self._results_megabytes() <= megabytes or one in new:
                 break
             self.results.remove(one)
             gone.append(one.id)
         return new, gone
+
+    def delete(self, chosen: Chosen) -> None:
+        """Take a result out of the strip; the last ones deleted can be brought back."""
+        self.deleted = [*self.deleted[1 - DELETED :], (self.results.index(chosen), chosen)]
+        self.results.remove(chosen)
+
+    def undelete(self, id: Any) -> Chosen | None:
+        """Put a deleted result back in its place; return it, or None if it is gone for good."""
+        found = next((one for one in self.deleted if one[1].id == id), None)
+        if found is None:
+            return None
+        self.deleted.remove(found)
+        self.results.insert(found[0], found[1])
+        return found[1]
+
+    def _results_megabytes(self) -> float:
+        kept = [*self.results, *(chosen for _, chosen in self.deleted)]
+        return sum(megabytes_of_image(chosen.image) for chosen in kept)
 
     def travel(self, by: int) -> bool:
         """Move back or forward among the pictures; return False if there is none that way."""
@@ -165,7 +187,7 @@ class Session:
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.pictures, self.roots, self.at, self.results, self.film = [], [], -1, [], []
-        self.source = None
+        self.source, self.deleted = None, []
 
 
 class Sessions:

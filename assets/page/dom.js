@@ -57,6 +57,7 @@ export function el(what, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (name === "html") node.innerHTML = value;
+    else if (name.startsWith("aria-") && typeof value === "boolean") node.setAttribute(name, value);
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value != null) node.setAttribute(name, value);
   }

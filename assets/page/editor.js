@@ -60,11 +60,13 @@ export class MaskEditor {
   below() {
     const { thumbs, film, report, details, actions } = this.results;
     this.about = el("p.about");
+    this.back = button("link", null, "undelete", () => this.undelete(), true);
+    this.back.hidden = true;
     this.status = el("p.status", { role: "status", "aria-live": "polite" });
     const rescue = button("quiet", "check", "use_preview", () => { this.start(); this.trigger("rescue"); }, true);
     rescue.classList.add("rescue");
     return el("div.below", {}, el("div.row.above", {}, this.about, thumbs, film),
-      el("div.row.outcome", {}, el("div.words", {}, this.status, report, details), rescue, actions));
+      el("div.row.outcome", {}, el("div.words", {}, this.status, this.back, report, details), rescue, actions));
   }
 
   // pixels that the bars cover: left, top, right, bottom; where they stand beside the picture, it has all the room
@@ -174,7 +176,21 @@ export class MaskEditor {
     if (this.pointer.mask) this.view.paint(this.pointer.mask);
   }
 
+  // a result has been deleted: it can be brought back, by the link or by Ctrl+Z until something else has been done
+  deletedOne([id]) {
+    this.deleted = id ? { id, edit: this.pointer.mask.past.at(-1) } : null;
+  }
+
+  // brings the result deleted last back; returns false if something else has been done since
+  undelete(byKey = false) {
+    if (!this.deleted || (byKey && this.deleted.edit !== this.pointer.mask.past.at(-1))) return false;
+    this.act("undelete", { id: this.deleted.id });
+    this.deleted = null;
+    return true;
+  }
+
   announce(text, bad = false) {
+    this.back.hidden = text !== say("deleted");
     this.status.textContent = text;
     this.status.classList.toggle("bad", bad);
     if (!bad) return;

@@ -2,7 +2,7 @@
 
 import { download, picture, say } from "./dom.js";
 
-const KINDS = { picture: onPicture, mask: onMask, thing: onThing, wait: onWait, step: onStep, result: onResult, item: onItem, strip: onStrip, detail: onDetail,
+const KINDS = { picture: onPicture, mask: onMask, thing: onThing, wait: onWait, step: onStep, result: onResult, item: onItem, strip: onStrip, restored: onRestored, detail: onDetail,
   frame: onFrame, paint: onPaint, stopped: onStopped, file: onFile, clip: onClip, copy: onCopy };
 
 // handles one message; the editor calls this for one after the other, in the order in which they came
@@ -23,7 +23,10 @@ async function onPicture(editor, message) {
   editor.root.classList.remove("stretched");
   Object.assign(editor, { full: message.full, alpha: message.alpha, name: message.name, chosen: null, area: null, base: null });
   view.left(null);
-  if (message.opened || message.strip) editor.strip.items = message.strip || [];
+  if (message.opened || message.strip) {
+    editor.strip.items = message.strip || [];
+    editor.deleted = null;
+  }
   editor.root.style.setProperty("--aspect", image.naturalWidth / image.naturalHeight);
   view.detail = message.full[0] / image.naturalWidth;
   view.resize(image.naturalWidth, image.naturalHeight);
@@ -123,8 +126,16 @@ function onStrip(editor, message) {
   if (message.items.length) editor.announce(say("strip_back", { n: message.items.length }));
 }
 
+async function onRestored(editor, message) {
+  editor.strip.insert(message.item, message.place);
+  await shape(editor, message.item.src);
+  editor.showResult(editor.strip.of(message.item.id));
+  editor.announce("");
+}
+
 function onPaint(editor, message) {
   paint(editor);
+  editor.deletedOne(message.gone);
   editor.forget(message.gone);
   editor.corner.history(message);
 }

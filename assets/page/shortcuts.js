@@ -61,14 +61,15 @@ function pressed(editor, event) {
     root.classList.add("hand");
     event.preventDefault();
   }
-  const action = command ? commands(pointer, event) : plain(editor, event, onPort);
+  const action = command ? commands(editor, event) : plain(editor, event, onPort);
   if (!action || (command && pointer.locked)) return;
   action();
   event.preventDefault();
 }
 
-function commands(pointer, event) {
-  return { z: () => pointer.edit((mask) => (event.shiftKey ? mask.redo() : mask.undo())),
+function commands(editor, event) {
+  const { pointer } = editor, undo = () => editor.undelete(true) || pointer.edit((mask) => mask.undo());
+  return { z: () => (event.shiftKey ? pointer.edit((mask) => mask.redo()) : undo()),
     y: () => pointer.edit((mask) => mask.redo()), i: () => pointer.edit((mask) => mask.invert()),
   }[event.key.toLowerCase()];
 }

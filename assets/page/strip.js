@@ -20,6 +20,11 @@ export class Strip {
     this.items.push(...items.filter((item) => !this.of(item.id)));
   }
 
+  // puts an item back where it was
+  insert(item, place) {
+    if (!this.of(item.id)) this.items.splice(place, 0, item);
+  }
+
   remove(ids) {
     this.items = this.items.filter((item) => !ids.includes(item.id));
   }

@@ -98,9 +98,17 @@ def frame(index: int, src: str) -> Message:
     return message("frame", index=index, src=src)
 
 
-def paint(back: bool, forward: bool, gone: list[str]) -> Message:
-    """Show the picture for painting, without a result; `gone` are the ids of deleted ones."""
-    return message("paint", back=back, forward=forward, gone=gone)
+def restored(item: dict[str, Any], place: int) -> Message:
+    """Put a deleted result back into the strip, where it was, and show it."""
+    return message("restored", item=item, place=place)
+
+
+def paint(back: bool, forward: bool, gone: list[str], **more: Any) -> Message:
+    """Show the picture for painting, without a result; `gone` are the ids of deleted ones.
+
+    more  say
+    """
+    return message("paint", back=back, forward=forward, gone=gone, **more)
 
 
 def stopped(sentence: str, *, preview: bool = False, bad: bool = False, **more: Any) -> Message:

@@ -46,6 +46,7 @@ class Results:
             "keep": self.keep,
             "discard": self.discard,
             "choose": self.choose,
+            "undelete": self.undelete,
             "star": self.star,
             "recall": self.recall,
             "back": self.back,
@@ -134,10 +135,17 @@ class Results:
         return self.page.opening.picture(session, keep_mask=bool(what.get("keep_mask")), **more)
 
     def discard(self, session: Session, what: dict):
-        """Delete the chosen result."""
+        """Delete the chosen result; it can be brought back for a while."""
         chosen = self.chosen(session, what)
-        session.results.remove(chosen)
-        return messages.paint(**places(session), gone=[chosen.id])
+        session.delete(chosen)
+        return messages.paint(**places(session), gone=[chosen.id], say=say("deleted", session.language))
+
+    def undelete(self, session: Session, what: dict):
+        """Bring a deleted result back to its place in the strip, and show it."""
+        chosen = session.undelete(what.get("id"))
+        if chosen is None or chosen not in session.strip:
+            raise InvalidRequest("picture", say("no_result", session.language))
+        return messages.restored(self.item(session, chosen, whole=True), session.strip.index(chosen))
 
     def back(self, session: Session, what: dict):
         return self.travelled(session, -1)

@@ -215,6 +215,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "keep": ("Keep", "采用"),
     "keep_mask": ("Keep the mask", "保留蒙版"),
     "discard": ("Discard", "放弃"),
+    "deleted": ("The result is discarded.", "结果已放弃。"),
+    "undelete": ("Bring it back", "恢复"),
     "download": ("Download", "下载"),
     "download_own": ("Download in the photo's own format", "以照片原格式下载"),
     "download_as": ("Download as …", "另存为……"),

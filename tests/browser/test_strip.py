@@ -105,3 +105,40 @@ def test_another_photo_has_its_own_strip(painter, tmp_path):
     painter.wait_for_function("document.querySelectorAll('.thumb').length === 2")
     painter.locator(".thumb").nth(1).click()
     hands.mode(painter, "result")
+
+
+def test_a_deleted_result_can_be_brought_back(painter):
+    hands.stroke(painter, (0.3, 0.5), (0.7, 0.5))
+    for seed, prompt in ((1, "first"), (20, "second"), (45, "third")):
+        run(painter, prompt, seed)
+    thumbs, back = painter.locator(".thumb:not(.now)"), painter.locator("[data-do=undelete]")
+    before = [thumb.get_attribute("aria-label") for thumb in thumbs.all()]
+
+    def delete() -> None:
+        thumbs.nth(1).click()
+        painter.wait_for_function("document.querySelectorAll('.thumb')[2].getAttribute('aria-pressed') === 'true'")
+        painter.locator("[data-do=discard]").click()
+        hands.mode(painter, "paint")
+        assert thumbs.count() == 2
+
+    def is_back() -> None:
+        hands.mode(painter, "result")
+        assert [thumb.get_attribute("aria-label") for thumb in thumbs.all()] == before
+        assert thumbs.nth(1).get_attribute("aria-pressed") == "true" and back.is_hidden()
+
+    assert back.is_hidden()
+    delete()
+    back.click()
+    is_back()
+    delete()
+    painter.keyboard.press("Control+z")
+    is_back()
+    image, _, _ = hands.save_result(painter)
+    assert image.convert("RGB").getpixel((350, 250)) == painted_by(20)
+    delete()
+    full = hands.painted(painter)
+    hands.stroke(painter, (0.3, 0.8), (0.7, 0.8))
+    painter.keyboard.press("Control+z")
+    assert hands.painted(painter) == full and thumbs.count() == 2, "a stroke was the last thing done"
+    painter.keyboard.press("Control+z")
+    is_back()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from inpaint import InvalidRequest, Picture
 from page import session as module
-from page.session import Sessions, address_of
+from page.session import Session, Sessions, address_of
 from tests import gradio_aside
 
 pytestmark = gradio_aside.warnings
@@ -235,3 +235,30 @@ def test_addresses_come_from_trusted_proxies(peer, said, trusted, address, monke
 
 def test_an_address_may_be_unknown():
     assert address_of(None) == address_of(SimpleNamespace()) == ""
+
+
+def made(many: int, side: int = 512) -> SimpleNamespace:
+    return SimpleNamespace(images=[Image.new("RGB", (side, side)) for _ in range(many)])
+
+
+def test_the_last_results_deleted_come_back_to_their_places():
+    session = Session()
+    session.put(picture(), megabytes=10)
+    new, _ = session.add([made(8)], megabytes=100)
+    for chosen in new[:6]:
+        session.delete(chosen)
+    assert session.strip == new[6:] and session.undelete("nothing") is None
+    assert session.undelete(new[0].id) is None, "more than five are not kept"
+    for chosen in reversed(new[1:6]):
+        assert session.undelete(chosen.id) is chosen
+    assert session.strip == new[1:] and session.undelete(new[1].id) is None
+
+
+def test_deleted_results_make_room_first():
+    session = Session()
+    session.put(picture(), megabytes=10)
+    new, _ = session.add([made(4)], megabytes=3)
+    assert len(new) == 4  # of 0.75 MB
+    session.delete(new[0])
+    _, gone = session.add([made(1)], megabytes=3)
+    assert gone == [] and session.undelete(new[0].id) is None
