@@ -221,6 +221,9 @@ class Request:
         group="finish",
     )
     keep_gps: bool = option(True, "Keep the place where the photo was taken in the result.", group="finish")
+    mark_ai: bool = option(
+        True, "Say in the file, in IPTC's words, that a network painted on the picture.", group="finish"
+    )
 
     def __post_init__(self):
         for f in fields(self):

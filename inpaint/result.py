@@ -40,6 +40,13 @@ class Result:
     def seed(self) -> int:
         return self.seeds[0]
 
+    @property
+    def by_ai(self) -> str:
+        """Return IPTC's word for how the pictures came about; an empty text if no network painted on them."""
+        if self.report.get("method") == "patch" or not self.report.get("steps"):
+            return ""
+        return "compositeWithTrainedAlgorithmicMedia" if self.request.picture else "trainedAlgorithmicMedia"
+
     def request_of(self, index: int = 0) -> Request:
         """Return the request that makes image `index` alone: with its own seed and count 1.
 
@@ -67,7 +74,8 @@ class Result:
         self, format: str = "PNG", index: int = 0, metadata: str = "full", quality: int | None = 95
     ) -> bytes:
         """Return the bytes of the file that `save` would write: PNG, JPEG, WEBP or TIFF."""
-        from .files import exif, infotext, writing
+        from . import __version__
+        from .files import exif, infotext, writing, xmp
         from .files import metadata as metadata_of
 
         if metadata not in METADATA:
@@ -79,6 +87,8 @@ class Result:
         kept: dict[Any, Any] = dict(image.info)
         if not self.request.keep_gps:
             block, kept = exif.without_gps(block), metadata_of.without_place(kept)
+        if self.request.mark_ai and self.by_ai:
+            kept["xmp"] = xmp.marked(kept.get("xmp"), self.by_ai, f"inpaint {__version__}, {self.model['name']}")
         block = exif.without_settings(block) if metadata == "none" else block
         if name == "PNG":
             chunks = None if metadata == "none" else self._record(index, pixels=metadata == "full")

@@ -137,7 +137,7 @@ class Api:
             )
         name = self.page.model_named(model or self.page.shown_model, "en")
         if self.page.limits.public:
-            chosen["keep_gps"] = False
+            chosen |= {"keep_gps": False, "mark_ai": True}
         self.page.limits.check(chosen)
         request = self.page.limits.request(Path(picture), Path(mask) if mask else None, **chosen)
         return worker.requests_for(request, request.method)[0], name, metadata

@@ -87,7 +87,7 @@ class Batch:
         if settings["method"] == "compare":
             settings["method"] = "auto"
         if self.page.limits.public:
-            settings["keep_gps"] = False
+            settings |= {"keep_gps": False, "mark_ai": True}
         self.page.limits.check(settings, words)
         files = [Path(name) for name in masks or ()]
         return pair(map(Path, pictures), files[0] if len(files) == 1 else files or None), settings

@@ -287,7 +287,7 @@ def test_the_schema_describes_the_request():
 
 def test_the_fields_are_these_and_no_more():
     """A new field is a decision: it needs words in two languages, a flag, a place on the page and in old records."""
-    assert len(options()) == 46
+    assert len(options()) == 47
     request = Request()
     assert not hasattr(request, "__dict__")
     for name in options():

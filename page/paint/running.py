@@ -85,7 +85,7 @@ class Running:
         if fresh:
             settings["seed"] = seed_of("")
         if self.page.limits.public:
-            settings["keep_gps"] = False
+            settings |= {"keep_gps": False, "mark_ai": True}
         self.page.limits.check(settings, session.language)
         mask = images.mask_from(packed.get("mask"), session.picture.size)
         if mask is None and not settings["expand"] and not settings["mask_from_alpha"]:

@@ -74,6 +74,7 @@ OPTIONS: dict[str, tuple[str, str, str]] = {
     "blend": ("Joint width", "接缝宽度", "蒙版内接缝的宽度（像素）。"),
     "colour_match": ("Match colours", "匹配颜色", "使补丁颜色贴近周围。"),
     "colour_hold": ("Hold colours", "保持颜色", "使补丁的大块颜色贴近初始填充。"),
+    "mark_ai": ("Mark as made with AI", "标明含 AI 内容", "在文件中以 IPTC 字段标明图像经神经网络绘制。"),
     "keep_gps": ("Keep the location", "保留位置", "结果中保留拍摄地点。"),
 }
 

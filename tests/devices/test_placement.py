@@ -50,7 +50,7 @@ ROWS = [  # every option at least once away from its default, those together tha
     {"expand": "200,200,0,0", "detail": "on", "size": 64},
     {"expand": "8,8,0,0", "fill": "border", "blend": 8, "colour_match": 0.5},
     {"invert": True, "fill_holes": True, "grow": 2, "feather": 4, "colour_hold": 0.5},
-    {"mask_from_alpha": True, "keep_gps": False, **see_through()},
+    {"mask_from_alpha": True, "keep_gps": False, "mark_ai": False, **see_through()},
     {"picture": None, "mask": None, "width": 64, "height": 128},
     {"mask": None, "strength": 0.5},
     {"steps": 4, "sampler": "dpm++ 2m", "fill": "blur", "finish": "feather"},

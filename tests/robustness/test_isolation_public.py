@@ -102,6 +102,19 @@ def test_a_public_result_does_not_reveal_where_it_was_taken(public, tmp_path):
     assert bool(gps(result_of(request).to_bytes("PNG"))) is not public
 
 
+@pytest.mark.parametrize("public", [True, False])
+def test_a_public_result_always_says_that_ai_made_it(public, tmp_path):
+    from page.api import Api
+    from page.layout import Page
+    from page.limits import Limits
+    from tests.fakes import result_of
+
+    (tmp_path / "a.png").write_bytes(png())
+    files, page = [str(tmp_path / "a.png")] * 2, Page(Limits(public=public), "toy")
+    request, _, _ = Api(page).request(*files, "a cat", '{"mark_ai": false}', "")
+    assert (b"WithTrainedAlgorithmicMedia" in result_of(request).to_bytes("PNG")) is public
+
+
 def test_nor_does_one_from_the_page(place):
     visitor = Visitor(place[0])
     assert visitor.open(located(), "a.jpg")["kind"] == "picture"
