@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from inpaint import InvalidRequest
+from inpaint import InvalidRequest, Request
 from tests import gradio_aside
 from tests.robustness.hostile.visitor import PREFIX, Visitor, hosted, named, painted, png
 
@@ -176,7 +176,8 @@ def test_html_of_ours_is_escaped(monkeypatch):
     monkeypatch.setattr(how_it_works, "say", lambda *_, **__: evil)
     assert "<img" not in how_it_works.nothing("en")
     image = Image.new("RGB", (8, 8))
-    scene = SimpleNamespace(picture=image, hole=image, latent_hole=lambda: image, look=lambda x: image)
+    scene = SimpleNamespace(request=Request(), picture=image, hole=image)
+    scene.latent_hole, scene.look = lambda: image, lambda x: image
     step = SimpleNamespace(t=1, index=0, total=1, scene=scene, x=[1], pred_x0=[1], seen=[1])
     shown = how_it_works.Learn(None).figures([step], 0, "en")
     assert "onerror=alert(1)>" not in shown and shown.count("<img") == shown.count("src='data:image/") == 6
