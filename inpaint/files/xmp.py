@@ -50,7 +50,7 @@ def marked(packet: bytes | None, source: str, system: str) -> bytes:
     if rdf is None:
         document = minidom.parseString(EMPTY)
         (rdf,) = document.getElementsByTagNameNS(RDF, "RDF")
-    others = [node for node in rdf.childNodes if node.localName == "Description"]
+    others: list[Node] = [node for node in rdf.childNodes if node.localName == "Description"]
     added = document.createElementNS(RDF, "rdf:Description")
     added.setAttribute("xmlns:rdf", RDF)
     added.setAttribute("xmlns:Iptc4xmpExt", EXTENSION)
