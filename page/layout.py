@@ -80,7 +80,11 @@ class Page:
                 with gr.Tab(word("tab_paint"), id="paint"), gr.Row(elem_id="workspace", equal_height=False):
                     self.editor = editor(
                         examples.thumbnails(),
-                        {"bytes": self.limits.megabytes * 2**20, "metadata": self.limits.metadata},
+                        {
+                            "bytes": self.limits.megabytes * 2**20,
+                            "metadata": self.limits.metadata,
+                            "minutes": max(1, round(self.limits.away_seconds / 60)),
+                        },
                     )
                     with gr.Column(elem_id="panel", min_width=280):
                         self.controls = Controls(self.limits, self.models, self.shown_model)

@@ -1,6 +1,7 @@
 // Stores the photo, the mask and the settings in this browser tab, so that they are restored after a reload.
 // Only this tab can read them; photo and mask are deleted after a day, the settings when the tab is closed.
 
+const OFF = "inpaint-keeps-nothing"; // where this browser remembers that it shall keep nothing
 const STORE = "drafts", SETTINGS = "inpaint-settings", DAY = 86_400_000;
 
 export class Draft {
@@ -11,15 +12,29 @@ export class Draft {
     this.writing = Promise.resolve();
   }
 
+  get stores() {
+    return localStorage.getItem(OFF) !== "1";
+  }
+
+  // stores everything from now on, or nothing; then what is stored is deleted, that of other tabs too
+  set stores(on) {
+    localStorage.setItem(OFF, on ? "0" : "1");
+    if (on) return void this.keep({});
+    sessionStorage.removeItem(SETTINGS);
+    this.writing = this.writing.then(() => store((drafts) => drafts.clear())).catch(() => {});
+  }
+
   // stores these parts beside the ones stored before; null deletes a part
   keep(parts) {
     Object.assign(this.record, parts, { at: Date.now() });
+    if (!this.stores) return this.writing;
     this.writing = this.writing.then(() => store((drafts) => drafts.put(this.record, this.id))).catch(() => {});
     return this.writing; // without storage (a private window, a full disk) the page still works, but restores nothing
   }
 
   // stores the values of all settings, at once: the page may be about to be loaded anew
   set settings(values) {
+    if (!this.stores) return;
     try {
       sessionStorage.setItem(SETTINGS, JSON.stringify(values));
     } catch (error) {
@@ -37,6 +52,7 @@ export class Draft {
 
   // returns {file, name, example, mask, settings} as they were in this tab, or null
   async found() {
+    if (!this.stores) return null;
     try {
       const old = await store((drafts) => drafts.get(this.id));
       await store((drafts) => forget(drafts));

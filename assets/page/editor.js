@@ -10,7 +10,7 @@ import { Compare, progressBar, results } from "./results.js";
 import { keySheet, shortcuts } from "./shortcuts.js";
 import { Strip } from "./strip.js";
 import { Things } from "./things.js";
-import { maskMenu, optionsBar, toolbar, viewBar } from "./toolbar.js";
+import { keptMenu, maskMenu, optionsBar, toolbar, viewBar } from "./toolbar.js";
 import { Upload, sent, welcome } from "./upload.js";
 import { Viewport } from "./viewport.js";
 
@@ -20,6 +20,7 @@ export class MaskEditor {
   // gradio: {props, trigger(event, data), upload(file)}
   constructor(root, gradio) {
     this.root = root;
+    this.draft = new Draft();
     this.gradio = gradio;
     this.trigger = gradio.trigger;
     const announce = (text, bad) => this.announce(text, bad);
@@ -38,13 +39,12 @@ export class MaskEditor {
     this.run = { run: 0, frames: 0, branches: false }; // the last one
     this.strip = new Strip((item) => this.choose(item), () => this.leave());
     this.results = results(this);
-    root.append(el("div.table", {}, this.view.port, welcome(this.upload, gradio.props.examples), this.tools, this.corner,
+    root.append(el("div.table", {}, this.view.port, welcome(this.upload, gradio.props.examples, keptMenu(this)), this.tools, this.corner,
       this.options, this.progress), this.below(), el("p.hide", { id: "inpaint-keys" }, say("keys")));
     this.sheet = keySheet(root);
     this.mode("empty");
     shortcuts(this);
     watchConnection(this);
-    this.draft = new Draft();
     this.restore();
     document.addEventListener("click", (event) => event.target.closest?.("#cancel") && this.cancelling());
     document.addEventListener("input", (event) => {
@@ -65,7 +65,7 @@ export class MaskEditor {
     this.status = el("p.status", { role: "status", "aria-live": "polite" });
     const rescue = button("quiet", "check", "use_preview", () => { this.start(); this.trigger("rescue"); }, true);
     rescue.classList.add("rescue");
-    return el("div.below", {}, el("div.row.above", {}, this.about, thumbs, film),
+    return el("div.below", {}, el("div.row.above", {}, el("div.row.file", {}, this.about, keptMenu(this)), thumbs, film),
       el("div.row.outcome", {}, el("div.words", {}, this.status, this.back, report, details), rescue, actions));
   }
 

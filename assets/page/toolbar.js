@@ -120,6 +120,19 @@ export function optionsBar(editor) {
   return bar;
 }
 
+// builds the link that says what is kept where and for how long, with the switch for it
+export function keptMenu({ draft, gradio }) {
+  const about = el("p"), on = el("input", { type: "checkbox", onchange: () => { draft.stores = on.checked; document.dispatchEvent(new Event("inpaint-kept")); } });
+  const tell = () => {
+    on.checked = draft.stores;
+    about.textContent = draft.stores ? say("kept_about", { minutes: gradio.props.limits.minutes }) : say("kept_not");
+  };
+  document.addEventListener("inpaint-kept", tell); // there are two of these links
+  tell();
+  return menuButton("link", null, "kept", el("div.menu.up.left.keptmenu", { role: "group", "aria-label": say("kept") }, about,
+    el("label.tick", {}, on, say("kept_switch"))), true);
+}
+
 // builds a slider that grows or shrinks the mask while it is dragged; the whole drag is one undo step
 function growSlider(pointer) {
   let base = null;

@@ -88,8 +88,8 @@ export class Upload {
   }
 }
 
-// builds the view shown before there is a picture; examples: [{name, thumb, label: {en, zh}}]
-export function welcome(upload, examples) {
+// builds the view shown before there is a picture; examples: [{name, thumb, label: {en, zh}}]; kept: the link about what is kept
+export function welcome(upload, examples, kept) {
   const cards = examples.map(({ name, thumb, label }) => el("button.example", {
     type: "button", "aria-label": `${say("example")}: ${label[language()]}`, onclick: () => upload.example(name) },
     el("img", { src: thumb, alt: "" })));
@@ -100,5 +100,5 @@ export function welcome(upload, examples) {
     el("div.row", {}, button("solid", "open", "choose", () => upload.choose(), true),
       button("quiet", "camera", "camera", () => upload.camera(), true)),
     el("p.or", {}, say("or_example")),
-    el("div.examples", {}, ...cards));
+    el("div.examples", {}, ...cards), kept);
 }

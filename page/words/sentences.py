@@ -217,6 +217,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "discard": ("Discard", "放弃"),
     "deleted": ("The result is discarded.", "结果已放弃。"),
     "undelete": ("Bring it back", "恢复"),
+    "kept": ("What is kept", "保留什么"),
+    "kept_about": (
+        "This browser keeps photo and mask for a day and settings until this tab is closed; the server keeps results "
+        "in its memory until {minutes} minutes after that. So a reload brings everything back.",
+        "此浏览器保留照片和蒙版一天，保留设置至标签页关闭；服务器在内存中保留结果至此后 {minutes} 分钟。"
+        "因此刷新后可以全部恢复。",
+    ),
+    "kept_not": ("This browser keeps nothing: a reload begins anew.", "此浏览器不保留任何内容：刷新后从头开始。"),
+    "kept_switch": ("Bring everything back after a reload", "刷新后恢复全部内容"),
     "download": ("Download", "下载"),
     "download_own": ("Download in the photo's own format", "以照片原格式下载"),
     "download_as": ("Download as …", "另存为……"),

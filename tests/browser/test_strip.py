@@ -142,3 +142,33 @@ def test_a_deleted_result_can_be_brought_back(painter):
     assert hands.painted(painter) == full and thumbs.count() == 2, "a stroke was the last thing done"
     painter.keyboard.press("Control+z")
     is_back()
+
+
+STORED = """() => new Promise((done) => { const opening = indexedDB.open('inpaint', 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore('drafts');
+  opening.onsuccess = () => { const all = opening.result.transaction('drafts').objectStore('drafts').getAll();
+    all.onsuccess = () => { opening.result.close(); done(all.result.map((one) => !!one.mask)); }; }; })"""
+
+
+def test_what_is_kept_is_said_and_can_be_switched_off(painter, photo):
+    hands.stroke(painter, (0.3, 0.5), (0.7, 0.5))
+    painter.wait_for_function(f"async () => String(await ({STORED})()) === 'true'")
+    painter.locator(".file [data-do=kept]").click()
+    menu = painter.locator(".file .keptmenu")
+    assert "for a day" in menu.inner_text() and "1 minute" in menu.inner_text()
+    menu.locator("input").uncheck()
+    assert "keeps nothing" in menu.inner_text()
+    painter.wait_for_function(f"async () => (await ({STORED})()).length === 0")
+    hands.stroke(painter, (0.3, 0.3), (0.7, 0.3))
+    painter.reload()
+    painter.wait_for_selector(".editor[data-mode=empty] .welcome")
+    painter.locator(".welcome [data-do=kept]").click()
+    assert not painter.locator(".welcome .keptmenu input").is_checked()
+    painter.locator(".welcome .keptmenu input").check()
+    hands.open_photo(painter, photo)
+    hands.stroke(painter, (0.3, 0.5), (0.7, 0.5))
+    painted = hands.painted(painter)
+    painter.wait_for_function(f"async () => String(await ({STORED})()) === 'true'")
+    painter.reload()
+    painter.wait_for_function("document.querySelector('.status')?.textContent.includes('are back')")
+    assert hands.painted(painter) == painted
