@@ -116,6 +116,14 @@ def test_a_models_name_chooses_where_nothing_was_chosen(named, photo):
     assert not [note for note in off.report["notes"] if "few steps" in note]
 
 
+def test_the_spacing_decides_where_the_walk_begins(named, photo):
+    painter, first = named("tiny"), {}
+    for spacing in ("auto", "leading", "trailing"):
+        request = Request("a cat", photo, size=64, seed=1, steps=4, method="base", spacing=spacing)
+        first[spacing] = next(painter.stream(request)).t
+    assert first == {"auto": 751, "leading": 751, "trailing": 999}
+
+
 def test_a_lora_chooses_while_it_is_loaded(named, photo, tmp_path):
     lora = tmp_path / "Hyper-SD15-3steps-lora.safetensors"
     save_file(load_file(next(iter(sorted(LORA.glob("*.safetensors"))))), lora)

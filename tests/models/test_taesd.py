@@ -49,23 +49,19 @@ def test_previews_are_what_it_decodes(both_unets, taesd):
     assert 0 < moved.sum() < moved.size / 2, "the patch is another one, the picture around it is not"
 
 
-def test_the_patch_lies_where_the_linear_one_does(both_unets, taesd, monkeypatch):
-    """A small VAE that shows each cell as 8 × 8 equal pixels gives nearly the linear preview."""
+def test_the_patch_lies_where_it_belongs(both_unets, taesd, monkeypatch):
+    """A small VAE that paints a ramp, black to white, shows which of its columns are pasted where."""
     painter = load(both_unets, previews=str(taesd()))
     *steps, _ = painter.stream(request_of(steps=2))
-    step = steps[-1]
-
-    def blown_up(latents):
-        pixels = torch.from_numpy(np.array(step.scene.look(latents), np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
-        return torch.nn.functional.interpolate(pixels, scale_factor=8, mode="bicubic")
-
-    small = step.preview(64)
-    monkeypatch.setattr(painter.model, "preview", blown_up)
-    large = step.preview(64)
-    monkeypatch.setattr(painter.model, "preview", lambda latents: None)
-    linear = step.preview(64)
-    assert np.abs(np.asarray(large, int) - np.asarray(linear, int)).mean() < 2
-    assert np.abs(np.asarray(small, int) - np.asarray(linear, int)).mean() > 2
+    step, ramp = steps[-1], torch.linspace(-1, 1, 64)
+    monkeypatch.setattr(painter.model, "preview", lambda latents: ramp.expand(1, 3, 64, 64))
+    shown = np.asarray(step.preview(64), int)
+    monkeypatch.setattr(painter.model, "preview", lambda latents: -torch.ones(1, 3, 64, 64))
+    black = np.asarray(step.preview(64), int)
+    assert step.scene.crop.box.size == (64, 64) and black.shape == (64, 64, 3)
+    inside = (black == 0).all(-1)
+    expected = np.broadcast_to(np.arange(64)[None] * 255 / 63, (64, 64))
+    assert inside.sum() > 50 and np.abs(shown.mean(-1) - expected)[inside].max() < 12
 
 
 def test_previews_with_nan_are_linear(both_unets, taesd, monkeypatch):

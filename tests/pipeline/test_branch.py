@@ -39,6 +39,8 @@ def asked():
         {"sampler": "euler a", "fresh_noise": True},
         {"sampler": "ddpm", "strength": 0.7, "fill": "noise"},
         {"sampler": "lcm"},
+        {"sampler": "tcd", "eta": 0.4},
+        {"sampler": "euler", "spacing": "trailing"},
         {"sampler": "dpm++ 2m"},
         {"sampler": "dpm++ 2m", "strength": 0.7, "exact_steps": True},
         {"sampler": "unipc"},
@@ -60,7 +62,14 @@ def test_the_same_walk_goes_on_as_it_would_have(painter, asked, settings):
 @pytest.mark.parametrize("before", ["ddim", "euler", "dpm++ 2m", "unipc"])
 @pytest.mark.parametrize(
     "change",
-    [{"steps": 20}, {"steps": 5}, {"sampler": "ddim"}, {"sampler": "euler a"}, {"steps": 30, "sampler": "unipc"}],
+    [
+        {"steps": 20},
+        {"steps": 5},
+        {"spacing": "trailing"},
+        {"sampler": "ddim"},
+        {"sampler": "euler a"},
+        {"steps": 30, "sampler": "unipc"},
+    ],
 )
 def test_another_walk_begins_at_its_own_noise_level(painter, asked, before, change):
     *steps, _ = painter.stream(replace(asked, sampler=before))
@@ -68,7 +77,7 @@ def test_another_walk_begins_at_its_own_noise_level(painter, asked, before, chan
     new = replace(asked, **{"sampler": before, **change})
     first, *_, result = painter.resume(kept, new)
     abar = painter.model.alphas_cumprod
-    if (new.sampler, new.steps) == (before, asked.steps):
+    if (new.sampler, new.steps, new.spacing) == (before, asked.steps, "auto"):
         return  # the same walk
     a, b = float(abar[kept.t]), float(abar[first.t])
     eps = (kept.seen - a**0.5 * kept.pred_x0) / (1 - a) ** 0.5

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import inpaint
 from inpaint.memory import policy
 from inpaint.models import needs
 from inpaint.models.registry import FAMILIES
@@ -63,6 +64,19 @@ def test_networks_take_turns_only_if_the_largest_fits():
     assert policy.choose("cuda", 75 * 10**9, model, 1024, largest=70 * 10**9).placement == "offload"
     assert policy.choose("cuda", 65 * 10**9, model, 1024, largest=70 * 10**9).placement == "sequential"
     assert policy.choose("cuda", 65 * 10**9, model, 1024, largest=50 * 10**9).placement == "offload"
+
+
+def test_a_model_is_placed_by_its_largest_network(made, monkeypatch):
+    (_, folder), asked = made("dev"), []
+
+    def choose(kind, free, model, side, memory, largest):
+        asked.append((model, largest))
+        return policy.Policy()
+
+    monkeypatch.setattr(policy, "choose", choose)
+    inpaint.load(str(folder), dtype="float32", device="cpu")
+    counts = needs.sizes(str(folder)).values()
+    assert asked == [(4 * sum(counts), 4 * max(counts))]
 
 
 @pytest.mark.filterwarnings("ignore")
