@@ -211,3 +211,20 @@ def test_what_the_result_remembers_is_asked_for(endpoint, files, tmp_path):
         assert request.seed == 7 and (request.picture.rgb.tobytes() == original) is kept
     with pytest.raises(AppError, match="settings, full, none"):
         client.predict(*files, "", '{"metadata": "all"}', api_name="/inpaint")
+
+
+def test_the_endpoint_select_gives_the_mask_of_a_thing(endpoint, tmp_path):
+    from gradio_client import Client, handle_file
+    from gradio_client.exceptions import AppError
+
+    image = Image.effect_noise((300, 200), 12).convert("RGB")
+    image.paste((200, 40, 60), (90, 50, 190, 140))
+    image.save(tmp_path / "picture.png")
+    client = Client(endpoint, verbose=False, download_files=tmp_path)
+    picture = handle_file(tmp_path / "picture.png")
+    found = client.predict(picture, {"line": [[140, 95]], "grow": 0}, api_name="/select")
+    with Image.open(found) as mask:
+        off = [a - b for a, b in zip(mask.getbbox(), (90, 50, 190, 140), strict=True)]
+        assert mask.size == (300, 200) and max(map(abs, off)) <= 1
+    with pytest.raises(AppError, match=r"cannot be read\. Send an object"):
+        client.predict(picture, {"at": [140, 95]}, api_name="/select")

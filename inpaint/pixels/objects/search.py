@@ -123,7 +123,8 @@ def around(source: Source, find: Segment, side: int) -> tuple[Piece, np.ndarray]
     piece = source.piece((left - room, top - room, right + room, bottom + room), side)
     by, old = find.piece.scale / piece.scale, find.piece
     right, down = ((new - was) * old.scale for new, was in zip(piece.box[:2], old.box[:2], strict=True))
-    move = np.array([[by, 0, right], [0, by, down]], np.float32)
+    half = (by - 1) / 2  # OpenCV counts from the middle of the first pixel
+    move = np.array([[by, 0, right + half], [0, by, down + half]], np.float32)
     size, how = (piece.lab.shape[1], piece.lab.shape[0]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return piece, cv2.warpAffine(find.inside.astype(np.uint8) * 255, move, size, flags=how) > 127
 
