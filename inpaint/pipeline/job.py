@@ -17,7 +17,7 @@ from ..diffusion.schedule import runs
 from ..errors import InvalidRequest
 from ..memory.policy import MemoryFallback
 from ..paths import without_folders
-from ..pixels import crop, expand, mask, seam
+from ..pixels import crop, expand, ground, mask, seam
 from ..request import Request
 from ..result import Result
 from .branch import Branch
@@ -108,7 +108,9 @@ class Job:
             whole = crop.Crop.whole(self.picture.size, side, grid)
             return [(whole, whole.box)]
         boxes = [self.masks.box]
-        if request.islands:
+        if self._keeps_ground():
+            boxes = ground.places(self.masks.painted)
+        elif request.islands:
             boxes = mask.islands(self.masks.hole.whole(), max(request.context, side // 4))
         return [
             (crop.Crop.around(box, self.picture.size, side, request.context, request.context_factor, grid), box)
@@ -151,7 +153,7 @@ class Job:
 
     def _keeps_ground(self) -> bool:
         """Return whether the fill stays around what is drawn: by a model that draws the ground less well."""
-        return self.model.ground and self.request.strength == 1
+        return self.model.ground and self.request.strength == 1 and self.fills
 
     def _walks(self) -> Iterator[Step]:
         """Walk every close-up for every seed, yield its steps, and paste each patch as it is ready."""
@@ -165,8 +167,8 @@ class Job:
                     [request.negative_prompt, prompt], clip_skip=request.clip_skip, layer=request.text_layer
                 ),
             )
-        if self.passes[0].tile is not None and self.ground:
-            self.images = [self.ground] * len(self.seeds)  # tiles begin from the picture so far
+        if self.ground and (self.passes[0].tile is not None or self._keeps_ground()):
+            self.images = [self.ground] * len(self.seeds)
         for index, one in enumerate(self.passes):
             composite = self._composite(one)
             with self.timing.stage("encode"):
@@ -179,11 +181,15 @@ class Job:
 
     def _closeup(self, one: Pass) -> CloseUp:
         """Return the close-up of a pass: of the picture as it was, or for a tile of the picture so far."""
-        where, picture, hole, ground = one.where, self.picture and self.picture.rgb, None, self.ground
+        where, picture, hole, filled = one.where, self.picture and self.picture.rgb, None, self.ground
+        keeps = filled is not None and self._keeps_ground()
         if self.masks is not None:
             hole = self.masks.hole
-        if one.tile is not None and hole is not None:
-            picture, ground = self.images[one.first], None
+        if one.tile is not None:
+            picture, filled, keeps = self.images[one.first], None, False
+        elif keeps:
+            picture = filled  # the hole is repainted in part only
+        if hole is not None and (one.tile is not None or keeps):
             hole = within(hole, one.part.grown(one.request.margin))
         return CloseUp(
             self.model,
@@ -193,8 +199,8 @@ class Job:
             where,
             where.cut(picture) if picture else None,
             where.cut(hole) if hole else None,
-            where.cut(ground) if ground else None,
-            ground.crop(where.box) if ground and self._keeps_ground() else None,
+            where.cut(filled) if filled else None,
+            filled.crop(where.box) if filled and keeps else None,
         )
 
     def _advise(self, run: int) -> None:

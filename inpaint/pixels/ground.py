@@ -1,17 +1,68 @@
-"""Keep the filled ground around a thing that was drawn into a hole by a model that draws grounds less well.
+"""Keep the filled ground around a thing that is drawn into a hole by a model that draws grounds less well.
 
-The model's picture is compared with what its autoencoder makes of the filled hole: where both agree, nothing was
-drawn, and the fill stays, as sharp as it is.
+The thing is drawn where it has most room, so that a long stroke does not get a long thing.  The model's picture is
+then compared with what its autoencoder makes of the filled hole: where both agree, nothing was drawn, and the fill
+stays, as sharp as it is.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PIL import Image
+
+from .crop import Box
+
+if TYPE_CHECKING:
+    from .mask import SparseMask
 
 BLUR = 1.0  # pixels, before both are compared
 FAINT, PLAIN = 30.0, 60.0  # levels: what differs less is ground; what differs more was drawn
 CORE = 80.0  # levels: a thing differs as much somewhere
+ROOM = 1.3  # times the radius of the largest circle in an island: half the side of the square that a thing gets
+ALL = 0.75  # of an island's sides: a square that covers as much is made the whole island
+FEWER = 0.5  # of the largest circle: islands with a smaller one stay ground
+SIDE = 256  # pixels: the size at which circles are measured
+MOST = 8  # places
+
+
+def places(painted: SparseMask) -> list[Box]:
+    """Return the parts of a mask into which a thing is drawn, one for each large island, the largest first.
+
+    Each is a square around the largest circle in the island, or the whole island if it is about as large.
+    """
+    from scipy import ndimage
+
+    scale = max(1, -(-max(painted.part.size) // SIDE))
+    inside = np.asarray(painted.part.point(lambda level: 255 * (level > 0)).reduce(scale)) == 255
+    if not inside.any():  # only thin strokes
+        return [Box(*painted.box())]
+    room = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * scale
+    islands, count = ndimage.label(inside, np.ones((3, 3)))
+    middles = ndimage.maximum_position(room, islands, range(1, count + 1))
+    radii = [float(room[middle]) for middle in middles]
+    found: list[Box] = []
+    for radius, (y, x), (down, across) in sorted(
+        zip(radii, middles, ndimage.find_objects(islands), strict=True), key=lambda one: -one[0]
+    ):
+        if radius < FEWER * max(radii) or len(found) == MOST:
+            break
+        island = Box(across.start * scale, down.start * scale, across.stop * scale, down.stop * scale)
+        island = Box(*(n - scale if k < 2 else n + scale for k, n in enumerate(island)))  # the cut-off rim
+        island = island.inside_of(painted.part.size)
+        half = round(ROOM * radius)
+        square = Box(x * scale - half, y * scale - half, x * scale + half, y * scale + half)
+        square = Box(
+            max(square.left, island.left),
+            max(square.top, island.top),
+            min(square.right, island.right),
+            min(square.bottom, island.bottom),
+        )
+        whole = all(part >= ALL * all_ for part, all_ in zip(square.size, island.size, strict=True))
+        left, top, right, bottom = island if whole else square
+        found.append(Box(left + painted.left, top + painted.top, right + painted.left, bottom + painted.top))
+    return found
 
 
 def drawn(painted: Image.Image, ground: Image.Image, hole: Image.Image) -> Image.Image:
