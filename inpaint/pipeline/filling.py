@@ -18,7 +18,7 @@ from .preview import small
 
 PAUSE = 0.1  # seconds between two pictures of a hole that is being filled
 WIDEN = 257  # 16-bit levels for each of 8 bits
-RIM = 4  # pixels around the mask that are not copied, since the removed thing often sticks out a little
+RIM = 2  # pixels around the mask that are not copied, since the removed thing often sticks out a little
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,7 @@ from .levels import Level, Levels, halved
 from .library import LibraryFailed, fill_each
 
 # The pixels of a hole at the scale at which …
-COARSE = 160**2  # … the library fills it
+COARSE = 64**2  # … the library fills it
 QUICK = 40**2  # … its first picture is made
 EXACT = 40**2  # … every patch is compared with every other
 FEW = 100  # … a fill without the library begins
