@@ -66,8 +66,9 @@ class Pass:
 
 
 def enlarged(where: Crop) -> float:
-    """Return how many pixels of the picture one pixel of the working size becomes."""
-    return max(where.box.size[0] / where.size[0], where.box.size[1] / where.size[1])
+    """Return how many pixels of the picture one pixel of the working size becomes, across and down alike."""
+    (w, h), (width, height) = where.box.size, where.size
+    return ((w * h) / (width * height)) ** 0.5
 
 
 def planned(

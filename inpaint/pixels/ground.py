@@ -40,7 +40,7 @@ def places(painted: SparseMask) -> list[Box]:
         return [Box(*painted.box())]
     room = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * scale
     islands, count = ndimage.label(inside, np.ones((3, 3)))
-    middles = ndimage.maximum_position(room, islands, range(1, count + 1))
+    middles = [(int(y), int(x)) for y, x in ndimage.maximum_position(room, islands, range(1, count + 1))]
     radii = [float(room[middle]) for middle in middles]
     found: list[Box] = []
     for radius, (y, x), (down, across) in sorted(

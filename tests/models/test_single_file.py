@@ -251,10 +251,10 @@ def test_another_vae_in_every_form(form, vaes, tiny):
 
 def test_what_is_no_vae(vaes):
     save_file({"other": torch.zeros(1)}, vaes / "other.safetensors")
-    (vaes / "alone" / "config.json").write_text('{"_class_name": "AutoencoderTiny"}')
+    (vaes / "alone" / "config.json").write_text('{"_class_name": "AutoencoderOobleck"}')
     for name, words in (
         ("other.safetensors", "holds no VAE"),
-        ("alone", "AutoencoderTiny"),
+        ("alone", "AutoencoderOobleck"),
         ("moved/unet", "no model"),
         ("bare.ckpt", "pickle"),
     ):

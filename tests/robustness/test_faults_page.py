@@ -286,7 +286,8 @@ def test_batches_on_a_full_disk_and_one_after_the_other(place, tmp_path, monkeyp
 
     async def told() -> list:
         run = Batch(page).run(ask, [str(tmp_path / "a.png")], [str(tmp_path / "a_mask.png")], "fake", *values)
-        return [answer async for answer in run]
+        with page.listeners.reading("batch"):
+            return [answer async for answer in run]
 
     for patched, name in ((Path, "mkdir"), (writing, "open")):
         with monkeypatch.context() as patch:
