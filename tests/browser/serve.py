@@ -74,7 +74,10 @@ class Step:
         self.index, self.total, self.t, self.image = index, total, 0, image
         self.x = self.pred_x0 = self.seen = ()
         look = image.resize((8, 8))
-        self.scene = SimpleNamespace(picture=picture, hole=mask, latent_hole=lambda: look, look=lambda x: look)
+        asked = SimpleNamespace(picture=None)  # of a photo without a colour profile
+        self.scene = SimpleNamespace(
+            request=asked, picture=picture, hole=mask, latent_hole=lambda: look, look=lambda x: look
+        )
 
     def preview(self, side: int = 512):
         small = self.image.copy()
