@@ -20,7 +20,7 @@ from .levels import Level, Levels, halved
 from .library import LibraryFailed, fill_each
 
 # The pixels of a hole at the scale at which …
-COARSE = 64**2  # … the library fills it
+COARSE = 110**2  # … the library fills it
 QUICK = 40**2  # … its first picture is made
 EXACT = 40**2  # … every patch is compared with every other
 FEW = 100  # … a fill without the library begins
@@ -29,7 +29,7 @@ REACH = 1.2  # how far around the hole patches are searched, relative to the sid
 LEAST = 40  # pixels around the hole that are searched at least
 ENOUGH = 0.5  # of the hole's area: the search reaches further if fewer pixels are free to copy
 MIX = 0.6  # how far the detail of the library's pictures is averaged; their broad colours are averaged fully
-EASE = 0.3  # how far broad colours are moved towards the smoothest surface over the hole
+EASE = 0.2  # how far broad colours are moved towards the smoothest surface over the hole
 BROAD = 0.05  # of the hole's depth: wider variations count as broad
 WIDE = 2.0  # pixels on both sides of the edge over which colours are averaged
 SMOOTH = 6.0  # levels: a surface with this standard deviation counts as half smooth
