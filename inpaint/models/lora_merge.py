@@ -44,12 +44,16 @@ def merge(network: Any, part: str, loras: list[Lora]) -> Any:
             delta, shift = adapter.change(new, new_bias)
             new = new + strength * delta
             new_bias = new_bias if new_bias is None or shift is None else new_bias + strength * shift
-        for place, value in zip(weights, new.split([len(each) for each in weights]), strict=True):
-            place.copy_(value)
+        _write(new, weights)
         if new_bias is not None:
-            for place, value in zip(biases, new_bias.split([len(each) for each in biases]), strict=True):
-                place.copy_(value)
+            _write(new_bias, biases)
     return network
+
+
+def _write(joined: Tensor, places: list[Tensor]) -> None:
+    """Copy a layer's rows back to the places that they were joined from."""
+    for place, value in zip(places, joined.split([len(each) for each in places]), strict=True):
+        place.copy_(value)
 
 
 def rows(layer: str, parts: list[nn.Module]) -> tuple[list[Tensor], list[Tensor]]:

@@ -11,13 +11,12 @@ from PIL import Image
 
 from ..pixels import blending, morphology, seam
 from ..pixels.mask import FULL, Masks, SparseMask
-from ..pixels.patches import fill_patches
+from ..pixels.patches import WIDEN, fill_patches
 from ..request import Request
 from .latents import digest_of
 from .preview import small
 
 PAUSE = 0.1  # seconds between two pictures of a hole that is being filled
-WIDEN = 257  # 16-bit levels for each of 8 bits
 RIM = 2  # pixels around the mask that are not copied, since the removed thing often sticks out a little
 
 
@@ -48,7 +47,7 @@ def fill_hole(
     """
     painted = np.asarray(masks.painted.whole()) > 0
     rim = morphology.dilate(painted.view(np.uint8), RIM) > 0
-    pixels = np.asarray(rgb) if samples is None else samples[..., :3] / np.float32(WIDEN)
+    pixels = np.asarray(rgb) if samples is None else samples[..., :3].copy()  # the fill is written into samples
     shown, drawn, image = Filled(rgb, masks.painted), 0.0, rgb.copy()
     for part in fill_patches(pixels, painted, rim & ~painted, seed):
         if part is not None:

@@ -25,7 +25,7 @@ from .closeup import CloseUp
 from .defaults import resolved
 from .filling import FillCache, Filled, as_result, fill_hole, under_walk
 from .latents import LatentCache
-from .passes import LARGE, Pass, enlarged, planned, within
+from .passes import LARGE, Pass, close_ups, enlarged, parts, planned
 from .preview import small
 from .protocols import Model
 from .step import PreviewRenderer, Step
@@ -104,18 +104,12 @@ class Job:
             width, height = (max(64, round((n or side) / grid) * grid) for n in (request.width, request.height))
             whole = crop.Crop(crop.Box(0, 0, width, height), (width, height))
             return [(whole, whole.box)]
-        if self.masks is None or request.whole:
-            whole = crop.Crop.whole(self.picture.size, side, grid)
-            return [(whole, whole.box)]
-        boxes = [self.masks.box]
-        if self._keeps_ground():
+        boxes: list[crop.Box] = []
+        if self.masks is not None and self._keeps_ground() and not request.whole:
             boxes = ground.places(self.masks.painted)
-        elif request.islands:
-            boxes = mask.islands(self.masks.hole.whole(), max(request.context, side // 4))
-        return [
-            (crop.Crop.around(box, self.picture.size, side, request.context, request.context_factor, grid), box)
-            for box in boxes
-        ]
+        elif self.masks is not None:
+            boxes = parts(self.masks, request, max(request.context, side // 4))
+        return close_ups(boxes, self.picture.size, request, side, grid)
 
     @property
     def unchanged(self) -> bool:
@@ -181,16 +175,14 @@ class Job:
 
     def _closeup(self, one: Pass) -> CloseUp:
         """Return the close-up of a pass: of the picture as it was, or for a tile of the picture so far."""
-        where, picture, hole, filled = one.where, self.picture and self.picture.rgb, None, self.ground
-        keeps = filled is not None and self._keeps_ground()
-        if self.masks is not None:
-            hole = self.masks.hole
+        where, hole = one.where, self.masks and self.masks.hole
+        picture, filled, ground = self.picture and self.picture.rgb, self.ground, None
         if one.tile is not None:
-            picture, filled, keeps = self.images[one.first], None, False
-        elif keeps:
-            picture = filled  # the hole is repainted in part only
-        if hole is not None and (one.tile is not None or keeps):
-            hole = within(hole, one.part.grown(one.request.margin))
+            picture, filled = self.images[one.first], None
+        elif self._keeps_ground():
+            picture = ground = filled  # the hole is repainted in part only
+        if hole and (one.tile is not None or self._keeps_ground()):
+            hole = hole.within(one.part.grown(one.request.margin))
         return CloseUp(
             self.model,
             self.encoder,
@@ -200,7 +192,7 @@ class Job:
             where.cut(picture) if picture else None,
             where.cut(hole) if hole else None,
             where.cut(filled) if filled else None,
-            filled.crop(where.box) if filled and keeps else None,
+            ground.crop(where.box) if ground else None,
         )
 
     def _advise(self, run: int) -> None:

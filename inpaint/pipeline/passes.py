@@ -15,7 +15,8 @@ from math import ceil, log2
 import numpy as np
 
 from ..diffusion.schedule import runs
-from ..pixels.crop import Box, Crop
+from ..pixels import mask
+from ..pixels.crop import STEP, Box, Crop
 from ..pixels.mask import Masks, SparseMask
 from ..request import Request
 
@@ -56,13 +57,31 @@ class Pass:
 
     def composite(self, whole: SparseMask) -> SparseMask:
         """Return this walk's part of the mask that says how opaquely is pasted."""
-        mask = within(whole, self.part)
+        part = whole.within(self.part)
         if not any(self.fade):
-            return mask
+            return part
         (w, h), (x, y) = self.part.size, self.fade
         across, down = (np.clip((np.arange(n) + 0.5) / max(fade, 0.5), 0, 1) for n, fade in ((w, x), (h, y)))
-        faded = np.asarray(mask.part) * down[:, None] * across
-        return SparseMask.of(np.rint(faded).astype(np.uint8), self.part, mask.size)
+        faded = np.asarray(part.part) * down[:, None] * across
+        return SparseMask.of(np.rint(faded).astype(np.uint8), self.part, part.size)
+
+
+def parts(masks: Masks, request: Request, gap: int) -> list[Box]:
+    """Return the parts of a mask that get a close-up each: all of it, or with `islands` those `gap` pixels apart."""
+    return mask.islands(masks.hole.whole(), gap) if request.islands and not request.whole else [masks.box]
+
+
+def close_ups(
+    boxes: list[Box], size: tuple[int, int], request: Request, side: int, grid: int = STEP
+) -> list[tuple[Crop, Box]]:
+    """Return a close-up of each part of a mask; the whole picture if that is asked for or there is no mask.
+
+    size  of the picture;  side, grid  as in `planned`
+    """
+    if request.whole or not boxes:
+        whole = Crop.whole(size, side, grid)
+        return [(whole, whole.box)]
+    return [(Crop.around(box, size, side, request.context, request.context_factor, grid), box) for box in boxes]
 
 
 def enlarged(where: Crop) -> float:
@@ -130,8 +149,3 @@ def _tile(core: Box, scale: float, size: tuple[int, int], side: int, grid: int) 
     if scale == 1 and box.size == (side, side) and side % grid == 0:
         return Crop(box, box.size)
     return Crop.around(core, size, side, max(0, (room - max(core.size)) // 2), 1.0, grid)
-
-
-def within(mask: SparseMask, box: Box) -> SparseMask:
-    """Return the part of a mask in this box; it is black elsewhere."""
-    return SparseMask(mask.crop(box), *box[:2], mask.size)

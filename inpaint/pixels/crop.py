@@ -50,7 +50,20 @@ class Box(NamedTuple):
 
     def inside_of(self, size: tuple[int, int]) -> Box:
         """Return the part of the box that lies inside a picture of that size."""
-        return Box(max(0, self.left), max(0, self.top), min(self.right, size[0]), min(self.bottom, size[1]))
+        return self.common(Box(0, 0, *size))
+
+    def common(self, other: Box) -> Box:
+        """Return the part that both boxes share."""
+        return Box(
+            max(self.left, other.left),
+            max(self.top, other.top),
+            min(self.right, other.right),
+            min(self.bottom, other.bottom),
+        )
+
+    def moved(self, x: int, y: int) -> Box:
+        """Return the box moved to the right by x and down by y."""
+        return Box(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
     def joined(self, other: Box) -> Box:
         """Return the smallest box that contains both."""

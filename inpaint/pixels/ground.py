@@ -49,19 +49,11 @@ def places(painted: SparseMask) -> list[Box]:
         if radius < FEWER * max(radii) or len(found) == MOST:
             break
         island = Box(across.start * scale, down.start * scale, across.stop * scale, down.stop * scale)
-        island = Box(*(n - scale if k < 2 else n + scale for k, n in enumerate(island)))  # the cut-off rim
-        island = island.inside_of(painted.part.size)
-        half = round(ROOM * radius)
-        square = Box(x * scale - half, y * scale - half, x * scale + half, y * scale + half)
-        square = Box(
-            max(square.left, island.left),
-            max(square.top, island.top),
-            min(square.right, island.right),
-            min(square.bottom, island.bottom),
-        )
+        island = island.grown(scale).inside_of(painted.part.size)  # the rim was cut off
+        middle = Box(x * scale, y * scale, x * scale, y * scale)
+        square = middle.grown(round(ROOM * radius)).common(island)
         whole = all(part >= ALL * all_ for part, all_ in zip(square.size, island.size, strict=True))
-        left, top, right, bottom = island if whole else square
-        found.append(Box(left + painted.left, top + painted.top, right + painted.left, bottom + painted.top))
+        found.append((island if whole else square).moved(painted.left, painted.top))
     return found
 
 

@@ -55,6 +55,10 @@ class SparseMask(NamedTuple):
         left, top, right, bottom = box
         return self.part.crop((left - self.left, top - self.top, right - self.left, bottom - self.top))
 
+    def within(self, box: Box) -> SparseMask:
+        """Return the part of the mask in this box; it is black elsewhere."""
+        return SparseMask(self.crop(box), box.left, box.top, self.size)
+
     def box(self) -> tuple[int, int, int, int]:
         """Return the box of the stored part."""
         return self.left, self.top, self.left + self.part.width, self.top + self.part.height

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
+from inpaint.pixels.crop import STEP
+
 if TYPE_CHECKING:
     from inpaint import Request
 
@@ -15,20 +17,17 @@ MOST_TILES = 4.5  # tiles for each square of the working size, all their scales 
 
 def steps_of(request: Request) -> int:
     """Return the most denoising steps the request can take: steps × variations × close-ups and tiles."""
-    from inpaint.pipeline.passes import planned
-
     if not _many(request) or request.strength == 0:
         return request.steps * request.count
+    from inpaint.pipeline.passes import close_ups, parts, planned
     from inpaint.pixels import mask
 
     masks = mask.prepare(request.picture, request) if request.picture else None
     if masks is None:
         return request.steps * request.count
-    boxes = [masks.box]
-    if request.islands and not request.whole:
-        boxes = mask.islands(masks.hole.whole(), request.context)
-    crops = [(_close_up(request, box, masks.hole.size), box) for box in boxes or [masks.box]]
-    passes = planned(crops, masks, request, request.size or SIDE, 8, request.detail != "off")
+    side = request.size or SIDE
+    crops = close_ups(parts(masks, request, request.context), masks.hole.size, request, side)
+    passes = planned(crops, masks, request, side, STEP, request.detail != "off")
     return sum(one.steps(1000) * one.count for one in passes)
 
 
@@ -45,13 +44,3 @@ def most_steps_of(request: Request) -> int:
 def _many(request: Request) -> bool:
     """Return whether the request may take more than one walk for each picture."""
     return request.picture is not None and (request.detail != "off" or (request.islands and not request.whole))
-
-
-def _close_up(request: Request, box, size: tuple[int, int]):
-    """Return the close-up of a part of the mask as a model of the assumed working size gets it."""
-    from inpaint.pixels.crop import Crop
-
-    side = request.size or SIDE
-    if request.whole:
-        return Crop.whole(size, side)
-    return Crop.around(box, size, side, request.context, request.context_factor)

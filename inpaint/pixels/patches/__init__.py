@@ -1,5 +1,5 @@
 """Fill a hole with copies of patches from its surroundings (PatchMatch, Barnes et al. 2009)."""
 
-from .filling import Filling, fill_patches
+from .filling import WIDEN, Filling, fill_patches
 
-__all__ = ["Filling", "fill_patches"]
+__all__ = ["WIDEN", "Filling", "fill_patches"]

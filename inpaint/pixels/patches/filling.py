@@ -35,6 +35,7 @@ WIDE = 2.0  # pixels on both sides of the edge over which colours are averaged
 SMOOTH = 6.0  # levels: a surface with this standard deviation counts as half smooth
 SHARP = 0.35  # the sharpness of `Field.vote` at full size
 SEEDS = 2  # how many pictures of the library are averaged
+WIDEN = 257  # 16-bit levels for each of 8 bits
 TILE = 64  # pixels: scratches are filled in pieces of this size
 NEAR = 14  # pixels around such a piece from which it may be filled
 
@@ -59,7 +60,7 @@ def fill_patches(
 ) -> Iterator[Filling | None]:
     """Yield the islands of a hole as they are filled, first coarse, then final; yield None while the library works.
 
-    rgb    uint8 [H, W, 3], or float32 with fractions, 0 … 255
+    rgb    uint8 [H, W, 3], or uint16
     hole   bool [H, W], what is filled; no part of it is ever copied from
     avoid  bool [H, W], what must not be copied from either
 
@@ -98,7 +99,7 @@ def _fill_wide(rgb, island, avoid, box: Box, seed: int) -> Iterator[Filling | No
     around = _surround(island, avoid, box)
     part = np.s_[around.top : around.bottom, around.left : around.right]
     hole = island[part]
-    levels = Levels(rgb[part].astype(np.float32), hole, avoid[part] & ~hole)
+    levels = Levels(_in_levels(rgb[part]), hole, avoid[part] & ~hole)
     scale = levels.scale(COARSE)
     if not levels.free(scale):
         level = levels[scale]
@@ -216,7 +217,7 @@ def _in_place(rgb: np.ndarray, hole: np.ndarray, avoid: np.ndarray) -> np.ndarra
     """Return float32 [h, w, 3] with a narrow hole filled at once."""
     from scipy import ndimage
 
-    source = rgb.astype(np.float32)
+    source = _in_levels(rgb)
     near = ndimage.distance_transform_edt(hole | avoid, return_distances=False, return_indices=True)
     soft = ndimage.gaussian_filter(source[near[0], near[1]], (1.5, 1.5, 0), mode="nearest")
     estimate = np.where(hole[..., None], soft, source)
@@ -226,6 +227,11 @@ def _in_place(rgb: np.ndarray, hole: np.ndarray, avoid: np.ndarray) -> np.ndarra
             field.search(estimate, source, trust)
             estimate = field.vote(source, sharp)
     return np.clip(estimate, 0, 255).astype(np.float32)
+
+
+def _in_levels(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 or uint16 as float32, 0 … 255."""
+    return pixels / np.float32(WIDEN) if pixels.dtype == np.uint16 else pixels.astype(np.float32)
 
 
 def _surround(island, avoid, box: Box) -> Box:
