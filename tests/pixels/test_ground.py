@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 import inpaint
 from inpaint import Request
 from inpaint.pixels.ground import drawn, places
-from inpaint.pixels.mask import SparseMask
+from inpaint.pixels.mask import SparseMask, prepare
 
 
 def scene(rng) -> tuple[Image.Image, Image.Image, Image.Image, np.ndarray]:
@@ -90,4 +90,8 @@ def test_what_lies_outside_the_place_becomes_filled_ground():
     away = np.asarray(mask)[:, 420:] > 0
     new, ground = (np.asarray(image)[:, 420:][away].astype(int) for image in (made.image, filled))
     assert away.any() and (new == ground).all()
+    (place,) = places(prepare(asked.picture, asked).painted)
+    (hole,) = {step.scene.hole.getbbox() for step in painter.stream(asked) if isinstance(step, inpaint.Step)}
+    scale = (crop["box"][2] - crop["box"][0]) / crop["size"][0]
+    assert abs(crop["box"][0] + hole[2] * scale - place.right - asked.margin) <= 2 * scale, "the hole it was shown"
     assert (np.asarray(made.image)[180:300, 90:230] != np.asarray(filled)[180:300, 90:230]).any()

@@ -175,3 +175,13 @@ def alive(pid: int) -> bool:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_smooth_surface_goes_on_without_a_step_however_large_the_hole():
+    """Sky: a slope of a level in four pixels, and a grain of one."""
+    y, x = np.mgrid[0:420, 0:480]
+    grain = np.random.default_rng(5).integers(-1, 2, (420, 480, 1))
+    picture = ((70 + x / 6 + y / 9)[..., None] + (0, 10, 40) + grain).clip(0, 255).astype(np.uint8)
+    hole = box(picture.shape, 120, 140, 300, 340)
+    out = filled(picture, hole)
+    assert error(out, picture, hole) < 2.5
